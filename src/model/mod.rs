@@ -1,0 +1,26 @@
+//! The values every part shares: addresses, organisations, ids, instants, replies, secrets.
+//!
+//! Knows nothing of sockets, files, databases or time passing: a value is made from bytes at the door, once, and is
+//! right from then on. What always holds: a value of these types has passed its check, and printing a secret shows dots.
+
+mod address;
+mod budget;
+mod duration;
+mod id;
+mod language;
+mod org;
+mod received;
+mod reply;
+mod secret;
+mod timestamp;
+
+pub use address::{AddressError, Domain, EmailAddress, ReversePath};
+pub use budget::{Budget, BudgetError};
+pub use duration::{Span, SpanError};
+pub use id::{AlertId, IdError, JobId, MailId, MemberId, OrgId, RegistrationId};
+pub use language::Language;
+pub use org::{LoginId, OrgCode, OrgError, Priority};
+pub use received::{Received, Via};
+pub use reply::{EnhancedCode, Reply, Stage, StageError};
+pub use secret::Secret;
+pub use timestamp::Timestamp;

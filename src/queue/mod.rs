@@ -1,0 +1,14 @@
+//! What a mail that is to go out is, and what may happen to it, as values.
+//!
+//! Knows nothing of databases, sockets or the time passing: rows, replies and instants come in as arguments, the next
+//! state comes out. What always holds: there is one transition function ([`state::next`]), an ended job stays ended, and an
+//! unknown trouble counts as temporary.
+
+pub mod job;
+pub mod outcome;
+pub mod retry;
+pub mod state;
+
+pub use job::{Class, Content, Job, Lease, NewJob};
+pub use outcome::{Attempt, Blame, Outcome, Verdict};
+pub use state::State;

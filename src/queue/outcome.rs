@@ -1,0 +1,173 @@
+//! The last two of the five nouns: one try at a delivery, and what came of it.
+
+use crate::model::{JobId, Reply, Span, Stage};
+use std::fmt;
+
+/// One try at delivering a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The job.
+    pub job: JobId,
+    /// The claim under which it was tried.
+    pub fence: i64,
+    /// The server tried, as `name[address]`; empty where none was reached.
+    pub mx: String,
+    /// The TLS version, or nothing for plain text.
+    pub tls: Option<String>,
+    /// Where the time went.
+    pub delays: Delays,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// Where the time of a delivery went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delays {
+    /// From due to claimed.
+    pub queue: Span,
+    /// Looking up the destination.
+    pub resolve: Span,
+    /// Opening and securing the connection; nothing where one was reused.
+    pub connect: Span,
+    /// The mail transaction.
+    pub send: Span,
+}
+
+/// `queue/resolve/connect/send` in seconds.
+impl fmt::Display for Delays {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |span: Span| format!("{}.{:02}", span.millis() / 1_000, span.millis() % 1_000 / 10);
+        let [queue, resolve, connect, send] = [self.queue, self.resolve, self.connect, self.send].map(seconds);
+        write!(out, "{queue}/{resolve}/{connect}/{send}")
+    }
+}
+
+/// What came of an attempt. Not an error: a refused mail is a result like any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server took responsibility (250 after the final dot).
+    Accepted(Reply),
+    /// Not now; to be tried again.
+    Deferred {
+        /// Where it ended.
+        stage: Stage,
+        /// What was said, or a description with code 0.
+        reply: Reply,
+        /// What the trouble says something about.
+        blame: Blame,
+    },
+    /// Never.
+    Refused {
+        /// Where it ended.
+        stage: Stage,
+        /// What was said, or a description with code 0.
+        reply: Reply,
+        /// What the refusal means.
+        verdict: Verdict,
+    },
+    /// The connection was lost after the final dot: perhaps accepted, perhaps not.
+    Unknown(Reply),
+    /// The time to send it was over before a body was sent.
+    Expired,
+}
+
+/// What a trouble says something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The one recipient.
+    Recipient,
+    /// The message.
+    Message,
+    /// The receiving system as a whole.
+    Site,
+    /// The one connection.
+    Session,
+}
+
+/// What a refusal means, in the names of the mail log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// There is no such mailbox.
+    UnknownUser,
+    /// The owner's filter refused us; the address is alive.
+    Filtered,
+    /// The mailbox is full.
+    Full,
+    /// The account is switched off.
+    SuspendedUser,
+    /// We are to slow down.
+    Throttled,
+    /// The message is too large.
+    TooLarge,
+    /// Our authentication or reputation was refused.
+    Policy,
+    /// We broke the protocol or are set up wrongly.
+    OurFault,
+    /// The other side was not to be reached.
+    Outage,
+    /// Nobody could say.
+    Unclear,
+}
+
+impl Verdict {
+    const ALL: [Self; 10] = [
+        Self::UnknownUser,
+        Self::Filtered,
+        Self::Full,
+        Self::SuspendedUser,
+        Self::Throttled,
+        Self::TooLarge,
+        Self::Policy,
+        Self::OurFault,
+        Self::Outage,
+        Self::Unclear,
+    ];
+
+    /// Gives the name used in the mail log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown-user",
+            Self::Filtered => "filtered",
+            Self::Full => "full",
+            Self::SuspendedUser => "suspended-user",
+            Self::Throttled => "throttled",
+            Self::TooLarge => "too-large",
+            Self::Policy => "policy",
+            Self::OurFault => "our-fault",
+            Self::Outage => "outage",
+            Self::Unclear => "unclear",
+        }
+    }
+
+    /// Reads a name back.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == name)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_seconds_with_two_digits() {
+        let delays = Delays { queue: Span::from_millis(1_234), send: Span::from_millis(50), ..Delays::default() };
+        assert_eq!(delays.to_string(), "1.23/0.00/0.00/0.05");
+    }
+
+    #[test]
+    fn verdicts_are_read_back_from_their_names() {
+        for verdict in Verdict::ALL {
+            assert_eq!(Verdict::from_name(verdict.as_str()), Some(verdict));
+        }
+        assert_eq!(Verdict::from_name("fine"), None);
+    }
+}
