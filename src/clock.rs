@@ -56,6 +56,7 @@ impl Clock {
     }
 
     /// Waits until `moment` has come.
+    #[expect(clippy::disallowed_methods, reason = "the one place that may wait for the wall clock")]
     pub async fn sleep_until(&self, moment: Timestamp) {
         match &self.0 {
             Hands::System => tokio::time::sleep(moment.since(self.now()).to_std()).await,
