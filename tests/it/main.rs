@@ -1,3 +1,14 @@
 //! The whole daemon, seen from outside: journeys, crashes, real counterparts, the command line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test that meets the unexpected stops and shows it"
+)]
+
 mod layers;
