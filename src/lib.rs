@@ -28,6 +28,7 @@
 //! Pure means: no async, no socket, no file, no clock, no randomness. `tests/it/layers.rs` holds this table.
 
 pub mod clock;
+pub mod keys;
 pub mod model;
 pub mod queue;
 pub mod random;

@@ -5,6 +5,7 @@
 
 mod address;
 mod budget;
+mod dkim;
 mod duration;
 mod id;
 mod key_ring;
@@ -17,6 +18,7 @@ mod timestamp;
 
 pub use address::{AddressError, Domain, EmailAddress, ReversePath};
 pub use budget::{Budget, BudgetError};
+pub use dkim::DkimEntry;
 pub use duration::{Span, SpanError};
 pub use id::{AlertId, IdError, JobId, MailId, MemberId, OrgId, RegistrationId};
 pub use key_ring::{KeyRing, NoActiveKey};

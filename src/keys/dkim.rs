@@ -1,0 +1,106 @@
+//! DKIM key pairs: made here, or brought along by the operator in PEM.
+
+use super::{KeyError, disk};
+use crate::model::{Domain, Secret};
+use crate::random::Random;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{Ed25519KeyPair, RsaKeyPair};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// How a DKIM key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DkimAlgorithm {
+    /// `rsa-sha256`, which everybody verifies (RFC 6376).
+    Rsa,
+    /// `ed25519-sha256` (RFC 8463): short, and not yet verified everywhere, so it signs beside RSA.
+    Ed25519,
+}
+
+/// A private DKIM key.
+#[derive(Debug, Clone)]
+pub struct DkimKey {
+    /// The selector its public half is published under.
+    pub selector: String,
+    /// How it signs.
+    pub algorithm: DkimAlgorithm,
+    /// The private key as PKCS#8 in DER.
+    pub private: Secret<Vec<u8>>,
+}
+
+/// A DKIM key and the domain it signs for.
+#[derive(Debug, Clone)]
+pub struct DkimSigner {
+    /// `d=`.
+    pub domain: Domain,
+    /// The key and its selector.
+    pub key: DkimKey,
+}
+
+/// Reads a private key in PEM: PKCS#8 of RSA or Ed25519, or RSA as `openssl genrsa` and `opendkim-genkey` once wrote it
+/// (PKCS#1).
+pub(super) fn read(path: &Path, selector: &str) -> Result<DkimKey, KeyError> {
+    let text = disk::read_private(path)?;
+    let der = PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .ok()
+        .ok_or_else(|| KeyError::content(path, "holds no private key in PEM"))?;
+    let (algorithm, private) = normal(&der).ok_or_else(|| {
+        KeyError::content(
+            path,
+            "holds a private key that cannot sign DKIM: it must be RSA of 2048 bits or more, or Ed25519",
+        )
+    })?;
+    Ok(DkimKey { selector: selector.to_owned(), algorithm, private })
+}
+
+/// Checks a key and brings it into the one form that the signer takes.
+fn normal(der: &PrivateKeyDer<'_>) -> Option<(DkimAlgorithm, Secret<Vec<u8>>)> {
+    let rsa = match der {
+        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).ok(),
+        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),
+        _ => None,
+    };
+    if let Some(rsa) = rsa {
+        let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).ok()?;
+        return Some((DkimAlgorithm::Rsa, Secret::new(private.as_ref().to_vec())));
+    }
+    let PrivateKeyDer::Pkcs8(key) = der else { return None };
+    let pair = Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).ok()?;
+    Some((DkimAlgorithm::Ed25519, Secret::new(pair.to_pkcs8().ok()?.as_ref().to_vec())))
+}
+
+/// Makes an RSA key of 2048 bits (RFC 8301 3.2), in PEM.
+pub(super) fn make_rsa() -> Result<Zeroizing<String>, KeyError> {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).ok().ok_or(KeyError::Making)?;
+    let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).ok().ok_or(KeyError::Making)?;
+    Ok(pem(der.as_ref()))
+}
+
+/// Makes an Ed25519 key, in PEM.
+pub(super) fn make_ed25519(random: &Random) -> Result<Zeroizing<String>, KeyError> {
+    let seed = Zeroizing::new(random.bytes::<32>()?);
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).ok().ok_or(KeyError::Making)?;
+    // Version 1, without the public half: the version that OpenSSL reads too.
+    Ok(pem(pair.to_pkcs8v1().ok().ok_or(KeyError::Making)?.as_ref()))
+}
+
+/// Writes PKCS#8 in PEM (RFC 7468).
+pub(super) fn pem(der: &[u8]) -> Zeroizing<String> {
+    let encoded = Zeroizing::new(data_encoding::BASE64.encode(der));
+    let mut out = Zeroizing::new(String::with_capacity(encoded.len() + encoded.len() / 64 + 80));
+    out.push_str("-----BEGIN PRIVATE KEY-----\n");
+    let mut rest = encoded.as_str();
+    while let Some((line, behind)) = rest.split_at_checked(64) {
+        out.push_str(line);
+        out.push('\n');
+        rest = behind;
+    }
+    if !rest.is_empty() {
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out.push_str("-----END PRIVATE KEY-----\n");
+    out
+}
