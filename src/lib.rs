@@ -29,6 +29,7 @@
 
 pub mod clock;
 pub mod keys;
+pub mod link;
 pub mod model;
 pub mod queue;
 pub mod random;
