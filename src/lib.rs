@@ -33,3 +33,4 @@ pub mod link;
 pub mod model;
 pub mod queue;
 pub mod random;
+pub mod seal;
