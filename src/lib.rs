@@ -30,6 +30,7 @@
 pub mod clock;
 pub mod keys;
 pub mod link;
+pub mod mail;
 pub mod model;
 pub mod queue;
 pub mod random;

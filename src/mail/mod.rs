@@ -1,0 +1,7 @@
+//! Messages as values: reading strangers' mail, writing our own.
+//!
+//! Knows nothing of sockets, files, rows or the time: bytes, words and instants come in, values and bytes come out. What
+//! always holds: no message of a stranger can make it panic or work longer than its length allows, and no value put into
+//! a message of ours can start a header field of its own.
+
+pub mod verp;
