@@ -35,3 +35,4 @@ pub mod model;
 pub mod queue;
 pub mod random;
 pub mod seal;
+pub mod smtp;
