@@ -5,5 +5,6 @@
 
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::wildcard_enum_match_arm)]
 
+pub mod client;
 pub mod command;
 pub mod data;
