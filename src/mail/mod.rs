@@ -4,4 +4,5 @@
 //! always holds: no message of a stranger can make it panic or work longer than its length allows, and no value put into
 //! a message of ours can start a header field of its own.
 
+pub mod template;
 pub mod verp;

@@ -1,0 +1,347 @@
+//! The wording of our mails: templates in, subject and body out.
+//!
+//! Knows nothing of files: whoever read a folder of templates hands the texts in, and what the folder lacks is built in.
+//! It knows no addresses and no links either, only words to put into a sentence. What always holds: templates that were
+//! taken have been rendered once with sample values, so a fault shows when they are read and not when a mail is due; and
+//! a mail that carries a link carries exactly one URL, alone on its line, near the top (requirements R010, R012).
+//!
+//! Names are `FOLDER/NAME.subject.tera` and `FOLDER/NAME.body.tera`. The folder is the language (`ja`, `en`), or
+//! `bilingual`, which serves where the language is not known or has no wording of its own.
+
+use crate::model::Language;
+use std::fmt;
+use tera::{Context, Tera};
+
+const BILINGUAL: &str = "bilingual";
+
+/// What is there without any file.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("bilingual/registration.subject.tera", include_str!("../../mail-templates/bilingual/registration.subject.tera")),
+    ("bilingual/registration.body.tera", include_str!("../../mail-templates/bilingual/registration.body.tera")),
+    ("bilingual/forward.subject.tera", include_str!("../../mail-templates/bilingual/forward.subject.tera")),
+    ("bilingual/forward.body.tera", include_str!("../../mail-templates/bilingual/forward.body.tera")),
+];
+
+/// The last byte of the body at which a link may begin. A SoftBank phone that cuts a long mail shows the first few hundred
+/// bytes only; more than this before the link means that it was put at the end.
+const LINK_WITHIN: usize = 600;
+
+/// What a mail says, and the words that differ from one to the next.
+#[derive(Debug, Clone, Copy)]
+pub enum Words<'a> {
+    /// The answer to an empty mail (requirements R113 to R116).
+    Registration {
+        /// The title in Japanese.
+        title: &'a str,
+        /// The title in English.
+        title_en: &'a str,
+        /// The link.
+        url: &'a str,
+        /// The minute the link ends.
+        expires: &'a str,
+    },
+    /// A mail to `postmaster@` or `abuse@`, handed on to the operator.
+    Forward {
+        /// The address it came to.
+        to: &'a str,
+        /// Its envelope sender.
+        from: &'a str,
+        /// The host that handed it over.
+        peer: &'a str,
+        /// Our id of it.
+        mail: &'a str,
+    },
+}
+
+impl<'a> Words<'a> {
+    /// One of each kind, to try templates with.
+    const SAMPLES: [Words<'static>; 2] = [
+        Words::Registration {
+            title: "安否確認/一斉通報サービス",
+            title_en: "Emergency Service",
+            url: "https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFBWYX3ZUDDf628",
+            expires: "2026/11/23 07:00",
+        },
+        Words::Forward { to: "postmaster@example.jp", from: "hanako@docomo.ne.jp", peer: "203.0.113.9", mail: "maaa" },
+    ];
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Registration { .. } => "registration",
+            Self::Forward { .. } => "forward",
+        }
+    }
+
+    /// The words by the names that templates use.
+    const fn fields(&self) -> [(&'static str, &'a str); 4] {
+        match *self {
+            Self::Registration { title, title_en, url, expires } => {
+                [("title", title), ("title_en", title_en), ("url", url), ("expires", expires)]
+            }
+            Self::Forward { to, from, peer, mail } => [("to", to), ("from", from), ("peer", peer), ("mail", mail)],
+        }
+    }
+
+    const fn url(&self) -> Option<&'a str> {
+        match *self {
+            Self::Registration { url, .. } => Some(url),
+            Self::Forward { .. } => None,
+        }
+    }
+
+    fn context(&self) -> Context {
+        let mut context = Context::new();
+        for (name, word) in self.fields() {
+            // A word is a part of a line: a line break in a title would tear the sentence, or the subject.
+            context.insert(name, &word.chars().filter(|c| !c.is_control()).collect::<String>());
+        }
+        context
+    }
+}
+
+/// One of the two texts of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Subject,
+    Body,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Subject, Self::Body];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Body => "body",
+        }
+    }
+}
+
+/// A subject and a body, ready to be put into a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wording {
+    /// One line.
+    pub subject: String,
+    /// Lines ending in LF.
+    pub body: String,
+}
+
+/// What is wrong with one template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct TemplateFault {
+    /// The template, as `bilingual/registration.body.tera`.
+    pub name: String,
+    /// A sentence, or the template engine's report with the place.
+    pub problem: String,
+}
+
+impl TemplateFault {
+    fn new(name: &str, problem: impl fmt::Display) -> Self {
+        Self { name: name.to_owned(), problem: problem.to_string() }
+    }
+}
+
+/// All templates of mails, tried.
+#[derive(Clone)]
+pub struct Templates(Tera);
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.0.get_template_names()).finish()
+    }
+}
+
+impl Templates {
+    /// Takes templates by name and text; one that has a built-in one's name replaces it.
+    ///
+    /// # Errors
+    /// Every fault found, not the first alone: a name that no mail uses, a mistake in the text, a word that does not exist,
+    /// a subject of more than one line, a link that is missing, doubled, not alone on its line or too far down.
+    pub fn new(files: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<TemplateFault>> {
+        let mut tera = Tera::new();
+        // Mail is plain text: an & in a title stays one.
+        tera.autoescape_on(Vec::<&str>::new());
+        let mut faults = Vec::new();
+        let built_in = BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        for (name, text) in built_in.chain(files) {
+            if !names().any(|known| known == name) {
+                faults.push(TemplateFault::new(&name, "no mail uses a template of this name"));
+            } else if let Err(cause) = tera.add_raw_template(&name, &text) {
+                faults.push(TemplateFault::new(&name, cause));
+            }
+        }
+        let templates = Self(tera);
+        faults.extend(templates.faults());
+        if faults.is_empty() { Ok(templates) } else { Err(faults) }
+    }
+
+    /// Renders a mail's subject and body; without a language, or where it has no wording of its own, in both languages.
+    ///
+    /// # Errors
+    /// The engine refused; templates that were taken have rendered before, so only a template that looks at its words (an
+    /// `if`, a filter) can come to that.
+    pub fn render(&self, language: Option<Language>, words: &Words<'_>) -> Result<Wording, TemplateFault> {
+        let folder = language.map_or(BILINGUAL, Language::as_str);
+        let [subject, body] = Part::ALL.map(|part| {
+            let own = file_name(folder, words, part);
+            let name = if self.0.contains_template(&own) { own } else { file_name(BILINGUAL, words, part) };
+            self.text(&name, words)
+        });
+        Ok(Wording { subject: subject?.trim().to_owned(), body: body? })
+    }
+
+    fn text(&self, name: &str, words: &Words<'_>) -> Result<String, TemplateFault> {
+        self.0.render(name, &words.context()).map_err(|cause| TemplateFault::new(name, cause))
+    }
+
+    /// Renders everything with sample values.
+    fn faults(&self) -> Vec<TemplateFault> {
+        let mut faults = Vec::new();
+        for (folder, words, part) in variants() {
+            let name = file_name(folder, &words, part);
+            if self.0.contains_template(&name) {
+                let verdict = self.text(&name, &words).and_then(|text| {
+                    complaint(part, &words, &text).map_or(Ok(()), |problem| Err(TemplateFault::new(&name, problem)))
+                });
+                faults.extend(verdict.err());
+            }
+        }
+        faults
+    }
+}
+
+fn variants() -> impl Iterator<Item = (&'static str, Words<'static>, Part)> {
+    let folders = Language::ALL.map(Language::as_str).into_iter().chain([BILINGUAL]);
+    folders.flat_map(|folder| {
+        Words::SAMPLES.into_iter().flat_map(move |words| Part::ALL.map(move |part| (folder, words, part)))
+    })
+}
+
+/// The name of every template that a mail may use.
+fn names() -> impl Iterator<Item = String> {
+    variants().map(|(folder, words, part)| file_name(folder, &words, part))
+}
+
+fn file_name(folder: &str, words: &Words<'_>, part: Part) -> String {
+    format!("{folder}/{}.{}.tera", words.name(), part.as_str())
+}
+
+/// Says what is wrong with a text that rendered.
+fn complaint(part: Part, words: &Words<'_>, text: &str) -> Option<&'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some("it comes out empty");
+    }
+    match part {
+        Part::Subject if text.contains('\n') => Some("a subject is one line"),
+        Part::Subject if text.contains("://") => Some("a URL belongs into the body"),
+        Part::Subject => None,
+        Part::Body => link_complaint(words.url(), text),
+    }
+}
+
+fn link_complaint(url: Option<&str>, body: &str) -> Option<&'static str> {
+    let urls = body.matches("://").count();
+    match url {
+        None if urls > 0 => Some("this mail carries no URL"),
+        None => None,
+        Some(_) if urls > 1 => Some("the mail carries more than one URL"),
+        Some(url) if !body.lines().any(|line| line == url) => Some("{{ url }} has to stand alone on a line"),
+        Some(url) if body.find(url).is_none_or(|at| at > LINK_WITHIN) => {
+            Some("{{ url }} comes too late: a phone that cuts the mail would lose it")
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults_of(name: &str, text: &str) -> Vec<TemplateFault> {
+        Templates::new([(name.to_owned(), text.to_owned())]).err().unwrap_or_default()
+    }
+
+    fn registration(templates: &Templates, language: Option<Language>) -> Wording {
+        templates.render(language, &Words::SAMPLES[0]).unwrap()
+    }
+
+    #[test]
+    fn r113_to_r116_the_answer_to_an_empty_mail_speaks_both_languages() {
+        let wording = registration(&Templates::new([]).unwrap(), None);
+        assert_eq!(wording.subject, "メールアドレス登録のご案内 (E-mail address registration)");
+        let expected = "\
+安否確認/一斉通報サービスより、メールアドレス登録のご案内です。
+(E-mail address registration for Emergency Service)
+
+お申し込みを受け付けました。次のURLを開いて、登録を続けてください。
+(We have received your request. Open this link to go on.)
+
+https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFBWYX3ZUDDf628
+
+このURLは 2026/11/23 07:00 (日本時間) まで使えます。
+(The link works until 2026/11/23 07:00, Japan time.)
+
+このメールは、メールアドレスを登録するために空メールを送ってくださった方へ、自動でお送りしています。お心当たりがないときは、何もせずに削除してください。登録は行われません。
+(You get this mail because an empty mail was sent to us from your address. If that was not you, just delete it: nothing will be registered.)
+
+--
+このメールは送信専用のアドレスからお送りしています。ご返信には対応できません。
+(This address only sends mail; nobody reads replies.)
+安否確認/一斉通報サービス
+";
+        assert_eq!(wording.body, expected);
+    }
+
+    #[test]
+    fn a_file_replaces_the_built_in_template_of_its_name_and_a_language_its_own() {
+        let files = [("ja/registration.subject.tera", "日本語だけ\n"), ("bilingual/registration.subject.tera", "both")];
+        let templates = Templates::new(files.map(|(name, text)| (name.to_owned(), text.to_owned()))).unwrap();
+        assert_eq!(registration(&templates, Some(Language::Ja)).subject, "日本語だけ");
+        assert_eq!(registration(&templates, Some(Language::En)).subject, "both");
+        assert_eq!(registration(&templates, None).subject, "both");
+    }
+
+    #[test]
+    fn marks_of_html_stay_as_they_are_and_a_title_cannot_break_a_line() {
+        let templates =
+            Templates::new([("bilingual/forward.subject.tera".to_owned(), "{{ from }}".to_owned())]).unwrap();
+        let words = Words::Forward { to: "", from: "A&B <c>\r\nBcc: x", peer: "", mail: "" };
+        assert_eq!(templates.render(None, &words).unwrap().subject, "A&B <c>Bcc: x");
+    }
+
+    #[test]
+    fn every_fault_is_found_by_name() {
+        let url = "{{ url }}";
+        let long = format!("{}\n{url}", "あ".repeat(300));
+        for (name, text, problem) in [
+            ("bilingual/registraton.body.tera", "x", "no mail uses"),
+            ("fr/registration.body.tera", "x", "no mail uses"),
+            ("bilingual/registration.body.tera", "{{ url", "registration.body.tera"),
+            ("bilingual/registration.body.tera", "{% if title %}\n{{ url }}", "registration.body.tera"),
+            ("ja/registration.body.tera", "{{ link }}", "link"),
+            ("ja/registration.body.tera", "no link", "alone on a line"),
+            ("ja/registration.body.tera", "here: {{ url }}", "alone on a line"),
+            ("ja/registration.body.tera", "{{ url }}\nhttps://example.jp/", "more than one"),
+            ("ja/registration.body.tera", &long, "too late"),
+            ("en/registration.subject.tera", "one\ntwo", "one line"),
+            ("en/registration.subject.tera", "{{ url }}", "belongs into the body"),
+            ("en/registration.subject.tera", " \n", "empty"),
+            ("en/forward.body.tera", "see https://example.jp/", "carries no URL"),
+        ] {
+            let faults = faults_of(name, text);
+            assert_eq!(faults.len(), 1, "{name} {text}: {faults:?}");
+            assert_eq!(faults[0].name, name);
+            assert!(faults[0].problem.contains(problem), "{name}: {}", faults[0].problem);
+        }
+    }
+
+    #[test]
+    fn several_faults_are_reported_together() {
+        let files = [("a", ""), ("en/forward.body.tera", "{{ nothing }}"), ("ja/forward.body.tera", "{{")];
+        let faults = Templates::new(files.map(|(name, text)| (name.to_owned(), text.to_owned()))).unwrap_err();
+        let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(names, ["a", "ja/forward.body.tera", "en/forward.body.tera"]);
+    }
+}
