@@ -35,4 +35,5 @@ pub mod model;
 pub mod queue;
 pub mod random;
 pub mod seal;
+pub mod service;
 pub mod smtp;

@@ -1,0 +1,8 @@
+//! The journeys: what is decided about a mail, a login, a link, and what is recorded with it.
+//!
+//! Knows nothing of sockets, pages or settings as written: values come in, a decision comes out, and what belongs together
+//! is recorded in one transaction. What always holds: a decision is a pure function of facts, so that a table can test it;
+//! nothing waits, hashes or signs inside a transaction.
+
+pub mod hasher;
+pub mod password;

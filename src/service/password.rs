@@ -1,0 +1,210 @@
+//! What a new password may be: weak is allowed, known-bad is not (requirements R017, R018, R090 and chapter 2).
+//!
+//! Knows nothing of who is logged in, of hashing or of pages: texts come in, a [`Refusal`] with its reason comes out. What
+//! always holds: a password is taken exactly as typed or refused, never shortened or changed; it is refused when it is the
+//! organisation's code, the member's ID or the start password in any case or width, or among what everybody tries first.
+
+use crate::model::{LoginId, OrgCode};
+
+/// The longest password, in characters (requirement R090).
+pub const LONGEST: usize = 32;
+
+/// A password that falls within so many guesses is known-bad: the most used ones, runs of keys, repeated characters.
+/// Anything above is the member's own choice (R019: weak can still be registered).
+const KNOWN_BAD_GUESSES: u64 = 10_000;
+
+/// Why a new password is refused; each has a sentence on the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing was typed.
+    Empty,
+    /// A character other than half-width letters, digits and marks.
+    Character,
+    /// More than [`LONGEST`] characters.
+    TooLong,
+    /// It is the organisation's code.
+    OrgCode,
+    /// It is the member's ID.
+    LoginId,
+    /// It is the start password the administrator gave out.
+    Start,
+    /// It is among the passwords that everybody tries first.
+    KnownBad,
+    /// The second typing differs from the first.
+    Mismatch,
+}
+
+impl Refusal {
+    const ALL: [Self; 8] = [
+        Self::Empty,
+        Self::Character,
+        Self::TooLong,
+        Self::OrgCode,
+        Self::LoginId,
+        Self::Start,
+        Self::KnownBad,
+        Self::Mismatch,
+    ];
+
+    /// Gives the name under which a page is told of it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Character => "character",
+            Self::TooLong => "too-long",
+            Self::OrgCode => "org-code",
+            Self::LoginId => "login-id",
+            Self::Start => "start",
+            Self::KnownBad => "known-bad",
+            Self::Mismatch => "mismatch",
+        }
+    }
+
+    /// Finds the refusal of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.as_str() == name)
+    }
+}
+
+/// What a password must not be, as far as it is readable.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The organisation's code.
+    pub org: &'a OrgCode,
+    /// The member's ID.
+    pub login: &'a LoginId,
+    /// The start password, where it is still sealed and not hashed.
+    pub start: Option<&'a str>,
+}
+
+/// Judges a new password typed twice.
+///
+/// # Errors
+/// The first reason against it; what is wrong with the password itself comes before a second typing that differs.
+pub fn judge(new: &str, again: &str, known: Known<'_>) -> Result<(), Refusal> {
+    if new.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if !new.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Refusal::Character);
+    }
+    if new.len() > LONGEST {
+        return Err(Refusal::TooLong);
+    }
+    not_known(new, known)?;
+    if new == again { Ok(()) } else { Err(Refusal::Mismatch) }
+}
+
+fn not_known(new: &str, known: Known<'_>) -> Result<(), Refusal> {
+    let same = |other: &str| folded(other) == folded(new);
+    if same(known.org.as_str()) {
+        return Err(Refusal::OrgCode);
+    }
+    if same(known.login.as_str()) {
+        return Err(Refusal::LoginId);
+    }
+    if known.start.is_some_and(same) {
+        return Err(Refusal::Start);
+    }
+    let about_member: Vec<&str> = [known.org.as_str(), known.login.as_str()].into_iter().chain(known.start).collect();
+    if zxcvbn::zxcvbn(new, &about_member).guesses() < KNOWN_BAD_GUESSES {
+        return Err(Refusal::KnownBad);
+    }
+    Ok(())
+}
+
+/// Turns full-width letters, digits and marks into half-width ones. No password has full-width characters, so where they are
+/// typed at login the keyboard stood wrong.
+#[must_use]
+pub fn narrow(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '！'..='～' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+            other => other,
+        })
+        .collect()
+}
+
+fn folded(text: &str) -> String {
+    narrow(text.trim()).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(new: &str, again: &str) -> Result<(), Refusal> {
+        let (org, login) = ("ACME-2026".parse().unwrap(), "Tanaka0415".parse().unwrap());
+        judge(new, again, Known { org: &org, login: &login, start: Some("ｈajime-Kite7") })
+    }
+
+    #[test]
+    fn r018_the_second_typing_must_be_the_same() {
+        assert_eq!(judged("umi-to-yama", "umi-to-yama"), Ok(()));
+        for again in ["", "umi-to-yamA", "umi-to-yama ", "umi-to-yam"] {
+            assert_eq!(judged("umi-to-yama", again), Err(Refusal::Mismatch), "{again:?}");
+        }
+    }
+
+    #[test]
+    fn r019_weak_ones_are_taken() {
+        for weak in ["neko3tama", "19580312", "hanako-1", "Sakura!2", "kx7q"] {
+            assert_eq!(judged(weak, weak), Ok(()), "{weak}");
+        }
+    }
+
+    #[test]
+    fn what_everybody_tries_first_is_refused() {
+        for bad in [
+            "password", "PASSWORD", "p@ssword", "123456", "12345678", "qwerty", "aaaaaaaa", "abcdefgh", "iloveyou",
+            "1", "zq",
+        ] {
+            assert_eq!(judged(bad, bad), Err(Refusal::KnownBad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_the_administrator_knows_is_refused_in_any_case() {
+        for (bad, why) in [
+            ("ACME-2026", Refusal::OrgCode),
+            ("acme-2026", Refusal::OrgCode),
+            ("tanaka0415", Refusal::LoginId),
+            ("TANAKA0415", Refusal::LoginId),
+            ("hajime-kite7", Refusal::Start),
+            ("Hajime-Kite7", Refusal::Start),
+        ] {
+            assert_eq!(judged(bad, bad), Err(why), "{bad}");
+        }
+    }
+
+    #[test]
+    fn r090_half_width_and_at_most_32_and_never_cut() {
+        let longest = "kumo-ni-noru-saru-to-ame-no-yoru";
+        assert_eq!(longest.len(), LONGEST);
+        assert_eq!(judged(longest, longest), Ok(()));
+        let longer = format!("{longest}!");
+        assert_eq!(judged(&longer, &longer), Err(Refusal::TooLong));
+        assert_eq!(judged(&longer, longest), Err(Refusal::TooLong));
+        for wide in ["ｕｍｉ－ｔｏ－ｙａｍａ", "うみとやま", "umi to yama", "umi\tyama", "umi-to-yama\u{7f}", "ｳﾐﾄﾔﾏ"]
+        {
+            assert_eq!(judged(wide, wide), Err(Refusal::Character), "{wide}");
+        }
+        assert_eq!(judged("", ""), Err(Refusal::Empty));
+    }
+
+    #[test]
+    fn full_width_typing_is_made_half_width_and_nothing_else_is_touched() {
+        assert_eq!(narrow("ａＢ１！～"), "aB1!~");
+        assert_eq!(narrow("aB1 あー"), "aB1 あー");
+    }
+
+    #[test]
+    fn refusals_are_found_by_their_names() {
+        for refusal in Refusal::ALL {
+            assert_eq!(Refusal::named(refusal.as_str()), Some(refusal));
+        }
+        assert_eq!(Refusal::named("other"), None);
+    }
+}
