@@ -13,7 +13,7 @@
 //!    |  |  \- Lose ----> unknown       any waiting, sending -- Expire --> expired
 //!    |  +---- Defer ---> deferred -- Claim --> sending
 //!    |                   unknown --- Claim --> sending (where the class tries once more)
-//!    +-- any waiting state -- Cancel --> cancelled, Suppress --> suppressed
+//!    +-- any waiting state, sending -- Cancel --> cancelled, Suppress --> suppressed
 //! ```
 //!
 //! The schema's CHECK constraints say the same: a lease exists exactly while `sending`.
@@ -100,8 +100,13 @@ pub const fn next(state: State, event: Event) -> Result<State, Impossible> {
         }
         (State::Queued | State::Deferred, Event::Hold) => Ok(State::Held),
         (State::Held, Event::Release) => Ok(State::Queued),
-        (State::Queued | State::Deferred | State::Held | State::Unknown, Event::Suppress) => Ok(State::Suppressed),
-        (State::Queued | State::Deferred | State::Held | State::Unknown, Event::Cancel) => Ok(State::Cancelled),
+        // While sending: before anything was said to a server, by the worker that holds the claim.
+        (State::Queued | State::Deferred | State::Held | State::Unknown | State::Sending, Event::Suppress) => {
+            Ok(State::Suppressed)
+        }
+        (State::Queued | State::Deferred | State::Held | State::Unknown | State::Sending, Event::Cancel) => {
+            Ok(State::Cancelled)
+        }
         (
             State::Queued
             | State::Sending
@@ -200,7 +205,22 @@ mod tests {
     /// What each state allows, in the order of `EVENTS`; `-` is impossible.
     const TABLE: [(State, [&str; 11]); 5] = [
         (State::Queued, ["sending", "-", "-", "-", "-", "-", "expired", "held", "-", "suppressed", "cancelled"]),
-        (State::Sending, ["-", "queued", "accepted", "deferred", "refused", "unknown", "expired", "-", "-", "-", "-"]),
+        (
+            State::Sending,
+            [
+                "-",
+                "queued",
+                "accepted",
+                "deferred",
+                "refused",
+                "unknown",
+                "expired",
+                "-",
+                "-",
+                "suppressed",
+                "cancelled",
+            ],
+        ),
         (State::Deferred, ["sending", "-", "-", "-", "-", "-", "expired", "held", "-", "suppressed", "cancelled"]),
         (State::Held, ["-", "-", "-", "-", "-", "-", "expired", "-", "queued", "suppressed", "cancelled"]),
         (State::Unknown, ["sending", "-", "-", "-", "-", "-", "expired", "-", "-", "suppressed", "cancelled"]),
