@@ -37,3 +37,4 @@ pub mod random;
 pub mod seal;
 pub mod service;
 pub mod smtp;
+pub mod store;

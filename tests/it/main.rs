@@ -11,4 +11,5 @@
     reason = "a test that meets the unexpected stops and shows it"
 )]
 
+mod conformance;
 mod layers;

@@ -1,0 +1,61 @@
+//! Failed logins, and how long the next try has to wait.
+//!
+//! A try is counted as a failure before it is judged, in one statement: guesses made side by side are judged one for each
+//! moment at which the gate is open. A right password takes the count away. There is no lock-out: the wait never grows
+//! beyond a minute.
+
+use crate::model::Timestamp;
+use crate::store::sql::params;
+use crate::store::{StoreError, Tx};
+
+/// The longest wait, in milliseconds.
+const LONGEST: i64 = 60_000;
+
+/// Whether a try may be judged now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// It may; it has been counted as a failure already.
+    Open {
+        /// How many tries failed one after another before this one.
+        failures: u32,
+    },
+    /// It may not, and was not counted.
+    Wait {
+        /// When the gate opens.
+        until: Timestamp,
+    },
+}
+
+impl Tx<'_> {
+    /// Asks for a try to log in. The first failure is free; after it the gate stays shut for 1, 2, 4 … 60 seconds.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn try_login(&mut self, account: &[u8; 32], device: &[u8; 32], now: Timestamp) -> Result<Gate, StoreError> {
+        // A moment further ahead than the longest wait comes from a clock that was set back; nobody waits for that.
+        // Shifting by the count, cut to 6, gives 1, 2, 4 … 64 seconds, of which 60 are waited.
+        let sql = "INSERT INTO login_failures (account, device, failures, open_at) VALUES (?1, ?2, 1, ?3) \
+                   ON CONFLICT (account, device) DO UPDATE SET failures = login_failures.failures + 1, \
+                   open_at = excluded.open_at + CASE WHEN login_failures.failures >= 7 THEN 60000 \
+                   ELSE 1000 * (1 << CAST(login_failures.failures - 1 AS INTEGER)) END \
+                   WHERE login_failures.open_at <= excluded.open_at \
+                   OR login_failures.open_at > excluded.open_at + ?4 \
+                   RETURNING failures";
+        let counted: Option<u32> = self.one(sql, params![account, device, now, LONGEST], |row| row.get(0))?;
+        if let Some(failures) = counted {
+            return Ok(Gate::Open { failures: failures.saturating_sub(1) });
+        }
+        let sql = "SELECT open_at FROM login_failures WHERE account = ?1 AND device = ?2";
+        let until: Option<Timestamp> = self.one(sql, params![account, device], |row| row.get(0))?;
+        Ok(Gate::Wait { until: until.unwrap_or(now) })
+    }
+
+    /// Takes away what was counted: the password was right.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn login_succeeded(&mut self, account: &[u8; 32], device: &[u8; 32]) -> Result<(), StoreError> {
+        let sql = "DELETE FROM login_failures WHERE account = ?1 AND device = ?2";
+        self.execute(sql, params![account, device]).map(drop)
+    }
+}

@@ -1,0 +1,84 @@
+//! The schema's history: numbered steps, each applied once, each recognised by its checksum.
+//!
+//! Both databases have the same numbers. What always holds: a step that has been applied is never applied again nor
+//! changed, and a database that a later program has used is refused rather than guessed at.
+
+use crate::store::StoreError;
+use sha2::{Digest, Sha256};
+
+/// One step.
+pub(super) struct Migration {
+    /// Its number, counted from 1.
+    pub(super) number: i64,
+    /// Its statements.
+    pub(super) sql: &'static str,
+}
+
+/// The steps of SQLite, in order.
+pub(super) const SQLITE: &[Migration] =
+    &[Migration { number: 1, sql: include_str!("migrations/sqlite/0001_first.sql") }];
+
+/// Makes the table that remembers what was applied; both databases understand it.
+pub(super) const TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";
+/// Reads what was applied.
+pub(super) const APPLIED: &str = "SELECT number, checksum FROM migrations ORDER BY number";
+/// Remembers that a step was applied.
+pub(super) const REMEMBER: &str = "INSERT INTO migrations (number, checksum) VALUES (?1, ?2)";
+
+impl Migration {
+    /// Gives what recognises the step: SHA-256 of its text, in hex.
+    pub(super) fn checksum(&self) -> String {
+        data_encoding::HEXLOWER.encode(&Sha256::digest(self.sql.as_bytes()))
+    }
+}
+
+/// Says which of the `known` steps are still to be applied.
+///
+/// # Errors
+/// The database is newer than the program, or was made by other steps.
+pub(super) fn missing<'a>(known: &'a [Migration], applied: &[(i64, String)]) -> Result<&'a [Migration], StoreError> {
+    let newest = known.last().map_or(0, |migration| migration.number);
+    if let Some((found, _)) = applied.iter().find(|(number, _)| *number > newest) {
+        return Err(StoreError::Newer { found: *found, known: newest });
+    }
+    for (migration, (number, checksum)) in known.iter().zip(applied) {
+        if migration.number != *number || migration.checksum() != *checksum {
+            return Err(StoreError::Migration(*number));
+        }
+    }
+    Ok(known.get(applied.len()..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[Migration] = &[Migration { number: 1, sql: "a" }, Migration { number: 2, sql: "b" }];
+
+    fn applied(count: usize) -> Vec<(i64, String)> {
+        KNOWN[..count].iter().map(|migration| (migration.number, migration.checksum())).collect()
+    }
+
+    #[test]
+    fn only_what_is_missing_is_applied() {
+        for count in 0..=2 {
+            assert_eq!(missing(KNOWN, &applied(count)).unwrap().len(), 2 - count);
+        }
+    }
+
+    #[test]
+    fn a_database_of_a_later_program_is_refused() {
+        let mut later = applied(2);
+        later.push((7, String::new()));
+        assert_eq!(missing(KNOWN, &later).err(), Some(StoreError::Newer { found: 7, known: 2 }));
+    }
+
+    #[test]
+    fn a_step_that_was_changed_afterwards_is_found() {
+        let other = vec![(1, Migration { number: 1, sql: "A" }.checksum())];
+        assert_eq!(missing(KNOWN, &other).err(), Some(StoreError::Migration(1)));
+        let hole = vec![(2, KNOWN[1].checksum())];
+        assert_eq!(missing(KNOWN, &hole).err(), Some(StoreError::Migration(2)));
+    }
+}

@@ -1,0 +1,238 @@
+//! The database: everything the daemon must not forget, behind transactions.
+//!
+//! Work is handed in as a short closure over [`Tx`] and runs on storage's own threads; nobody else holds a connection. Each
+//! noun has its file, with the values it is made of and the methods of [`Tx`] that read and write it. Transactions that wait
+//! at the same time are committed together, and each is answered once the disk has it.
+//!
+//! Knows nothing of mail, links, pages or rules: what is to be done was decided before, times and secrets come in as
+//! arguments. It reads no clock and no environment.
+//!
+//! What always holds: `Ok` from [`Store::write`] means committed and flushed. Work that returns an error leaves nothing
+//! behind, and neither does work during which the database failed. A job exists exactly when its cause was recorded, and the
+//! observer hears of exactly the events that were kept, in order.
+
+mod address;
+mod budget;
+#[cfg(feature = "crash-test")]
+mod crash;
+mod error;
+mod event;
+mod job;
+mod link;
+mod login;
+mod mail;
+mod member;
+mod migrate;
+mod org;
+mod registration;
+mod secret;
+mod session;
+mod sql;
+mod sqlite;
+mod tx;
+mod work;
+
+pub use address::{AddressRow, AddressState};
+pub use error::StoreError;
+pub use event::{Event, EventFilter};
+pub use job::{JobFilter, Reclaim, Settlement};
+pub use link::LinkUse;
+pub use login::Gate;
+pub use mail::{MailRow, NewMail};
+pub use member::{Member, NewMember, START_PASSWORD};
+pub use org::Org;
+pub use registration::{Registration, RegistrationState};
+pub use session::Session;
+pub use tx::Tx;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use work::{Job, Waiting, Work};
+
+/// How much work may wait for the storage threads; whoever comes then waits to hand it in.
+const WAITING: usize = 1_024;
+/// How many threads read.
+const READERS: usize = 3;
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file of SQLite; made where it is missing.
+    Sqlite(PathBuf),
+    /// The URL of a PostgreSQL database.
+    Postgres(String),
+}
+
+/// Hears of the events of each commit, in order, on the storage thread: it has to be quick. Called after the commit and
+/// before those who wait for it are answered.
+pub type Observer = Arc<dyn Fn(&[Event]) + Send + Sync>;
+
+/// What a store is opened with.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the database is.
+    pub location: Location,
+    /// Who hears of events.
+    pub observer: Observer,
+    /// The process kills itself after this many commits.
+    #[cfg(feature = "crash-test")]
+    pub crash_after: Option<u64>,
+}
+
+impl Options {
+    /// Opens the database at `location`, with nobody listening.
+    #[must_use]
+    pub fn new(location: Location) -> Self {
+        Self {
+            location,
+            observer: Arc::new(|_| ()),
+            #[cfg(feature = "crash-test")]
+            crash_after: None,
+        }
+    }
+
+    /// Lets `observer` hear of events.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
+    }
+}
+
+/// The way to the database; clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    writes: Door,
+    reads: Door,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Where work is handed in, until it is closed.
+struct Door(Mutex<Option<mpsc::Sender<Waiting>>>);
+
+impl Door {
+    fn new() -> (Self, mpsc::Receiver<Waiting>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(Mutex::new(Some(sender))), receiver)
+    }
+
+    /// Nobody can hand in more; what waits is still done.
+    fn close(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (job, answer) = Job::new(work);
+        let job: Box<dyn Work> = Box::new(job);
+        match sender {
+            Some(sender) if sender.send(job).await.is_ok() => {}
+            _ => return Err(StoreError::Closed.into()),
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+}
+
+impl Store {
+    /// Opens the database, brings its schema up to date and starts the storage threads.
+    ///
+    /// # Errors
+    /// The database cannot be opened or was made by a later version of the program.
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        let (writes, write_queue) = Door::new();
+        let (reads, read_queue) = Door::new();
+        let (opened, answer) = oneshot::channel();
+        let keeper = start("store", move || {
+            let started = start_threads(options, write_queue, read_queue);
+            if opened.send(started).is_err() {
+                tracing::debug!("nobody waited for the database to be opened any more");
+            }
+        })?;
+        let mut threads = answer.await.unwrap_or(Err(StoreError::Closed))?;
+        threads.push(keeper);
+        Ok(Self(Arc::new(Inner { writes, reads, threads: Mutex::new(threads) })))
+    }
+
+    /// Runs `work` in a transaction of its own. `Ok` comes only after the commit has been flushed; an error means that
+    /// nothing was kept. `work` may be run more than once, so it changes nothing but through its [`Tx`].
+    ///
+    /// # Errors
+    /// What `work` refuses with, or the trouble of the database.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.0.writes.run(work).await
+    }
+
+    /// Runs `work` on a snapshot of what has been committed; it cannot write.
+    ///
+    /// # Errors
+    /// What `work` refuses with, or the trouble of the database.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.0.reads.run(work).await
+    }
+
+    /// Finishes the work that waits, closes the database and stops the storage threads. Other clones get
+    /// [`StoreError::Closed`] from then on.
+    pub async fn close(self) {
+        self.0.writes.close();
+        self.0.reads.close();
+        let threads = std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(|| threads.into_iter().map(JoinHandle::join).all(|end| end.is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a storage thread ended by a panic");
+        }
+    }
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| StoreError::Io(format!("no thread for the database: {error}")))
+}
+
+type Started = Result<Vec<JoinHandle<()>>, StoreError>;
+
+fn start_threads(options: Options, writes: mpsc::Receiver<Waiting>, reads: mpsc::Receiver<Waiting>) -> Started {
+    match &options.location {
+        Location::Sqlite(path) => start_sqlite(&path.clone(), options, writes, reads),
+        Location::Postgres(url) => Err(StoreError::Location(url.clone())),
+    }
+}
+
+fn start_sqlite(
+    path: &std::path::Path,
+    options: Options,
+    writes: mpsc::Receiver<Waiting>,
+    reads: mpsc::Receiver<Waiting>,
+) -> Started {
+    let writer = sqlite::Writer {
+        connection: sqlite::open_writer(path)?,
+        observer: options.observer,
+        #[cfg(feature = "crash-test")]
+        crash: crash::Crash::new(options.crash_after),
+    };
+    let readers = (0..READERS).map(|_| sqlite::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+    let reads = Arc::new(Mutex::new(reads));
+    let mut threads = vec![start("store-write", move || writer.run(writes))?];
+    for reader in readers {
+        let reads = Arc::clone(&reads);
+        threads.push(start("store-read", move || sqlite::read(&reader, &reads))?);
+    }
+    Ok(threads)
+}

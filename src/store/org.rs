@@ -1,0 +1,77 @@
+//! Contracting organisations (団体).
+
+use crate::model::{OrgCode, OrgId, Timestamp};
+use crate::store::sql::{Row, params};
+use crate::store::{StoreError, Tx};
+
+/// A contracting organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Org {
+    /// Its row.
+    pub id: OrgId,
+    /// What its members type.
+    pub code: OrgCode,
+    /// The title in its mails and pages.
+    pub title: String,
+    /// The same in English.
+    pub title_en: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+const COLUMNS: &str = "id, code, title, title_en, created_at FROM orgs";
+
+fn read(row: &Row<'_>) -> Result<Org, StoreError> {
+    Ok(Org { id: row.get(0)?, code: row.get(1)?, title: row.get(2)?, title_en: row.find(3)?, created_at: row.get(4)? })
+}
+
+impl Tx<'_> {
+    /// Adds an organisation; gives nothing where there is one of that code.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn add_org(
+        &mut self,
+        code: &OrgCode,
+        title: &str,
+        title_en: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Option<OrgId>, StoreError> {
+        let sql = "INSERT INTO orgs (code, title, title_en, created_at) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT (code) DO NOTHING RETURNING id";
+        self.one(sql, params![code, title, title_en, at], |row| row.get(0))
+    }
+
+    /// Changes what is given of an organisation's titles; false where there is none of that code.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn set_org(&mut self, code: &OrgCode, title: Option<&str>, title_en: Option<&str>) -> Result<bool, StoreError> {
+        let sql = "UPDATE orgs SET title = COALESCE(?2, title), title_en = COALESCE(?3, title_en) WHERE code = ?1";
+        Ok(self.execute(sql, params![code, title, title_en])? == 1)
+    }
+
+    /// Finds an organisation by its code.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn org(&mut self, code: &OrgCode) -> Result<Option<Org>, StoreError> {
+        self.one(&format!("SELECT {COLUMNS} WHERE code = ?1"), params![code], read)
+    }
+
+    /// Finds an organisation by its row.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn org_by_id(&mut self, id: OrgId) -> Result<Option<Org>, StoreError> {
+        self.one(&format!("SELECT {COLUMNS} WHERE id = ?1"), params![id], read)
+    }
+
+    /// Gives all organisations, by their codes.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn orgs(&mut self) -> Result<Vec<Org>, StoreError> {
+        self.query(&format!("SELECT {COLUMNS} ORDER BY code"), &[], read)
+    }
+}

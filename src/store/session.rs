@@ -1,0 +1,99 @@
+//! Who is logged in, and how far they got.
+
+use crate::model::{Language, MemberId, Timestamp};
+use crate::store::sql::params;
+use crate::store::{StoreError, Tx};
+
+/// A session of a member; known by the hash of what the browser keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is.
+    pub member: MemberId,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was last used.
+    pub seen: Timestamp,
+    /// How far the login got; the pages decide what that means.
+    pub stage: String,
+    /// The language of the pages.
+    pub language: Language,
+}
+
+impl Tx<'_> {
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// The database failed, there is no such member, or there is a session of that hash.
+    pub fn open_session(&mut self, hash: &[u8; 32], session: &Session) -> Result<(), StoreError> {
+        let sql = "INSERT INTO sessions (hash, member, created_at, seen_at, stage, language) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let values = params![hash, session.member, session.created, session.seen, &session.stage, session.language];
+        self.execute(sql, values).map(drop)
+    }
+
+    /// Finds a session; whether it is still good is for the caller to judge.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn session(&mut self, hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
+        let sql = "SELECT member, created_at, seen_at, stage, language FROM sessions WHERE hash = ?1";
+        self.one(sql, params![hash], |row| {
+            Ok(Session {
+                member: row.get(0)?,
+                created: row.get(1)?,
+                seen: row.get(2)?,
+                stage: row.get(3)?,
+                language: row.get(4)?,
+            })
+        })
+    }
+
+    /// Notes that a session was used.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn touch_session(&mut self, hash: &[u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        self.execute("UPDATE sessions SET seen_at = ?2 WHERE hash = ?1", params![hash, at]).map(drop)
+    }
+
+    /// Notes how far the login got.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn set_stage(&mut self, hash: &[u8; 32], stage: &str) -> Result<(), StoreError> {
+        self.execute("UPDATE sessions SET stage = ?2 WHERE hash = ?1", params![hash, stage]).map(drop)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn end_session(&mut self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.execute("DELETE FROM sessions WHERE hash = ?1", params![hash]).map(drop)
+    }
+
+    /// Ends all sessions of a member, but for one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn end_sessions_of(&mut self, member: MemberId, except: Option<&[u8; 32]>) -> Result<(), StoreError> {
+        // No hash is empty, so none is spared where none is given.
+        let except = except.map_or(&[][..], |hash| hash.as_slice());
+        self.execute("DELETE FROM sessions WHERE member = ?1 AND hash <> ?2", params![member, except]).map(drop)
+    }
+
+    /// Ends at most `limit` sessions that were last used or begun too long ago; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_sessions(
+        &mut self,
+        seen_before: Timestamp,
+        created_before: Timestamp,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM sessions WHERE hash IN \
+                   (SELECT hash FROM sessions WHERE seen_at < ?1 OR created_at < ?2 LIMIT ?3)";
+        self.execute(sql, params![seen_before, created_before, limit])
+    }
+}

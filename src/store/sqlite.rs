@@ -1,0 +1,198 @@
+//! SQLite: one thread that writes, a few that read.
+//!
+//! The writer commits in groups: it takes everything that waits, runs each piece of work in a savepoint, commits once and
+//! then answers all, because the disk flushes a few hundred to a few thousand times a second and no more. Work that arrives
+//! during a commit makes the next group; work that comes alone is committed at once.
+//!
+//! Knows nothing of the tables. What always holds: nobody is answered before the flush; work that refuses is undone alone; a
+//! full disk or an I/O error undoes and fails the whole group, and the writer goes on.
+
+use crate::store::migrate::{APPLIED, REMEMBER, SQLITE, TABLE, missing};
+use crate::store::tx::Link;
+use crate::store::work::{Waiting, batch};
+use crate::store::{Event, Observer, StoreError, Tx};
+use rusqlite::{Connection, OpenFlags};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The most work committed at once.
+const GROUP: usize = 256;
+/// How long another process may keep the file locked.
+const BUSY: Duration = Duration::from_secs(5);
+/// More than there are statements, so that none is ever prepared twice.
+const STATEMENTS: usize = 512;
+
+/// What every connection is told. `synchronous = FULL` flushes the log at each commit.
+const SETTINGS: &str = "
+    PRAGMA foreign_keys = ON;
+    PRAGMA synchronous = FULL;
+    PRAGMA temp_store = MEMORY;
+";
+
+/// What the writer is told besides: copy the log back every 16 MiB, and do not keep more of it than four times that.
+const WRITER: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -16384;
+";
+
+/// Opens the file for writing, makes it where it is missing, and brings its schema up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    make_private(path)?;
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(WRITER)?;
+    connection.execute_batch(SETTINGS)?;
+    migrate(&connection)?;
+    Ok(connection)
+}
+
+/// Makes the file readable by its owner alone before anything is in it; SQLite gives its log the same mode.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))
+}
+
+/// Opens the file for reading.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(SETTINGS)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let migrated = apply_missing(connection);
+    connection.execute_batch(if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    migrated
+}
+
+fn apply_missing(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch(TABLE)?;
+    let applied = connection
+        .prepare(APPLIED)?
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(i64, String)>, _>>()?;
+    for migration in missing(SQLITE, &applied)? {
+        connection.execute_batch(migration.sql)?;
+        connection.execute(REMEMBER, (migration.number, migration.checksum()))?;
+    }
+    Ok(())
+}
+
+/// The thread that writes.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) observer: Observer,
+    #[cfg(feature = "crash-test")]
+    pub(super) crash: crate::store::crash::Crash,
+}
+
+impl Writer {
+    /// Works until nobody can hand in more and nothing waits.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
+        while let Some(first) = queue.blocking_recv() {
+            let group = batch(first, &mut queue, GROUP);
+            self.commit(group);
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Waiting>) {
+        match self.attempt(&mut group) {
+            Ok(events) => {
+                #[cfg(feature = "crash-test")]
+                self.crash.committed();
+                observe(&self.observer, &events);
+                group.into_iter().for_each(|work| work.answer());
+            }
+            Err(error) => {
+                tracing::error!(%error, transactions = group.len(), "nothing could be recorded");
+                self.recover();
+                group.into_iter().for_each(|work| work.fail(error.clone()));
+            }
+        }
+    }
+
+    /// Runs a group in one transaction; gives the events of what was kept.
+    fn attempt(&self, group: &mut [Waiting]) -> Result<Vec<Event>, StoreError> {
+        self.statement("BEGIN IMMEDIATE")?;
+        let mut events = Vec::new();
+        for work in group {
+            events.append(&mut self.attempt_one(work)?);
+        }
+        self.statement("COMMIT")?;
+        Ok(events)
+    }
+
+    /// Runs one piece of work in a savepoint; an error means that the whole transaction is lost.
+    fn attempt_one(&self, work: &mut Waiting) -> Result<Vec<Event>, StoreError> {
+        self.statement("SAVEPOINT work")?;
+        let mut tx = Tx::new(Link::Sqlite(&self.connection));
+        let keep = work.run(&mut tx);
+        let (trouble, events) = tx.into_parts();
+        // SQLITE_FULL, I/O errors and the like may have undone everything, the savepoints included.
+        if self.connection.is_autocommit() {
+            return Err(trouble.unwrap_or_else(|| StoreError::Other(String::from("the transaction was lost"))));
+        }
+        if keep {
+            self.statement("RELEASE work")?;
+            Ok(events)
+        } else {
+            self.statement("ROLLBACK TO work")?;
+            self.statement("RELEASE work")?;
+            Ok(Vec::new())
+        }
+    }
+
+    fn statement(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute(())?;
+        Ok(())
+    }
+
+    /// Leaves what is left of a transaction that failed, so that the next one can begin.
+    fn recover(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be undone");
+        }
+    }
+}
+
+/// Tells the observer; whatever it does, the writer goes on.
+fn observe(observer: &Observer, events: &[Event]) {
+    if !events.is_empty() && catch_unwind(AssertUnwindSafe(|| observer(events))).is_err() {
+        tracing::error!("the observer of the mail log panicked");
+    }
+}
+
+/// Reads until nobody can ask for more; several threads share one queue.
+pub(super) fn read(connection: &Connection, queue: &Mutex<mpsc::Receiver<Waiting>>) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(mut work) = next else { return };
+        match read_one(connection, &mut work) {
+            Ok(()) => work.answer(),
+            Err(error) => work.fail(error),
+        }
+    }
+}
+
+fn read_one(connection: &Connection, work: &mut Waiting) -> Result<(), StoreError> {
+    connection.prepare_cached("BEGIN")?.execute(())?;
+    work.run(&mut Tx::new(Link::Sqlite(connection)));
+    // Nothing was written, so how it ends does not matter; after some errors it has ended by itself.
+    if !connection.is_autocommit() {
+        connection.prepare_cached("COMMIT")?.execute(())?;
+    }
+    Ok(())
+}
