@@ -6,3 +6,4 @@
 
 pub mod hasher;
 pub mod password;
+pub mod start_password;

@@ -1,0 +1,61 @@
+//! The password an administrator gives out, kept sealed until the member's first login.
+//!
+//! Hashing a whole import would take minutes, so a plain start password is sealed instead, and hashed never: at the first
+//! login the member must choose another one. Knows nothing of rows or imports. What always holds: what was sealed for one
+//! member opens for no other.
+
+use crate::model::{KeyRing, MemberId, Secret};
+use crate::seal::{self, SealError};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The purpose under which the store keeps it; the owner is the member's number.
+pub const PURPOSE: &str = "start-password";
+
+/// Seals a member's start password; `nonce` must never have been used before.
+#[must_use]
+pub fn seal(keys: &KeyRing, member: MemberId, nonce: [u8; 24], password: &str) -> Vec<u8> {
+    seal::seal(keys, &owner(member), nonce, password.as_bytes())
+}
+
+/// Opens a member's start password.
+///
+/// # Errors
+/// It was changed, belongs to somebody else, or its key is gone.
+pub fn open(keys: &KeyRing, member: MemberId, sealed: &[u8]) -> Result<Secret<String>, SealError> {
+    let plain = seal::open(keys, &owner(member), sealed)?;
+    let text = String::from_utf8(plain.reveal().clone());
+    text.map(Secret::new).ok().ok_or(SealError::Form)
+}
+
+/// Says whether two passwords are the same; how long that takes tells nothing about either.
+#[must_use]
+pub fn same(one: &str, other: &str) -> bool {
+    Sha256::digest(one).as_slice().ct_eq(Sha256::digest(other).as_slice()).into()
+}
+
+fn owner(member: MemberId) -> Vec<u8> {
+    [PURPOSE.as_bytes(), &[0], &member.number().to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_start_password_opens_for_its_member_only() {
+        let keys = KeyRing::new(1, BTreeMap::from([(1, Secret::new([7; 32]))])).unwrap();
+        let sealed = seal(&keys, MemberId::new(5), [9; 24], "hajime-kite7");
+        assert_eq!(open(&keys, MemberId::new(5), &sealed).unwrap().reveal(), "hajime-kite7");
+        assert_eq!(open(&keys, MemberId::new(6), &sealed).unwrap_err(), SealError::Broken);
+    }
+
+    #[test]
+    fn passwords_are_the_same_to_the_letter_only() {
+        assert!(same("hajime-kite7", "hajime-kite7"));
+        for other in ["hajime-kite", "Hajime-kite7", "hajime-kite7 ", ""] {
+            assert!(!same("hajime-kite7", other), "{other:?}");
+        }
+    }
+}
