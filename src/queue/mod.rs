@@ -8,6 +8,7 @@ pub mod job;
 pub mod outcome;
 pub mod retry;
 pub mod state;
+pub mod verdict;
 
 pub use job::{Class, Content, Job, Lease, NewJob};
 pub use outcome::{Attempt, Blame, Outcome, Verdict};
