@@ -32,6 +32,7 @@ pub mod keys;
 pub mod link;
 pub mod mail;
 pub mod model;
+pub mod net;
 pub mod queue;
 pub mod random;
 pub mod seal;

@@ -13,3 +13,5 @@
 
 mod conformance;
 mod layers;
+mod names;
+mod resolver;
