@@ -4,5 +4,9 @@
 //! always holds: no message of a stranger can make it panic or work longer than its length allows, and no value put into
 //! a message of ours can start a header field of its own.
 
+pub mod build;
+mod message_id;
 pub mod template;
 pub mod verp;
+
+pub use message_id::MessageId;
