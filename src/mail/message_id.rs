@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn only_what_cannot_break_a_header_is_repeated() {
         assert!(MessageId::read("<IMT$0@docomo.ne.jp>").unwrap().is_repeatable());
-        for value in ["<a b@c.jp>", "<あ@c.jp>", "<a\r\nBcc: x@c.jp>", "<no-at>", "a<b@c.jp", "\u{7f}@c.jp"] {
-            assert!(MessageId::read(value).is_none_or(|id| !id.is_repeatable() || id.as_str() == "b@c.jp"), "{value}");
+        for value in ["<a b@c.jp>", "<あ@c.jp>", "<a\r\nBcc: x@c.jp>", "<no-at>", "a>b@c.jp", "\u{7f}@c.jp"] {
+            assert!(!MessageId::read(value).unwrap().is_repeatable(), "{value}");
         }
     }
 
