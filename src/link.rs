@@ -12,6 +12,9 @@
 //!
 //! 400 bits leave four for the last character, so it is never `-` or `_`, which some phones leave out of a link.
 
+// A test may index: it stops at the unexpected and shows it.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice, clippy::wildcard_enum_match_arm))]
+
 use crate::model::{KeyRing, Timestamp, mac};
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;

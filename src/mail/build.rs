@@ -114,7 +114,8 @@ fn with_attached(id: &MessageId, text: MimePart<'static>, raw: &[u8]) -> MimePar
     let mut digest = Sha256::new();
     digest.update(id.as_str());
     digest.update(raw);
-    let boundary = format!("={}", HEXLOWER.encode(&digest.finalize()[..16]));
+    let digest: [u8; 32] = digest.finalize().into();
+    let boundary = format!("={}", HEXLOWER.encode(&digest[..16]));
     let mixed = ContentType::new("multipart/mixed").attribute("boundary", boundary);
     MimePart::new(mixed, BodyPart::Multipart(vec![text, attachment(raw)]))
 }
