@@ -28,6 +28,7 @@
 //! Pure means: no async, no socket, no file, no clock, no randomness. `tests/it/layers.rs` holds this table.
 
 pub mod clock;
+pub mod config;
 pub mod keys;
 pub mod link;
 pub mod mail;

@@ -11,6 +11,7 @@
     reason = "a test that meets the unexpected stops and shows it"
 )]
 
+mod config;
 mod conformance;
 mod layers;
 mod names;

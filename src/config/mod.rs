@@ -1,0 +1,184 @@
+//! The file as written becomes the settings as believed.
+//!
+//! `reader` walks the TOML and notes every complaint, one file for each section says what its keys mean, `contradiction` looks
+//! at the sections together. A setting whose feature does not exist yet is refused with a hint, never silently taken.
+//!
+//! Does not know what the settings are used for; each part of the daemon is handed its own section. What always holds: whoever
+//! has a [`Config`] has one without a known fault, and whoever has not knows **all** that is wrong, each with its key and line.
+
+mod contradiction;
+mod delivery;
+mod intake;
+mod log;
+mod problem;
+mod reader;
+mod secret;
+mod sender;
+mod storage;
+mod value;
+mod web;
+
+pub use delivery::{Delivery, Login, Resolver, Route, Smarthost, TlsPolicy};
+pub use intake::{Registration, Smtp};
+pub use log::{Format, Log};
+pub use problem::{Problem, Problems};
+pub use sender::Sender;
+pub use storage::Storage;
+pub use value::{BaseUrl, Host, Server, Size, ValueError};
+pub use web::Web;
+
+use crate::model::{DkimEntry, Domain};
+use reader::{Book, Section};
+use std::path::{Path, PathBuf};
+
+/// The settings, believed. Only `daemon` holds them all.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name in our greeting and EHLO (`hostname`).
+    pub hostname: Domain,
+    /// Where the database, the keys and the operator's socket are (`data_dir`).
+    pub data_dir: PathBuf,
+    /// Where templates lie that are used instead of the built-in ones (`templates_dir`); nothing: only those built in.
+    pub templates_dir: Option<PathBuf>,
+    /// `[storage]`.
+    pub storage: Storage,
+    /// `[smtp]`.
+    pub smtp: Smtp,
+    /// `[registration]`.
+    pub registration: Registration,
+    /// `[sender]`.
+    pub sender: Sender,
+    /// `[[dkim]]`, in the order of the file; empty: the keys in use sign for the sender's domain.
+    pub dkim: Vec<DkimEntry>,
+    /// `[delivery]`.
+    pub delivery: Delivery,
+    /// `[web]`.
+    pub web: Web,
+    /// `[log]`.
+    pub log: Log,
+}
+
+impl Config {
+    /// Where a system keeps the data unless told otherwise.
+    pub const DATA_DIR: &str = "/var/lib/karamail";
+
+    /// Reads the settings from a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or everything that is wrong with it.
+    pub fn load(file: &Path) -> Result<Self, Problems> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|cause| Problems::new(vec![Problem::of_file(format!("cannot be read: {cause}"))]))?;
+        // A bare file name lies in the current folder.
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::read(&text, folder)
+    }
+
+    /// Reads the settings from the text of a file that lies in `folder`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(text: &str, folder: &Path) -> Result<Self, Problems> {
+        let book = Book::new(text);
+        let config = Draft::read(book.root()?, folder).check(&book);
+        let (_, problems) = book.close();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(Problems::new(problems)),
+        }
+    }
+
+    /// Lists the paths of all settings there are, such as `smtp.listen`.
+    #[must_use]
+    pub fn settings() -> Vec<String> {
+        // Of a list of tables one has to be there to be asked for its keys.
+        let book = Book::new("[[dkim]]");
+        if let Ok(root) = book.root() {
+            drop(Draft::read(root, Path::new(".")));
+        }
+        book.close().0
+    }
+}
+
+/// The sections as far as they could be read.
+struct Draft {
+    hostname: Option<Domain>,
+    data_dir: PathBuf,
+    templates_dir: Option<PathBuf>,
+    storage: Option<Storage>,
+    smtp: Smtp,
+    registration: Option<Registration>,
+    sender: Option<Sender>,
+    dkim: Vec<DkimEntry>,
+    delivery: Option<Delivery>,
+    web: Option<Web>,
+    log: Log,
+}
+
+impl Draft {
+    fn read(mut root: Section<'_>, folder: &Path) -> Self {
+        let hostname = root.required("hostname", "\"mx.example.jp\"");
+        let data_dir = root.value("data_dir").unwrap_or_else(|| PathBuf::from(Config::DATA_DIR));
+        let data_dir = folder.join(data_dir);
+        let templates_dir = templates_dir(&mut root, folder);
+        let storage = Storage::read(root.section("storage"), &data_dir);
+        let smtp = Smtp::read(root.section("smtp"));
+        let registration = Registration::read(root.section("registration"));
+        let link_lifetime = registration.as_ref().map(|registration| registration.link_lifetime);
+        for (key, instead) in [
+            ("imap", "mail comes in by [smtp]; remove [[imap]]"),
+            ("destination", "every receiving system gets the same limits; remove [[destination]]"),
+            ("lmtp", "let your own mail server forward by SMTP to smtp.listen; remove [lmtp]"),
+            ("api", "use the command line; remove [api]"),
+        ] {
+            root.not_yet(key, instead);
+        }
+        Self {
+            hostname,
+            templates_dir,
+            storage,
+            smtp,
+            registration,
+            sender: Sender::read(root.section("sender")),
+            dkim: sender::read_dkim(root.sections("dkim"), &data_dir),
+            delivery: Delivery::read(root.section("delivery"), &data_dir, link_lifetime),
+            web: Web::read(root.section("web")),
+            log: Log::read(root.section("log")),
+            data_dir,
+        }
+    }
+
+    /// Looks at the sections together, and puts them together where none is missing.
+    fn check(self, book: &Book<'_>) -> Option<Config> {
+        contradiction::look(&self, book);
+        Some(Config {
+            hostname: self.hostname?,
+            data_dir: self.data_dir,
+            templates_dir: self.templates_dir,
+            storage: self.storage?,
+            smtp: self.smtp,
+            registration: self.registration?,
+            sender: self.sender?,
+            dkim: self.dkim,
+            delivery: self.delivery?,
+            web: self.web?,
+            log: self.log,
+        })
+    }
+}
+
+/// Finds the operator's templates: where the file says, else in `mail-templates` beside the file.
+fn templates_dir(root: &mut Section<'_>, folder: &Path) -> Option<PathBuf> {
+    let Some(given) = root.value::<PathBuf>("templates_dir") else {
+        return Some(folder.join("mail-templates")).filter(|usual| usual.is_dir());
+    };
+    let given = folder.join(given);
+    if !given.is_dir() {
+        let hint = "a relative path is looked up beside the configuration file; without the key the built-in templates are used";
+        root.complain("templates_dir", format!("{} is no folder", given.display()), Some(hint.to_owned()));
+    }
+    Some(given)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+use super::*;
+use crate::model::Span;
+use crate::queue::Class;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// The least a file has to say.
+const LEAST: &str = r#"
+hostname = "mx.example.jp"
+[registration]
+addresses = ["bizanpi@example.jp"]
+[sender]
+address = "anpi@example.jp"
+bounce_domain = "bounce.example.jp"
+[web]
+public_url = "https://www.example.jp"
+"#;
+
+const SHIPPED: &str = include_str!("../../config/karamail.toml");
+
+fn read(text: &str) -> Result<Config, Vec<String>> {
+    Config::read(text, Path::new("/etc/karamail"))
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// What is wrong with the least file once `more` stands before its first table.
+fn wrong(more: &str) -> Vec<String> {
+    read(&format!("{more}\n{LEAST}")).unwrap_err()
+}
+
+/// A file in the way of a test.
+fn put(folder: &Path, name: &str, text: &str, mode: u32) {
+    fs::write(folder.join(name), text).unwrap();
+    fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn the_shipped_file_says_what_is_so_without_it() {
+    let mut shipped = read(SHIPPED).unwrap();
+    let mut least = read(LEAST).unwrap();
+    // The one value that depends on the machine: whether there is a folder beside the file.
+    shipped.templates_dir = None;
+    least.templates_dir = None;
+    assert_eq!(format!("{shipped:#?}"), format!("{least:#?}"));
+}
+
+#[test]
+fn the_shipped_file_names_every_setting_there_is_and_no_other() {
+    let mut table = String::new();
+    let mut named = Vec::new();
+    for line in SHIPPED.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(rest) = line.strip_prefix("[[") {
+            table = format!("{}[1].", rest.split("]]").next().unwrap());
+        } else if let Some(rest) = line.strip_prefix('[') {
+            table = format!("{}.", rest.split(']').next().unwrap());
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            named.push(format!("{table}{key}"));
+        }
+    }
+    let mut settings = Config::settings();
+    named.sort();
+    settings.sort();
+    assert_eq!(named, settings);
+}
+
+#[test]
+fn the_example_of_the_interface_is_refused_only_for_what_does_not_exist_yet() {
+    let text = format!(
+        "{}\n[delivery]\ntrust_anchor = \"x\"\nbind = []\n[[imap]]\nhost = \"x\"\n[[destination]]\nname = \"docomo\"\n[lmtp]\nlisten = []\n[api]\nlisten = []",
+        LEAST
+            .replace("[registration]", "[smtp]\ntls_cert = \"x\"\ntls_key = \"x\"\nproxy_protocol_from = []\n[registration]\nauthentication = \"require\"")
+            .replace("[web]", "[web]\ntls_cert = \"x\"\ntls_key = \"x\"\ntrusted_proxies = []")
+    );
+    let said = read(&text).unwrap_err();
+    let keys: Vec<&str> = said.iter().map(|line| line.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(
+        keys,
+        [
+            "smtp.tls_cert",
+            "smtp.tls_key",
+            "smtp.proxy_protocol_from",
+            "registration.authentication",
+            "web.tls_cert",
+            "web.tls_key",
+            "web.trusted_proxies",
+            "delivery.trust_anchor",
+            "delivery.bind",
+            "imap",
+            "destination",
+            "lmtp",
+            "api",
+        ]
+    );
+    assert!(said.iter().all(|line| line.contains("yet") && line.contains("hint: ")), "{said:#?}");
+}
+
+#[test]
+fn relative_paths_lie_below_the_data_folder_and_that_one_beside_the_file() {
+    let config = read(&format!(
+        "data_dir = \"data\"\n{LEAST}\n[[dkim]]\ndomain = \"example.jp\"\nselector = \"s\"\nkey_file = \"own.pem\""
+    ))
+    .unwrap();
+    assert_eq!(config.data_dir, Path::new("/etc/karamail/data"));
+    assert_eq!(config.dkim[0].key_file.as_deref(), Some(Path::new("/etc/karamail/data/own.pem")));
+    assert!(matches!(config.storage, Storage::Sqlite(file) if file == Path::new("/etc/karamail/data/karamail.db")));
+}
+
+#[test]
+fn templates_lie_beside_the_file_or_where_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = |text: &str| Config::read(text, folder.path()).map(|config| config.templates_dir);
+    assert_eq!(dir(LEAST).unwrap(), None);
+    fs::create_dir(folder.path().join("mail-templates")).unwrap();
+    assert_eq!(dir(LEAST).unwrap(), Some(folder.path().join("mail-templates")));
+    fs::create_dir(folder.path().join("own")).unwrap();
+    assert_eq!(dir(&format!("templates_dir = \"own\"\n{LEAST}")).unwrap(), Some(folder.path().join("own")));
+    assert!(dir(&format!("templates_dir = \"none\"\n{LEAST}")).unwrap_err().to_string().contains("is no folder"));
+}
+
+#[test]
+fn secrets_come_from_files_that_not_everybody_can_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let smarthost = |more: &str| {
+        let text = format!(
+            "data_dir = \".\"\n{LEAST}\n[delivery]\nroute = \"smarthost\"\nsmarthost = \"relay.example.jp:587\"\ntls = \"require\"\nuser = \"u\"\n{more}"
+        );
+        Config::read(&text, folder.path()).map_err(|problems| problems.to_string())
+    };
+    put(folder.path(), "secret", "hunter2\r\n", 0o640);
+    let config = smarthost("password_file = \"secret\"").unwrap();
+    let Route::Smarthost(Smarthost { login: Some(login), .. }) = &config.delivery.route else { panic!("{config:?}") };
+    assert_eq!(login.password.reveal(), "hunter2");
+    assert!(!format!("{config:?}").contains("hunter2"));
+
+    put(folder.path(), "open", "hunter2", 0o644);
+    put(folder.path(), "empty", "\n", 0o600);
+    put(folder.path(), "long", &"x".repeat(5_000), 0o600);
+    for (more, expected) in [
+        ("password_file = \"open\"", "everybody on this machine can read it"),
+        ("password_file = \"empty\"", "is empty"),
+        ("password_file = \"long\"", "is longer than a secret is"),
+        ("password_file = \"none\"", "cannot be read"),
+        ("password_file = \"secret\"\npassword = \"x\"", "says the same as password"),
+        ("", "needs a password"),
+    ] {
+        let said = smarthost(more).unwrap_err();
+        assert!(said.contains(expected) && said.lines().count() == 1 && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_database_address_with_a_password_is_never_shown() {
+    let config = read(&format!("{LEAST}\n[storage]\nurl = \"postgres://u:hunter2@db.example.jp/karamail\"")).unwrap();
+    assert!(matches!(config.storage, Storage::Postgres(_)));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let said = read(&format!("{LEAST}\n[storage]\nurl = \"postgres://u:hunter2@db:notaport/x\"")).unwrap_err();
+    assert!(said[0].contains("is no address of a PostgreSQL database") && !said[0].contains("hunter2"), "{said:?}");
+    for url in ["mysql://x", "sqlite:", "sqlite::memory:", "sqlite:x?mode=memory", "karamail.db"] {
+        assert_eq!(read(&format!("{LEAST}\n[storage]\nurl = \"{url}\"")).unwrap_err().len(), 1, "{url}");
+    }
+}
+
+#[test]
+fn the_mail_is_given_up_with_the_link_in_it_unless_the_file_says_sooner() {
+    let give_up = |text: String| read(&text).unwrap().delivery.schedule(Class::Registration).give_up;
+    let short = LEAST.replace("[registration]", "[registration]\nlink_lifetime = \"2h\"");
+    let long = LEAST.replace("[registration]", "[registration]\nlink_lifetime = \"3d\"");
+    assert_eq!(give_up(short.clone()), Span::from_secs(7_200));
+    assert_eq!(give_up(long), Span::from_secs(86_400));
+    assert_eq!(give_up(format!("{short}\n[delivery.class.registration]\ngive_up = \"90m\"")), Span::from_secs(5_400));
+}
+
+#[test]
+fn certificates_of_own_authorities_must_be_there_when_the_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = rcgen::generate_simple_self_signed(["ca.example.jp".to_owned()]).unwrap();
+    put(folder.path(), "ca.pem", &authority.cert.pem(), 0o644);
+    put(folder.path(), "key.pem", &authority.signing_key.serialize_pem(), 0o600);
+    let ca = |file: &str| {
+        let text = format!("data_dir = \".\"\n{LEAST}\n[delivery]\ntls_ca_file = \"{file}\"");
+        Config::read(&text, folder.path()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(ca("ca.pem").unwrap().delivery.tls_ca_file, Some(folder.path().join("ca.pem")));
+    assert!(ca("key.pem").unwrap_err().contains("holds no certificate in PEM"));
+    assert!(ca("none.pem").unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn what_is_not_toml_is_said_with_its_lines_all_of_them() {
+    let said = read("a = = 1\nb = 2\nc = [\n").unwrap_err();
+    assert!(said.len() >= 2 && said[0].starts_with("line 1: this is not TOML: "), "{said:#?}");
+    assert!(said.iter().all(|line| !line.contains("is missing")), "{said:#?}");
+}
+
+#[test]
+fn an_empty_file_misses_what_has_to_be_given_and_nothing_else() {
+    let said = read("").unwrap_err().join("\n");
+    for key in ["hostname", "registration.addresses", "sender.address", "sender.bounce_domain", "web.public_url"] {
+        assert!(said.contains(&format!("{key}: is missing (hint: for example ")), "{said}");
+    }
+    assert_eq!(said.lines().count(), 5, "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = Config::load(&folder.path().join("none.toml")).unwrap_err().to_string();
+    assert!(said.starts_with("cannot be read: "), "{said}");
+    put(folder.path(), "karamail.toml", "caf\u{e9}", 0o600);
+    fs::write(folder.path().join("karamail.toml"), b"hostname = \"\xe9\"").unwrap();
+    assert!(Config::load(&folder.path().join("karamail.toml")).is_err());
+}
+
+#[test]
+fn values_of_another_kind_are_named_as_what_they_are() {
+    for (more, expected) in [
+        ("hostname = 25", "hostname: must be a text in quotes, not a number"),
+        ("smtp = \"x\"", "smtp: must be a table: [smtp], not a text"),
+        ("dkim = [1]", "dkim: must be a list of tables: [[dkim]], not a number"),
+        ("delivery.port = \"25\"", "delivery.port: must be a whole number, without quotes, not a text"),
+        ("delivery.port = 0", "delivery.port: must be between 1 and 65535, not 0"),
+        ("delivery.port = 0x1_0000", "delivery.port: must be between 1 and 65535, not 10000"),
+        (
+            "delivery.private_addresses = \"yes\"",
+            "delivery.private_addresses: must be true or false, without quotes, not a text",
+        ),
+        ("smtp.listen = \"0.0.0.0:25\"", "smtp.listen: must be a list of texts, [\"…\", \"…\"], not a text"),
+        ("smtp.listen = [25]", "smtp.listen: must be a list of texts in quotes, not a number"),
+        ("log.format = \"xml\"", "log.format: “xml” is not one of \"text\", \"json\""),
+    ] {
+        let text = if more.starts_with("hostname") {
+            LEAST.replace("hostname = \"mx.example.jp\"", more)
+        } else {
+            format!("{more}\n{LEAST}")
+        };
+        let said = read(&text).unwrap_err();
+        let mut shown = String::new();
+        writeln!(shown, "{said:#?}").unwrap();
+        assert!(said.len() == 1 && said[0].contains(expected), "{more}: {shown}");
+    }
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_shown_where_it_belongs() {
+    let said = wrong("max_message = \"1 MiB\"\n");
+    assert_eq!(said, ["line 1: max_message: there is no such setting (hint: “max_message” belongs to [smtp])"]);
+    let said = read(&format!("{LEAST}\nhostname = \"x.jp\"")).unwrap_err();
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].ends_with("web.hostname: there is no such setting (hint: “hostname” belongs before the first [table])")
+    );
+}
