@@ -32,6 +32,7 @@ pub mod config;
 pub mod keys;
 pub mod link;
 pub mod mail;
+pub mod maillog;
 pub mod model;
 pub mod net;
 pub mod queue;

@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     missing_docs,
     unreachable_pub,
     reason = "a test that meets the unexpected stops and shows it"

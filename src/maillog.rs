@@ -1,0 +1,299 @@
+//! The mail log: one function for each thing that can happen to a mail.
+//!
+//! An event is recorded in the transaction of its cause, so a log line exists exactly when what it says was kept; it is
+//! printed after the commit. Knows nothing of why something happened. What always holds: names and keys never change
+//! meaning, ids stay the same from intake to registration, addresses of people are masked, and no code, key or link
+//! appears.
+
+use crate::model::{
+    EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Stage, Timestamp,
+};
+use crate::queue::{Attempt, Job, NewJob, Verdict};
+use crate::store::{Event, StoreError, Tx};
+use serde_json::{Map, Value};
+
+/// How the mail log is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// `event key=value …`, for eyes and `grep`.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Builds one event: the fields appear in the order they are added.
+struct Line(Event);
+
+impl Line {
+    fn new(name: &'static str, at: Timestamp) -> Self {
+        Self(Event { at, name: name.into(), mail: None, job: None, address: None, fields: Map::new() })
+    }
+
+    fn mail(mut self, mail: MailId) -> Self {
+        self.0.mail = Some(mail);
+        self
+    }
+
+    fn job(mut self, job: JobId) -> Self {
+        self.0.job = Some(job);
+        self.field("job", job.to_string())
+    }
+
+    /// Remembers whose story this belongs to, without showing it.
+    fn about(mut self, address: &EmailAddress) -> Self {
+        self.0.address = Some(address.clone());
+        self
+    }
+
+    fn field(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.fields.insert(key.to_owned(), value.into());
+        self
+    }
+
+    fn person(self, key: &str, address: &EmailAddress) -> Self {
+        self.field(key, format!("<{}>", address.masked()))
+    }
+
+    fn reply(self, stage: Stage, reply: &Reply) -> Self {
+        self.field("code", reply.code).field("stage", stage.as_str()).field("reply", reply.to_string())
+    }
+
+    fn record(self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        tx.record(self.0)
+    }
+}
+
+/// A mail came in and was taken; `to` is the one of its recipients that counts.
+///
+/// # Errors
+/// The store could not keep it; so for every function here.
+pub fn received(tx: &mut Tx<'_>, mail: MailId, received: &Received, to: &EmailAddress) -> Result<(), StoreError> {
+    let sender = received.envelope_sender.address();
+    let line = Line::new("received", received.at)
+        .mail(mail)
+        .field("id", mail.to_string())
+        .field("via", received.via.as_str())
+        .field("peer", received.peer.to_string())
+        .field("from", sender.map_or_else(|| "<>".to_owned(), |address| format!("<{}>", address.masked())))
+        .field("to", format!("<{to}>"))
+        .field("size", received.message.len());
+    match sender {
+        Some(address) => line.about(address).record(tx),
+        None => line.record(tx),
+    }
+}
+
+/// A mail is not answered, for a reason that has a name.
+pub fn ignored(
+    tx: &mut Tx<'_>,
+    mail: MailId,
+    at: Timestamp,
+    sender: Option<&EmailAddress>,
+    reason: &'static str,
+) -> Result<(), StoreError> {
+    let line = Line::new("ignored", at).mail(mail).field("id", mail.to_string()).field("reason", reason);
+    match sender {
+        Some(address) => line.about(address).record(tx),
+        None => line.record(tx),
+    }
+}
+
+/// A mail is to go out.
+pub fn queued(tx: &mut Tx<'_>, job: JobId, order: &NewJob) -> Result<(), StoreError> {
+    let line = Line::new("queued", order.queued_at)
+        .job(job)
+        .about(&order.to)
+        .field("class", order.class.as_str())
+        .person("to", &order.to);
+    match order.cause {
+        Some(mail) => line.mail(mail).field("cause", mail.to_string()).record(tx),
+        None => line.record(tx),
+    }
+}
+
+fn of_job(name: &'static str, job: &Job, at: Timestamp) -> Line {
+    let line = Line::new(name, at).job(job.id).about(&job.order.to);
+    match job.order.cause {
+        Some(mail) => line.mail(mail),
+        None => line,
+    }
+}
+
+/// A delivery was tried; what came of it is the next event.
+pub fn attempted(tx: &mut Tx<'_>, job: &Job, attempt: &Attempt, at: Timestamp) -> Result<(), StoreError> {
+    of_job("attempted", job, at)
+        .field("mx", attempt.mx.as_str())
+        .field("tls", attempt.tls.as_deref().unwrap_or("none"))
+        .field("delays", attempt.delays.to_string())
+        .record(tx)
+}
+
+/// The receiving server took the mail. Nothing of ours calls it delivered.
+pub fn accepted(tx: &mut Tx<'_>, job: &Job, reply: &Reply, at: Timestamp) -> Result<(), StoreError> {
+    let delay = at.since(job.order.queued_at).millis();
+    of_job("accepted", job, at)
+        .reply(Stage::Data, reply)
+        .field("delay", format!("{}.{:02}s", delay / 1_000, delay % 1_000 / 10))
+        .record(tx)
+}
+
+/// The mail waits for another try at `next`.
+pub fn deferred(
+    tx: &mut Tx<'_>,
+    job: &Job,
+    stage: Stage,
+    reply: &Reply,
+    next: Timestamp,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    of_job("deferred", job, at).reply(stage, reply).field("next", next.to_string()).record(tx)
+}
+
+/// The mail was refused for good.
+pub fn refused(
+    tx: &mut Tx<'_>,
+    job: &Job,
+    stage: Stage,
+    reply: &Reply,
+    verdict: Verdict,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    of_job("refused", job, at).reply(stage, reply).field("verdict", verdict.as_str()).record(tx)
+}
+
+/// The time to send the mail was over before it was sent.
+pub fn expired(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
+    of_job("expired", job, at)
+        .field("class", job.order.class.as_str())
+        .field("age", format!("{}m", at.since(job.order.queued_at).millis() / 60_000))
+        .record(tx)
+}
+
+/// The connection was lost after the final dot: perhaps accepted, perhaps not. `next`: when it is tried once more, if at
+/// all.
+pub fn lost(
+    tx: &mut Tx<'_>,
+    job: &Job,
+    reply: &Reply,
+    next: Option<Timestamp>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let line = of_job("unknown", job, at).reply(Stage::Data, reply);
+    match next {
+        Some(next) => line.field("next", next.to_string()).record(tx),
+        None => line.record(tx),
+    }
+}
+
+/// What is known of an address changed.
+pub fn marked(tx: &mut Tx<'_>, address: &EmailAddress, state: &str, at: Timestamp) -> Result<(), StoreError> {
+    Line::new("marked", at).about(address).person("to", address).field("state", state).record(tx)
+}
+
+/// A page behind a link was opened or used.
+pub fn visited(
+    tx: &mut Tx<'_>,
+    registration: RegistrationId,
+    address: &EmailAddress,
+    what: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    Line::new("visited", at)
+        .about(address)
+        .field("registration", registration.to_string())
+        .person("address", address)
+        .field("what", what)
+        .record(tx)
+}
+
+/// A member's address is registered.
+pub fn registered(
+    tx: &mut Tx<'_>,
+    address: &EmailAddress,
+    org: &OrgCode,
+    id: &LoginId,
+    priority: Priority,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    Line::new("registered", at)
+        .about(address)
+        .field("org", org.as_str())
+        .field("id", id.as_str())
+        .field("priority", priority.number())
+        .person("address", address)
+        .record(tx)
+}
+
+/// Writes one event as one line, without a line end.
+#[must_use]
+pub fn line(event: &Event, format: Format) -> String {
+    match format {
+        Format::Json => {
+            let mut object = Map::new();
+            object.insert("at".to_owned(), event.at.to_string().into());
+            object.insert("event".to_owned(), event.name.to_string().into());
+            object.extend(event.fields.clone());
+            Value::Object(object).to_string()
+        }
+        Format::Text => {
+            let mut out = format!("{:<9}", event.name);
+            for (key, value) in &event.fields {
+                out.push(' ');
+                out.push_str(key);
+                out.push('=');
+                push_value(&mut out, value);
+            }
+            out
+        }
+    }
+}
+
+/// Texts that a script could not split again are put in quotes, escaped as in JSON.
+fn push_value(out: &mut String, value: &Value) {
+    match value {
+        Value::String(text) if is_plain(text) => out.push_str(text),
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '"' || c == '=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> EmailAddress {
+        "hanako@docomo.ne.jp".parse().unwrap()
+    }
+
+    #[test]
+    fn a_line_reads_as_the_interface_says() {
+        let event = Line::new("accepted", Timestamp::from_millis(0))
+            .job(JobId::new(33))
+            .about(&address())
+            .reply(Stage::Data, &Reply::new(250, "2.0.0 Ok"))
+            .field("delay", "0.42s")
+            .0;
+        assert_eq!(line(&event, Format::Text), r#"accepted  job=jbb code=250 stage=data reply="2.0.0 Ok" delay=0.42s"#);
+        assert_eq!(
+            line(&event, Format::Json),
+            concat!(
+                r#"{"at":"1970-01-01T09:00:00+09:00","event":"accepted","job":"jbb","code":250,"stage":"data","#,
+                r#""reply":"2.0.0 Ok","delay":"0.42s"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_persons_address_is_masked_and_a_strangers_text_stays_on_its_line() {
+        let event = Line::new("marked", Timestamp::from_millis(0))
+            .about(&address())
+            .person("to", &address())
+            .field("reply", "a\r\nforged event=1 \"x\"")
+            .0;
+        assert_eq!(line(&event, Format::Text), r#"marked    to=<h***@docomo.ne.jp> reply="a\r\nforged event=1 \"x\"""#);
+    }
+}
