@@ -35,6 +35,7 @@ pub mod mail;
 pub mod maillog;
 pub mod model;
 pub mod net;
+pub mod outbound;
 pub mod queue;
 pub mod random;
 pub mod seal;

@@ -17,3 +17,4 @@ mod conformance;
 mod layers;
 mod names;
 mod resolver;
+mod signing;

@@ -1,7 +1,7 @@
 //! A name server that answers what a test wants, on a port of its own.
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// Answers by a zone written as lines: `NAME A 127.0.0.1`, `NAME MX 10 HOST`, `NAME CNAME HOST`, `NAME SERVFAIL`,
-/// `NAME REFUSED`, `NAME SILENT`, `NAME EMPTY`. A name that stands on no line does not exist.
+/// Answers by a zone written as lines: `NAME A 127.0.0.1`, `NAME MX 10 HOST`, `NAME CNAME HOST`, `NAME TXT TEXT`,
+/// `NAME SERVFAIL`, `NAME REFUSED`, `NAME SILENT`, `NAME EMPTY`. A name that stands on no line does not exist.
 pub struct Names {
     pub address: SocketAddr,
     state: Arc<State>,
@@ -43,6 +43,12 @@ fn entry(line: &str) -> (Name, Entry) {
         ["MX", preference, "."] => Entry::Data(RData::MX(MX::new(preference.parse().unwrap(), Name::root()))),
         ["MX", preference, host] => Entry::Data(RData::MX(MX::new(preference.parse().unwrap(), name(host)))),
         ["CNAME", host] => Entry::Data(RData::CNAME(CNAME(name(host)))),
+        // A text of more than 255 octets stands in several strings (RFC 6376 3.6.2.2).
+        ["TXT", rest @ ..] => {
+            let text = rest.join(" ").into_bytes();
+            let strings: Vec<&[u8]> = text.chunks(255).collect();
+            Entry::Data(RData::TXT(TXT::from_bytes(strings)))
+        }
         ["SERVFAIL"] => Entry::Code(ResponseCode::ServFail),
         ["REFUSED"] => Entry::Code(ResponseCode::Refused),
         ["SILENT"] => Entry::Silent,
