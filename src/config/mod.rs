@@ -15,6 +15,7 @@ mod reader;
 mod secret;
 mod sender;
 mod storage;
+mod templates;
 mod value;
 mod web;
 
@@ -27,6 +28,7 @@ pub use storage::Storage;
 pub use value::{BaseUrl, Host, Server, Size, ValueError};
 pub use web::Web;
 
+use crate::mail::template::Templates;
 use crate::model::{DkimEntry, Domain};
 use reader::{Book, Section};
 use std::path::{Path, PathBuf};
@@ -38,8 +40,8 @@ pub struct Config {
     pub hostname: Domain,
     /// Where the database, the keys and the operator's socket are (`data_dir`).
     pub data_dir: PathBuf,
-    /// Where templates lie that are used instead of the built-in ones (`templates_dir`); nothing: only those built in.
-    pub templates_dir: Option<PathBuf>,
+    /// The wording of mails: the operator's (`templates_dir`), and where there is none the built-in one.
+    pub templates: Templates,
     /// `[storage]`.
     pub storage: Storage,
     /// `[smtp]`.
@@ -104,7 +106,7 @@ impl Config {
 struct Draft {
     hostname: Option<Domain>,
     data_dir: PathBuf,
-    templates_dir: Option<PathBuf>,
+    templates: Option<Templates>,
     storage: Option<Storage>,
     smtp: Smtp,
     registration: Option<Registration>,
@@ -120,7 +122,7 @@ impl Draft {
         let hostname = root.required("hostname", "\"mx.example.jp\"");
         let data_dir = root.value("data_dir").unwrap_or_else(|| PathBuf::from(Config::DATA_DIR));
         let data_dir = folder.join(data_dir);
-        let templates_dir = templates_dir(&mut root, folder);
+        let templates = templates::read(&mut root, folder);
         let storage = Storage::read(root.section("storage"), &data_dir);
         let smtp = Smtp::read(root.section("smtp"));
         let registration = Registration::read(root.section("registration"));
@@ -135,7 +137,7 @@ impl Draft {
         }
         Self {
             hostname,
-            templates_dir,
+            templates,
             storage,
             smtp,
             registration,
@@ -154,7 +156,7 @@ impl Draft {
         Some(Config {
             hostname: self.hostname?,
             data_dir: self.data_dir,
-            templates_dir: self.templates_dir,
+            templates: self.templates?,
             storage: self.storage?,
             smtp: self.smtp,
             registration: self.registration?,
@@ -165,19 +167,6 @@ impl Draft {
             log: self.log,
         })
     }
-}
-
-/// Finds the operator's templates: where the file says, else in `mail-templates` beside the file.
-fn templates_dir(root: &mut Section<'_>, folder: &Path) -> Option<PathBuf> {
-    let Some(given) = root.value::<PathBuf>("templates_dir") else {
-        return Some(folder.join("mail-templates")).filter(|usual| usual.is_dir());
-    };
-    let given = folder.join(given);
-    if !given.is_dir() {
-        let hint = "a relative path is looked up beside the configuration file; without the key the built-in templates are used";
-        root.complain("templates_dir", format!("{} is no folder", given.display()), Some(hint.to_owned()));
-    }
-    Some(given)
 }
 
 #[cfg(test)]
