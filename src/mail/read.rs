@@ -61,9 +61,9 @@ pub struct Reading {
     pub marks: BTreeSet<Mark>,
 }
 
-/// Takes the content type apart and leaves every other field as it came.
+/// Finds the fields and interprets none. Without one named field it would interpret them all.
 static PARSER: LazyLock<MessageParser> =
-    LazyLock::new(|| MessageParser::new().header_content_type(HeaderName::ContentType).default_header_ignore());
+    LazyLock::new(|| MessageParser::new().ignore_header(HeaderName::Received).default_header_ignore());
 
 /// Reads a mail's header.
 #[must_use]
@@ -110,11 +110,6 @@ impl Notes {
                 self.message_id = self.message_id.take().or_else(|| MessageId::read(&text(raw)));
             }
             "received" => self.hops += 1,
-            "content-type" => {
-                let kind = field.value.as_content_type();
-                let report = kind.is_some_and(|kind| is_report(kind.ctype(), kind.subtype().unwrap_or_default()));
-                self.marks.extend(report.then_some(Mark::Report));
-            }
             name => self.marks.extend(mark(name, &text(raw).trim().to_ascii_lowercase())),
         }
     }
@@ -166,20 +161,21 @@ fn mark(name: &str, value: &str) -> Option<Mark> {
         },
         "mailing-list" | "x-mailing-list" | "x-ml-name" | "x-ml-info" | "x-mlserver" => Some(Mark::List),
         "return-path" => (value.split_whitespace().collect::<String>() == "<>").then_some(Mark::NullReturnPath),
+        "content-type" => is_report(value).then_some(Mark::Report),
         "x-failed-recipients" => Some(Mark::Report),
         "x-loop" => Some(Mark::Loop),
         _ => name.starts_with("list-").then_some(Mark::List),
     }
 }
 
-fn is_report(kind: &str, subtype: &str) -> bool {
-    let (kind, subtype) = (kind.to_ascii_lowercase(), subtype.to_ascii_lowercase());
-    match kind.as_str() {
+fn is_report(content_type: &str) -> bool {
+    let kind: String = content_type.split(';').take(1).flat_map(str::split_whitespace).collect();
+    match kind.split_once('/') {
         // RFC 6522.
-        "multipart" => subtype == "report",
+        Some(("multipart", subtype)) => subtype == "report",
         // RFC 3464, RFC 8098, RFC 5965, and their forms of RFC 6533.
-        "message" => {
-            let subtype = subtype.strip_prefix("global-").unwrap_or(&subtype);
+        Some(("message", subtype)) => {
+            let subtype = subtype.strip_prefix("global-").unwrap_or(subtype);
             matches!(subtype, "delivery-status" | "disposition-notification" | "feedback-report")
         }
         _ => false,

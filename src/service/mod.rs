@@ -6,4 +6,5 @@
 
 pub mod hasher;
 pub mod password;
+pub mod registration;
 pub mod start_password;
