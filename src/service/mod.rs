@@ -5,6 +5,7 @@
 //! nothing waits, hashes or signs inside a transaction.
 
 pub mod hasher;
+pub mod members;
 pub mod password;
 pub mod registration;
 pub mod start_password;

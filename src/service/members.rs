@@ -1,0 +1,216 @@
+//! Members from the administrator's file: read, checked whole, then written in pages.
+//!
+//! `file` reads the bytes into rows, this module compares them with what is known and writes what is new. Knows nothing of
+//! where the bytes came from. What always holds: nothing is written while anything in the file is wrong; a password that a
+//! member has is kept, and so is an address for which the file has a blank; a plain start password lies in the database
+//! sealed only.
+
+mod encoding;
+mod file;
+
+pub use encoding::Encoding;
+pub use file::{Fault, Faults, MemberFile, Row};
+
+use crate::model::{KeyRing, MemberId, OrgCode, OrgId, Timestamp};
+use crate::random::{NoChance, Random};
+use crate::service::start_password;
+use crate::store::{Member, NewMember, Store, StoreError, Tx};
+use file::Columns;
+use std::sync::Arc;
+
+/// How many members are written in one transaction: with up to three addresses and a secret each they are at most 5,000 rows,
+/// so that nobody waits long behind them.
+const PAGE: usize = 1_000;
+
+/// What an import came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Members who were not there before.
+    pub added: usize,
+    /// Members about whom the file says something new.
+    pub changed: usize,
+    /// Members about whom everything was known.
+    pub unchanged: usize,
+}
+
+impl Report {
+    fn count(&mut self, change: &Change) {
+        match change {
+            Change::Added(_) => self.added += 1,
+            Change::Changed(_) => self.changed += 1,
+            Change::Unchanged => self.unchanged += 1,
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            added: self.added + other.added,
+            changed: self.changed + other.changed,
+            unchanged: self.unchanged + other.unchanged,
+        }
+    }
+}
+
+/// Why nothing, or nothing more, was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The organisation is not there.
+    #[error("there is no organisation {0}; add it first: org add {0} --title TITLE")]
+    NoOrg(OrgCode),
+    /// The file has faults; nothing was written.
+    #[error("the file has faults, so nothing was written")]
+    Faults(Faults),
+    /// The database failed. What was written before stays; importing the same file again writes the rest.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random bytes to seal start passwords with.
+    #[error(transparent)]
+    Chance(#[from] NoChance),
+}
+
+/// Imports members of one organisation.
+pub struct Importer {
+    /// Where members are kept.
+    pub store: Store,
+    /// What seals start passwords.
+    pub seal: KeyRing,
+    /// Where nonces come from.
+    pub random: Random,
+}
+
+impl Importer {
+    /// Says what an import would do, and writes nothing.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub async fn rehearse(&self, org: &OrgCode, file: &Arc<MemberFile>) -> Result<Report, ImportError> {
+        let id = self.find(org).await?;
+        self.compare(id, file).await
+    }
+
+    /// Writes the members of a file.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub async fn import(&self, org: &OrgCode, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
+        let id = self.find(org).await?;
+        self.compare(id, file).await?;
+        let mut report = Report::default();
+        for page in pages(file) {
+            let (file, seal, random) = (Arc::clone(file), self.seal.clone(), self.random.clone());
+            let work = move |tx: &mut Tx<'_>| {
+                let mut report = Report::default();
+                for row in file.rows().get(page.clone()).unwrap_or_default() {
+                    report.count(&write(tx, id, row, file.columns(), at, &seal, &random)?);
+                }
+                Ok::<_, ImportError>(report)
+            };
+            report = report.and(self.store.write(work).await?);
+        }
+        Ok(report)
+    }
+
+    async fn find(&self, org: &OrgCode) -> Result<OrgId, ImportError> {
+        let code = org.clone();
+        let found = self.store.read(move |tx| tx.org(&code)).await?;
+        found.map(|found| found.id).ok_or_else(|| ImportError::NoOrg(org.clone()))
+    }
+
+    /// Compares the whole file with what is known, a page at a time.
+    async fn compare(&self, org: OrgId, file: &Arc<MemberFile>) -> Result<Report, ImportError> {
+        let (mut report, mut faults) = (Report::default(), Faults::default());
+        for page in pages(file) {
+            let file = Arc::clone(file);
+            let work = move |tx: &mut Tx<'_>| {
+                let (mut report, mut faults) = (Report::default(), Faults::default());
+                for row in file.rows().get(page.clone()).unwrap_or_default() {
+                    let change = compare(tx, org, row, file.columns())?;
+                    if matches!(change, Change::Added(_)) && !row.has_password() {
+                        faults.add(row.line, "password", "is empty, and this member is new: nobody could log in");
+                    }
+                    report.count(&change);
+                }
+                Ok::<_, StoreError>((report, faults))
+            };
+            let (page_report, page_faults) = self.store.read(work).await?;
+            report = report.and(page_report);
+            faults.append(page_faults);
+        }
+        if faults.is_empty() { Ok(report) } else { Err(ImportError::Faults(faults)) }
+    }
+}
+
+fn pages(file: &MemberFile) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    let rows = file.rows().len();
+    (0..rows).step_by(PAGE).map(move |start| start..rows.min(start + PAGE))
+}
+
+/// What a row means for its member.
+enum Change {
+    Added(NewMember),
+    Changed(NewMember),
+    Unchanged,
+}
+
+fn compare(tx: &mut Tx<'_>, org: OrgId, row: &Row, columns: Columns) -> Result<Change, StoreError> {
+    let Some(known) = tx.member(org, &row.member.login)? else {
+        return Ok(Change::Added(row.member.clone()));
+    };
+    let new = laid_over(&known, row, columns);
+    let same = new.login == known.login
+        && new.name == known.name
+        && new.kana == known.kana
+        && new.department == known.department
+        && new.language == known.language
+        && has_addresses(tx, known.id, &new)?
+        && (!row.has_password() || has_password(tx, &known)?);
+    Ok(if same { Change::Unchanged } else { Change::Changed(new) })
+}
+
+/// What the file says of a member; where it has no such column, or no language in it, what is known stays.
+fn laid_over(known: &Member, row: &Row, columns: Columns) -> NewMember {
+    let new = row.member.clone();
+    NewMember {
+        kana: if columns.kana { new.kana } else { known.kana.clone() },
+        department: if columns.department { new.department } else { known.department.clone() },
+        language: if row.has_language { new.language } else { known.language },
+        ..new
+    }
+}
+
+fn has_addresses(tx: &mut Tx<'_>, member: MemberId, new: &NewMember) -> Result<bool, StoreError> {
+    if new.addresses.iter().all(Option::is_none) {
+        return Ok(true);
+    }
+    let known = tx.addresses_of(member)?;
+    let given = crate::model::Priority::ALL.into_iter().zip(&new.addresses);
+    Ok(given.filter_map(|(priority, address)| Some((priority, address.clone()?))).all(|given| known.contains(&given)))
+}
+
+fn has_password(tx: &mut Tx<'_>, known: &Member) -> Result<bool, StoreError> {
+    Ok(known.password_hash.is_some() || tx.secret(start_password::PURPOSE, known.id.number())?.is_some())
+}
+
+fn write(
+    tx: &mut Tx<'_>,
+    org: OrgId,
+    row: &Row,
+    columns: Columns,
+    at: Timestamp,
+    seal: &KeyRing,
+    random: &Random,
+) -> Result<Change, ImportError> {
+    let change = compare(tx, org, row, columns)?;
+    let (Change::Added(new) | Change::Changed(new)) = &change else { return Ok(change) };
+    let known = tx.member(org, &new.login)?;
+    let keeps = known.map(|known| has_password(tx, &known)).transpose()?.unwrap_or(false);
+    let (member, _) = tx.put_member(org, new, at)?;
+    if let Some(password) = row.password.as_ref().filter(|_| !keeps) {
+        let sealed = start_password::seal(seal, member, random.bytes()?, password.reveal());
+        tx.put_secret(start_password::PURPOSE, member.number(), &sealed)?;
+    }
+    Ok(change)
+}
+
+#[cfg(test)]
+mod tests;
