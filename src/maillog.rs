@@ -99,6 +99,22 @@ pub fn ignored(
     }
 }
 
+/// A mail is kept whole: for people, or because it came back to the return path of `job`.
+pub fn kept(
+    tx: &mut Tx<'_>,
+    mail: MailId,
+    job: Option<JobId>,
+    reason: &'static str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let line = Line::new("kept", at).mail(mail).field("id", mail.to_string());
+    let line = match job {
+        Some(job) => line.job(job),
+        None => line,
+    };
+    line.field("reason", reason).record(tx)
+}
+
 /// A mail is to go out.
 pub fn queued(tx: &mut Tx<'_>, job: JobId, order: &NewJob) -> Result<(), StoreError> {
     let line = Line::new("queued", order.queued_at)

@@ -7,5 +7,6 @@
 pub mod hasher;
 pub mod members;
 pub mod password;
+pub mod reception;
 pub mod registration;
 pub mod start_password;

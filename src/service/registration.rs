@@ -128,12 +128,6 @@ pub struct Own {
     pub domains: Vec<Domain>,
 }
 
-impl Own {
-    fn has(&self, domain: &Domain) -> bool {
-        self.domains.contains(domain)
-    }
-}
-
 /// What is remembered about a mail's sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
@@ -145,6 +139,11 @@ pub struct Memory {
     pub domain_has_room: bool,
     /// The network the mail came from may.
     pub network_has_room: bool,
+}
+
+impl Memory {
+    /// Nothing speaks against an answer.
+    pub const NONE: Self = Self { seen: false, address_has_room: true, domain_has_room: true, network_has_room: true };
 }
 
 /// Everything that counts.
@@ -171,21 +170,29 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 }
 
 /// Why the mail counts as one that no person sent to us, if it does.
-pub(crate) fn by_a_machine(facts: &Facts<'_>) -> Option<Reason> {
-    let Some(sender) = facts.sender.address() else { return Some(Reason::NullSender) };
-    let from = match &facts.reading.from {
-        FromField::One(from) => from,
-        FromField::Missing | FromField::Several | FromField::Unusable => sender,
-    };
+fn by_a_machine(facts: &Facts<'_>) -> Option<Reason> {
+    if facts.sender.address().is_none() {
+        return Some(Reason::NullSender);
+    }
     let mark = facts.reading.marks.first().copied().map(Reason::from);
-    mark.or_else(|| (is_automatic_sender(sender) || is_automatic_sender(from)).then_some(Reason::AutomaticSender))
-        .or_else(|| is_ours(facts, [sender, from]).then_some(Reason::OwnMail))
+    mark.or_else(|| senders(facts).any(is_automatic_sender).then_some(Reason::AutomaticSender))
+        .or_else(|| is_own_mail(facts).then_some(Reason::OwnMail))
 }
 
-fn is_ours(facts: &Facts<'_>, senders: [&EmailAddress; 2]) -> bool {
+/// Says whether the mail is from an address or a program of ours.
+pub(super) fn is_own_mail(facts: &Facts<'_>) -> bool {
     // A mail of ours that somebody sends back whole keeps its name, whatever became of its sender.
     let named_by_us = facts.reading.message_id.as_ref().and_then(|id| id.domain());
-    senders.into_iter().map(EmailAddress::domain).chain(&named_by_us).any(|domain| facts.own.has(domain))
+    senders(facts).map(EmailAddress::domain).chain(&named_by_us).any(|domain| facts.own.domains.contains(domain))
+}
+
+/// Who sent the mail, by the envelope and by the From field.
+fn senders<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a EmailAddress> {
+    let from = match &facts.reading.from {
+        FromField::One(from) => Some(from),
+        FromField::Missing | FromField::Several | FromField::Unusable => None,
+    };
+    facts.sender.address().into_iter().chain(from)
 }
 
 /// Says whom an answer would go to: the envelope sender, if the From field does not speak of somebody else. Case does not
@@ -219,7 +226,7 @@ mod tests {
     use super::*;
     use crate::mail::read::read;
 
-    const FRESH: Memory = Memory { seen: false, address_has_room: true, domain_has_room: true, network_has_room: true };
+    const FRESH: Memory = Memory::NONE;
 
     fn own() -> Own {
         Own { domains: ["mob-connect.example", "mc-anpi.example"].map(|domain| domain.parse().unwrap()).to_vec() }
