@@ -8,3 +8,4 @@
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod server;
