@@ -14,6 +14,8 @@
 
 mod config;
 mod conformance;
+mod hostile;
+mod intake;
 mod layers;
 mod names;
 mod resolver;
