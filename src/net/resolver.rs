@@ -5,9 +5,10 @@
 //!
 //! Knows nothing of connections or mails. What always holds: only an answer that says so ("no such domain", "takes no
 //! mail", "no address") is final, any other trouble is temporary; every look-up ends by its deadline; an address inside a
-//! private network is handed out only where the settings allow it.
+//! private network is handed out only to who asks for any.
 
 use crate::clock::Clock;
+use crate::config::Resolver as NameServer;
 use crate::model::{Domain, Span};
 use crate::random::Random;
 use hickory_resolver::TokioResolver;
@@ -35,13 +36,13 @@ const REMEMBER: Duration = Duration::from_secs(3_600);
 /// The longest "there is none" is remembered.
 const REMEMBER_NONE: Duration = Duration::from_secs(300);
 
-/// Whom to ask.
+/// Which addresses of a server are of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameServer {
-    /// Those of the system (`/etc/resolv.conf`).
-    System,
-    /// This one.
-    At(SocketAddr),
+pub enum Reach {
+    /// Those on the public Internet: strangers write MX records.
+    Public,
+    /// Any: the operator named the server, or allowed private networks.
+    Any,
 }
 
 /// Why there is no server to send to.
@@ -91,7 +92,6 @@ pub struct Resolver {
     dns: TokioResolver,
     clock: Clock,
     random: Random,
-    private_addresses: bool,
 }
 
 impl Resolver {
@@ -99,16 +99,11 @@ impl Resolver {
     ///
     /// # Errors
     /// The system's settings cannot be read.
-    pub fn new(
-        server: NameServer,
-        private_addresses: bool,
-        clock: Clock,
-        random: Random,
-    ) -> Result<Self, ResolverError> {
+    pub fn new(server: NameServer, clock: Clock, random: Random) -> Result<Self, ResolverError> {
         let wrong = |error: NetError| ResolverError(error.to_string());
         let mut builder = match server {
             NameServer::System => TokioResolver::builder_tokio().map_err(wrong)?,
-            NameServer::At(address) => {
+            NameServer::Server(address) => {
                 TokioResolver::builder_with_config(config_of(address), TokioRuntimeProvider::default())
             }
         };
@@ -117,12 +112,12 @@ impl Resolver {
         options.cache_size = CACHE;
         options.positive_max_ttl = Some(REMEMBER);
         options.negative_max_ttl = Some(REMEMBER_NONE);
-        if matches!(server, NameServer::At(_)) {
+        if matches!(server, NameServer::Server(_)) {
             options.use_hosts_file = ResolveHosts::Never;
         }
         // Questions go out by UDP and TCP alone; without this the library would read the system's authorities for nothing.
         let builder = builder.with_tls_config(no_tls().map_err(|error| ResolverError(error.to_string()))?);
-        Ok(Self { dns: builder.build().map_err(wrong)?, clock, random, private_addresses })
+        Ok(Self { dns: builder.build().map_err(wrong)?, clock, random })
     }
 
     /// Gives the servers that take mail for `domain`, the most preferred first, equals in random order (RFC 5321 5.1).
@@ -142,7 +137,7 @@ impl Resolver {
     ///
     /// # Errors
     /// It has none that mail may be sent to, or they cannot be looked up.
-    pub async fn addresses(&self, server: &Domain) -> Result<Vec<IpAddr>, Unresolved> {
+    pub async fn addresses(&self, server: &Domain, reach: Reach) -> Result<Vec<IpAddr>, Unresolved> {
         let (v4, v6) = tokio::join!(self.ask(server, RecordType::A), self.ask(server, RecordType::AAAA));
         let found: Vec<IpAddr> = [&v4, &v6].into_iter().flatten().flat_map(Found::addresses).collect();
         if found.is_empty() {
@@ -151,7 +146,7 @@ impl Resolver {
             return Err(Unresolved::NoAddress(server.to_string()));
         }
         let mut allowed: Vec<IpAddr> =
-            found.into_iter().filter(|address| self.private_addresses || is_public(*address)).collect();
+            found.into_iter().filter(|address| reach == Reach::Any || is_public(*address)).collect();
         // IPv4 first, each family in the order of the answer: receivers ask more of who comes by IPv6.
         allowed.sort_by_key(IpAddr::is_ipv6);
         allowed.truncate(ADDRESSES_MAX);

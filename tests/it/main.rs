@@ -18,5 +18,7 @@ mod hostile;
 mod intake;
 mod layers;
 mod names;
+mod peer;
 mod resolver;
+mod session;
 mod signing;

@@ -2,8 +2,9 @@
 
 use crate::names::Names;
 use karamail::clock::Clock;
+use karamail::config::Resolver as NameServer;
 use karamail::model::{Domain, Span, Timestamp};
-use karamail::net::resolver::{NameServer, Resolver, Unresolved};
+use karamail::net::resolver::{Reach, Resolver, Unresolved};
 use karamail::random::Random;
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ fn clock() -> Clock {
     Clock::turned_by_hand(Timestamp::from_millis(1_795_298_400_000))
 }
 
-fn resolver(names: &Names, private_addresses: bool, seed: u64) -> Resolver {
-    Resolver::new(NameServer::At(names.address), private_addresses, clock(), Random::repeating(seed)).unwrap()
+fn resolver(names: &Names, seed: u64) -> Resolver {
+    Resolver::new(NameServer::Server(names.address), clock(), Random::repeating(seed)).unwrap()
 }
 
 fn domain(text: &str) -> Domain {
@@ -20,12 +21,12 @@ fn domain(text: &str) -> Domain {
 }
 
 async fn servers(names: &Names, of: &str) -> Result<Vec<String>, Unresolved> {
-    let found = resolver(names, true, 1).servers(&domain(of)).await?;
+    let found = resolver(names, 1).servers(&domain(of)).await?;
     Ok(found.iter().map(Domain::to_string).collect())
 }
 
-async fn addresses(names: &Names, private: bool, of: &str) -> Result<Vec<String>, Unresolved> {
-    let found = resolver(names, private, 1).addresses(&domain(of)).await?;
+async fn addresses(names: &Names, reach: Reach, of: &str) -> Result<Vec<String>, Unresolved> {
+    let found = resolver(names, 1).addresses(&domain(of), reach).await?;
     Ok(found.iter().map(ToString::to_string).collect())
 }
 
@@ -42,7 +43,7 @@ async fn servers_of_equal_preference_come_in_random_order() {
         Names::serve("d.example MX 10 a.example\nd.example MX 10 b.example\nd.example MX 5 first.example").await;
     let mut seen = BTreeSet::new();
     for seed in 0..20 {
-        let found = resolver(&names, true, seed).servers(&domain("d.example")).await.unwrap();
+        let found = resolver(&names, seed).servers(&domain("d.example")).await.unwrap();
         assert_eq!(found[0], domain("first.example"));
         seen.insert(found);
     }
@@ -61,7 +62,7 @@ async fn a_stranger_does_not_choose_how_many_servers_are_tried() {
 async fn a_domain_without_mx_is_its_own_server() {
     let names = Names::serve("d.example A 192.0.2.7").await;
     assert_eq!(servers(&names, "d.example").await.unwrap(), ["d.example"]);
-    assert_eq!(addresses(&names, true, "d.example").await.unwrap(), ["192.0.2.7"]);
+    assert_eq!(addresses(&names, Reach::Any, "d.example").await.unwrap(), ["192.0.2.7"]);
 }
 
 #[tokio::test]
@@ -71,7 +72,7 @@ async fn an_alias_is_followed() {
     )
     .await;
     assert_eq!(servers(&names, "d.example").await.unwrap(), ["mx.example"]);
-    assert_eq!(addresses(&names, true, "mx.example").await.unwrap(), ["192.0.2.8"]);
+    assert_eq!(addresses(&names, Reach::Any, "mx.example").await.unwrap(), ["192.0.2.8"]);
 }
 
 #[tokio::test]
@@ -89,10 +90,10 @@ async fn only_an_answer_that_says_so_is_final() {
     assert_eq!(servers(&names, "literal.example").await, Err(Unresolved::NoAddress("literal.example".to_owned())));
     for name in ["servfail.example", "refused.example"] {
         assert!(servers(&names, name).await.unwrap_err().is_temporary(), "{name}");
-        assert!(addresses(&names, true, name).await.unwrap_err().is_temporary(), "{name}");
+        assert!(addresses(&names, Reach::Any, name).await.unwrap_err().is_temporary(), "{name}");
     }
     for name in ["empty.example", "gone.example"] {
-        assert_eq!(addresses(&names, true, name).await, Err(Unresolved::NoAddress(name.to_owned())));
+        assert_eq!(addresses(&names, Reach::Any, name).await, Err(Unresolved::NoAddress(name.to_owned())));
     }
 }
 
@@ -106,7 +107,7 @@ async fn a_null_mx_beside_others_is_no_server() {
 async fn a_name_server_that_stays_silent_is_waited_for_until_the_deadline() {
     let names = Names::serve("d.example SILENT").await;
     let clock = clock();
-    let resolver = Resolver::new(NameServer::At(names.address), true, clock.clone(), Random::repeating(1)).unwrap();
+    let resolver = Resolver::new(NameServer::Server(names.address), clock.clone(), Random::repeating(1)).unwrap();
     let asked = domain("d.example");
     let turn = async {
         names.wait_for("MX d.example").await;
@@ -126,15 +127,18 @@ async fn addresses_of_private_networks_are_handed_out_only_where_allowed() {
          both.example AAAA 2620:fe::fe",
     )
     .await;
-    assert_eq!(addresses(&names, false, "in.example").await, Err(Unresolved::Forbidden("in.example".to_owned())));
-    assert_eq!(addresses(&names, true, "in.example").await.unwrap(), ["127.0.0.1", "fd00::1"]);
-    assert_eq!(addresses(&names, false, "both.example").await.unwrap(), ["9.9.9.9", "2620:fe::fe"]);
+    assert_eq!(
+        addresses(&names, Reach::Public, "in.example").await,
+        Err(Unresolved::Forbidden("in.example".to_owned()))
+    );
+    assert_eq!(addresses(&names, Reach::Any, "in.example").await.unwrap(), ["127.0.0.1", "fd00::1"]);
+    assert_eq!(addresses(&names, Reach::Public, "both.example").await.unwrap(), ["9.9.9.9", "2620:fe::fe"]);
 }
 
 #[tokio::test]
 async fn an_answer_is_remembered() {
     let names = Names::serve("d.example MX 10 mx.example").await;
-    let resolver = resolver(&names, true, 1);
+    let resolver = resolver(&names, 1);
     for _ in 0..5 {
         resolver.servers(&domain("d.example")).await.unwrap();
     }
