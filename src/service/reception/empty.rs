@@ -3,8 +3,7 @@
 use super::Arrival;
 use crate::mail::MessageId;
 use crate::maillog;
-use crate::model::Network;
-use crate::model::{Budget, EmailAddress, MailId, OrgCode, RegistrationId, Timestamp};
+use crate::model::{Budget, EmailAddress, MailId, Network, OrgCode, RegistrationId, Timestamp};
 use crate::queue::{Class, Content, NewJob};
 use crate::service::registration::{Decision, Memory, decide};
 use crate::store::{StoreError, Tx};

@@ -1,0 +1,223 @@
+//! Writes the mail that a job orders, at the moment it is sent.
+//!
+//! Knows nothing of servers, signatures or states of the queue: a job comes in, an envelope and bytes come out. No row holds
+//! a usable link, so it is minted here from its parts. What always holds: the same job gives the same mail at every attempt,
+//! down to its Message-ID and Date, so that a copy can be told; and From, the return path and the links speak of the
+//! configured addresses only.
+
+use crate::link::{Link, Purpose};
+use crate::mail::MessageId;
+use crate::mail::build::{AutoSubmitted, Draft};
+use crate::mail::template::{TemplateFault, Templates, Wording, Words};
+use crate::mail::verp;
+use crate::model::{Domain, EmailAddress, JobId, KeyRing, MailId, RegistrationId, Timestamp};
+use crate::queue::{Content, Job};
+use crate::store::{MailRow, Org, Registration, RegistrationState, Store, StoreError, Tx};
+use data_encoding::HEXLOWER;
+use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
+
+/// Who our mails are from and where their links lead.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The published sender (requirement R006).
+    pub address: EmailAddress,
+    /// The service's title, for mails of no organisation.
+    pub title: String,
+    /// The same in English.
+    pub title_en: String,
+    /// The domain of the return paths.
+    pub bounce_domain: Domain,
+    /// What links begin with, such as `https://www.mc-anpi.com`.
+    pub public_url: String,
+}
+
+/// Writes mails; clones share everything.
+#[derive(Clone)]
+pub struct Composer(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    templates: Templates,
+    links: KeyRing,
+    return_paths: KeyRing,
+    settings: Settings,
+}
+
+/// A mail ready to be signed and sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// MAIL FROM: the job's own return path.
+    pub sender: EmailAddress,
+    /// RCPT TO.
+    pub to: EmailAddress,
+    /// The message, unsigned, every line ending in CRLF.
+    pub message: Vec<u8>,
+}
+
+/// What became of a job that was to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Composed {
+    /// The mail.
+    Mail(Outgoing),
+    /// Nobody needs the mail any more; the job is called back.
+    Pointless(&'static str),
+}
+
+/// A mail could not be written; none of it is the recipient's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// What the job refers to could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The wording failed.
+    #[error(transparent)]
+    Template(#[from] TemplateFault),
+    /// The row of the job is damaged.
+    #[error("the order of job {0} is damaged: its nonce is none")]
+    Nonce(JobId),
+}
+
+/// What a registration's answer needs to know, read from the store.
+struct Answer {
+    registration: Option<Registration>,
+    org: Option<Org>,
+    cause: Option<MailRow>,
+}
+
+impl Answer {
+    fn load(tx: &mut Tx<'_>, id: RegistrationId, cause: Option<MailId>) -> Result<Self, StoreError> {
+        let registration = tx.registration(id)?;
+        let org = match registration.as_ref().and_then(|registration| registration.org.as_ref()) {
+            Some(code) => tx.org(code)?,
+            None => None,
+        };
+        let cause = match cause {
+            Some(mail) => tx.mail(mail)?,
+            None => None,
+        };
+        Ok(Self { registration, org, cause })
+    }
+}
+
+impl Composer {
+    /// Puts a composer together.
+    #[must_use]
+    pub fn new(store: Store, templates: Templates, links: KeyRing, return_paths: KeyRing, settings: Settings) -> Self {
+        Self(Arc::new(Inner { store, templates, links, return_paths, settings }))
+    }
+
+    /// Writes the mail of a job.
+    ///
+    /// # Errors
+    /// See [`ComposeError`]; the job is to be tried again, as the operator can mend what was wrong.
+    pub async fn compose(&self, job: &Job) -> Result<Composed, ComposeError> {
+        let inner = &self.0;
+        match &job.order.content {
+            Content::RegistrationReply { registration, key, expires, nonce } => {
+                let (id, cause) = (*registration, job.order.cause);
+                let answer = inner.store.read(move |tx| Answer::load(tx, id, cause)).await?;
+                let nonce = HEXLOWER.decode(nonce.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+                let nonce = nonce.ok_or(ComposeError::Nonce(job.id))?;
+                let link = Link { purpose: Purpose::Registration, row: id.number(), expires: *expires, nonce };
+                inner.answer(job, &answer, &link, *key)
+            }
+            Content::Forward { mail } => {
+                let mail = *mail;
+                let kept = inner.store.read(move |tx| Ok::<_, StoreError>(tx.mail(mail)?.zip(tx.mail_raw(mail)?)));
+                inner.forward(job, kept.await?.as_ref())
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// The link, with the key that the order names. Where that key was retired meanwhile, the one in use makes a link that
+    /// opens; the other would not.
+    fn url(&self, link: &Link, key: u16) -> String {
+        let token = link.mint_with(&self.links, key).unwrap_or_else(|| link.mint(&self.links));
+        format!("{}{}{token}", self.settings.public_url.trim_end_matches('/'), link.purpose.path())
+    }
+
+    /// The answer to an empty mail (requirements R113 to R116).
+    fn answer(&self, job: &Job, answer: &Answer, link: &Link, key: u16) -> Result<Composed, ComposeError> {
+        match answer.registration.as_ref().map(|registration| registration.state) {
+            Some(RegistrationState::Open) => {}
+            Some(RegistrationState::Done) => return Ok(Composed::Pointless("the address is registered")),
+            Some(RegistrationState::Expired) => return Ok(Composed::Pointless("the registration is over")),
+            None => return Ok(Composed::Pointless("the registration is forgotten")),
+        }
+        let (title, title_en) = self.titles(answer.org.as_ref());
+        let words = Words::Registration {
+            title,
+            title_en,
+            url: &self.url(link, key),
+            // The minute, rounded down: a person who reads it is never late.
+            expires: &Timestamp::from_millis(link.expires.saturating_mul(1_000)).minute_jst(),
+        };
+        let answered = answer.cause.as_ref().and_then(|cause| MessageId::read(cause.message_id.as_deref()?));
+        let wording = self.templates.render(job.order.language, &words)?;
+        let message_id = self.message_id(job);
+        let draft = Draft {
+            auto_submitted: AutoSubmitted::Replied,
+            in_reply_to: answered.as_ref(),
+            ..self.draft(job, title, &wording, &message_id)
+        };
+        Ok(self.envelope(job, &draft))
+    }
+
+    /// A mail to `postmaster@` or `abuse@`, as an attachment.
+    fn forward(&self, job: &Job, kept: Option<&(MailRow, Vec<u8>)>) -> Result<Composed, ComposeError> {
+        let Some((mail, raw)) = kept else { return Ok(Composed::Pointless("the mail is forgotten")) };
+        let words = Words::Forward {
+            to: &mail.to.to_string(),
+            from: &mail.sender.as_ref().map_or_else(|| "<>".to_owned(), ToString::to_string),
+            peer: &mail.peer.to_string(),
+            mail: &mail.id.to_string(),
+        };
+        let wording = self.templates.render(job.order.language, &words)?;
+        let message_id = self.message_id(job);
+        let draft = Draft { attached: Some(raw), ..self.draft(job, &self.settings.title, &wording, &message_id) };
+        Ok(self.envelope(job, &draft))
+    }
+
+    /// The titles of an organisation, or the service's own. An organisation without an English title has one for both.
+    fn titles<'a>(&'a self, org: Option<&'a Org>) -> (&'a str, &'a str) {
+        match org {
+            Some(org) => (&org.title, org.title_en.as_deref().unwrap_or(&org.title)),
+            None => (&self.settings.title, &self.settings.title_en),
+        }
+    }
+
+    fn message_id(&self, job: &Job) -> MessageId {
+        MessageId::of_job(job.id, job.order.queued_at, self.settings.address.domain())
+    }
+
+    /// What all mails have in common.
+    fn draft<'a>(&'a self, job: &'a Job, title: &'a str, wording: &'a Wording, message_id: &'a MessageId) -> Draft<'a> {
+        Draft {
+            from_name: title,
+            from: &self.settings.address,
+            to: &job.order.to,
+            subject: &wording.subject,
+            body: &wording.body,
+            date: job.order.queued_at,
+            message_id,
+            auto_submitted: AutoSubmitted::Generated,
+            in_reply_to: None,
+            attached: None,
+        }
+    }
+
+    fn envelope(&self, job: &Job, draft: &Draft<'_>) -> Composed {
+        // The day it was ordered, not the day of this attempt: a copy has the same envelope too.
+        let day = job.order.queued_at.seconds() / 86_400;
+        Composed::Mail(Outgoing {
+            sender: verp::address(&self.return_paths, job.id, day, &self.settings.bounce_domain),
+            to: job.order.to.clone(),
+            message: draft.build(),
+        })
+    }
+}
