@@ -12,6 +12,9 @@ use crate::queue::{Attempt, Job, NewJob, Verdict};
 use crate::store::{Event, StoreError, Tx};
 use serde_json::{Map, Value};
 
+/// The name of the event that a mail is to go out.
+pub const QUEUED: &str = "queued";
+
 /// How the mail log is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -117,7 +120,7 @@ pub fn kept(
 
 /// A mail is to go out.
 pub fn queued(tx: &mut Tx<'_>, job: JobId, order: &NewJob) -> Result<(), StoreError> {
-    let line = Line::new("queued", order.queued_at)
+    let line = Line::new(QUEUED, order.queued_at)
         .job(job)
         .about(&order.to)
         .field("class", order.class.as_str())

@@ -4,7 +4,8 @@
 //! is not ours is never taken, so that we cannot be made to relay.
 
 use crate::mail::verp;
-use crate::model::{Domain, EmailAddress, JobId, KeyRing, OrgCode};
+use crate::model::{Domain, EmailAddress, KeyRing};
+use crate::service::reception::Destination;
 
 /// What the addresses of ours are.
 #[derive(Debug)]
@@ -23,30 +24,6 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Route {
     settings: Settings,
-}
-
-/// An address of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// Empty mails go here.
-    Registration {
-        /// The address as configured.
-        address: EmailAddress,
-        /// The organisation that `bizanpi+CODE@…` names; whether there is such a one is not known here.
-        org: Option<OrgCode>,
-    },
-    /// The return path of a mail of ours.
-    ReturnPath {
-        /// That mail.
-        job: JobId,
-        /// When it was sent, in days since 1970.
-        day: i64,
-    },
-    /// `postmaster@` or `abuse@` one of our domains (RFC 5321 4.5.1, RFC 2142 4).
-    Postmaster {
-        /// The address as received.
-        address: EmailAddress,
-    },
 }
 
 /// Why a recipient is not taken.
@@ -99,8 +76,8 @@ impl Route {
     }
 
     fn return_path(&self, to: &EmailAddress) -> Option<Destination> {
-        let (job, day) = verp::read(&self.settings.verp, to, &self.settings.bounce_domain).ok()?;
-        Some(Destination::ReturnPath { job, day })
+        let (job, _sent) = verp::read(&self.settings.verp, to, &self.settings.bounce_domain).ok()?;
+        Some(Destination::ReturnPath { job })
     }
 }
 
@@ -113,6 +90,7 @@ fn postmaster(to: &EmailAddress) -> Option<Destination> {
 mod tests {
     use super::*;
     use crate::model::Secret;
+    use crate::model::JobId;
 
     fn keys(byte: u8) -> KeyRing {
         KeyRing::new(1, [(1, Secret::new([byte; 32]))].into()).unwrap()
@@ -184,9 +162,9 @@ mod tests {
         let domain: Domain = "bounce.mob-connect.example".parse().unwrap();
         let job = JobId::new(42);
         let genuine = verp::address(&keys(7), job, 20_000, &domain);
-        assert_eq!(route().judge(&genuine), Ok(Destination::ReturnPath { job, day: 20_000 }));
+        assert_eq!(route().judge(&genuine), Ok(Destination::ReturnPath { job }));
         let shouted = genuine.to_string().to_uppercase();
-        assert_eq!(judge(&shouted), Ok(Destination::ReturnPath { job, day: 20_000 }));
+        assert_eq!(judge(&shouted), Ok(Destination::ReturnPath { job }));
         assert_eq!(route().judge(&verp::address(&keys(8), job, 20_000, &domain)), Err(NotOurs::Unknown));
         let elsewhere = verp::address(&keys(7), job, 20_000, &"mc-anpi.example".parse().unwrap());
         assert_eq!(route().judge(&elsewhere), Err(NotOurs::Unknown));

@@ -4,9 +4,9 @@ pub mod door;
 mod transcript;
 
 use self::door::{Door, MAX_MESSAGE};
-use karamail::inbound::route::Destination;
 use karamail::inbound::smtp::Deadlines;
 use karamail::model::{Span, Via};
+use karamail::service::reception::Destination;
 
 #[tokio::test]
 async fn a_mail_is_handed_over_with_its_envelope_and_every_octet() {

@@ -6,8 +6,9 @@
 use super::pace::Pace;
 use super::places::Place;
 use super::{Common, Take};
-use crate::inbound::route::{Destination, NotOurs};
+use crate::inbound::route::NotOurs;
 use crate::model::{Received, Timestamp};
+use crate::service::reception::Destination;
 use crate::smtp::server::{Answer, Phase, Reply, Session, Step, Taken};
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! The intake in a box: the listener on a port of its own, a shelf for what comes in, a clock turned by hand.
 
 use karamail::clock::Clock;
-use karamail::inbound::route::{self, Destination, Route};
+use karamail::inbound::route::{self, Route};
 use karamail::inbound::smtp::{Deadlines, Intake, Limits, NotStored, Settings, Take};
 use karamail::mail::verp;
 use karamail::model::{Domain, EmailAddress, JobId, KeyRing, MailId, Received, Secret, Span, Timestamp};
+use karamail::service::reception::Destination;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
