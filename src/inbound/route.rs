@@ -89,8 +89,8 @@ fn postmaster(to: &EmailAddress) -> Option<Destination> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Secret;
     use crate::model::JobId;
+    use crate::model::Secret;
 
     fn keys(byte: u8) -> KeyRing {
         KeyRing::new(1, [(1, Secret::new([byte; 32]))].into()).unwrap()

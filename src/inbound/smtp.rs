@@ -14,7 +14,7 @@ use self::places::{Place, Places};
 use super::route::Route;
 use crate::clock::Clock;
 use crate::model::{Domain, MailId, Received, Span};
-use crate::service::reception::Destination;
+use crate::service::reception::{Destination, Reception};
 use crate::smtp::server::{self, Reply};
 use std::io::Write;
 use std::net::IpAddr;
@@ -38,6 +38,15 @@ pub trait Take: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the mail could not be stored")]
 pub struct NotStored;
+
+impl Take for Reception {
+    async fn take(&self, received: Received, to: Vec<Destination>) -> Result<MailId, NotStored> {
+        self.receive(received, to).await.map_err(|error| {
+            tracing::error!("a mail could not be stored, its sender is to try again: {error}");
+            NotStored
+        })
+    }
+}
 
 /// How intake by SMTP is to behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
