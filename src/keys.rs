@@ -146,7 +146,7 @@ impl Keys {
     /// RSA keys draw on the cryptographic library's own chance, all others on `random`.
     ///
     /// # Errors
-    /// A key cannot be read, made or believed; where several are wrong the first is given ([`Keys::problems`] gives all).
+    /// A key cannot be read, made or believed; where several are wrong the first is given ([`Keys::load`] gives all).
     pub fn open(data_dir: &Path, random: &Random) -> Result<Self, KeyError> {
         let folder = data_dir.join(FOLDER);
         if disk::is_unused(&folder)? {
@@ -159,22 +159,23 @@ impl Keys {
         }
     }
 
-    /// Lists everything that is wrong with the keys below `data_dir`, making none. No keys yet is no problem: the first
-    /// start makes them.
-    #[must_use]
-    pub fn problems(data_dir: &Path) -> Vec<KeyError> {
+    /// Reads the keys below `data_dir` and makes none; nothing where there are none yet, as before the first start.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(data_dir: &Path) -> Result<Option<Self>, Vec<KeyError>> {
         let folder = data_dir.join(FOLDER);
-        match disk::is_unused(&folder) {
-            Err(problem) => vec![problem],
-            Ok(true) => Vec::new(),
-            Ok(false) => {
-                let (found, mut problems) = Found::read(&folder);
-                if problems.is_empty() {
-                    problems.extend(Kind::ALL.into_iter().filter_map(|kind| found.ring(kind, &folder).err()));
-                }
-                problems
-            }
+        if disk::is_unused(&folder).map_err(|problem| vec![problem])? {
+            return Ok(None);
         }
+        let (found, mut problems) = Found::read(&folder);
+        if problems.is_empty() {
+            problems.extend(Kind::ALL.into_iter().filter_map(|kind| found.ring(kind, &folder).err()));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        found.believe(folder).map(Some).map_err(|problem| vec![problem])
     }
 
     /// Gives the keys that sign links.

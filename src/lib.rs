@@ -29,6 +29,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod inbound;
 pub mod keys;
 pub mod link;

@@ -39,7 +39,7 @@ fn the_first_start_makes_private_files_and_the_next_reads_the_same_keys() {
     let kinds: Vec<_> = read.dkim().iter().map(|key| (key.selector.as_str(), key.algorithm)).collect();
     assert_eq!(kinds, [("e1", DkimAlgorithm::Ed25519), ("k1", DkimAlgorithm::Rsa)]);
     assert!(!data.path().join("keys.making").exists());
-    assert!(Keys::problems(data.path()).is_empty());
+    assert!(Keys::load(data.path()).unwrap().is_some());
 }
 
 #[test]
@@ -55,13 +55,15 @@ fn a_start_that_was_cut_short_leaves_nothing_half_made() {
     fs::create_dir(data.path().join("keys.making")).unwrap();
     put(&data.path().join("keys.making/link-1"), "half");
     Keys::open(data.path(), &Random::repeating(1)).unwrap();
-    assert!(Keys::problems(data.path()).is_empty());
+    assert!(Keys::load(data.path()).unwrap().is_some());
 }
 
 #[test]
-fn an_empty_folder_that_a_package_made_is_filled() {
+fn an_empty_folder_that_a_package_made_is_filled_by_the_first_start_only() {
     let data = tempfile::tempdir().unwrap();
+    assert!(Keys::load(data.path()).unwrap().is_none());
     fs::create_dir(data.path().join("keys")).unwrap();
+    assert!(Keys::load(data.path()).unwrap().is_none());
     Keys::open(data.path(), &Random::repeating(1)).unwrap();
 }
 
@@ -85,7 +87,7 @@ fn a_kind_that_vanished_is_reported_and_not_made_anew() {
     let (data, _keys) = first_start();
     fs::remove_file(data.path().join("keys/seal-1")).unwrap();
     assert!(matches!(Keys::open(data.path(), &Random::repeating(1)), Err(KeyError::Missing { kind: Kind::Seal, .. })));
-    assert_eq!(Keys::problems(data.path()).len(), 1);
+    assert_eq!(Keys::load(data.path()).unwrap_err().len(), 1);
     assert!(!data.path().join("keys/seal-1").exists());
 }
 
@@ -130,7 +132,7 @@ fn every_broken_file_is_named_with_what_is_wrong() {
     put(&folder.join("dkim-k1.pem"), &good);
     put(&folder.join("verp-1"), &"x".repeat(20_000));
     put(&folder.join("README"), "not ours");
-    let said: Vec<String> = Keys::problems(data.path()).iter().map(ToString::to_string).collect();
+    let said: Vec<String> = Keys::load(data.path()).unwrap_err().iter().map(ToString::to_string).collect();
     let expected = [
         ("dkim-e1:", "holds no private key in PEM"),
         ("dkim-k1:", "must be RSA of 2048 bits or more"),

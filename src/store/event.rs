@@ -36,11 +36,13 @@ pub struct EventFilter {
     pub after: Option<i64>,
     /// No more than this many, oldest first.
     pub limit: usize,
+    /// Where there are more, the newest of them instead of the oldest.
+    pub newest: bool,
 }
 
 impl Default for EventFilter {
     fn default() -> Self {
-        Self { mail: None, job: None, address: None, after: None, limit: 1_000 }
+        Self { mail: None, job: None, address: None, after: None, limit: 1_000, newest: false }
     }
 }
 
@@ -101,7 +103,12 @@ impl Tx<'_> {
             }
         }
         values.push(filter.limit.into());
-        sql.push_str(&format!(" ORDER BY id LIMIT ?{}", values.len()));
-        self.query(&sql, &values, read)
+        let order = if filter.newest { "DESC" } else { "ASC" };
+        sql.push_str(&format!(" ORDER BY id {order} LIMIT ?{}", values.len()));
+        let mut events = self.query(&sql, &values, read)?;
+        if filter.newest {
+            events.reverse();
+        }
+        Ok(events)
     }
 }

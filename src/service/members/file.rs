@@ -19,7 +19,7 @@ const TEXT_MAX: usize = 200;
 const OTHER_HASHES: [&str; 8] = ["$2a$", "$2b$", "$2y$", "$1$", "$5$", "$6$", "$argon2", "$pbkdf2"];
 
 /// One thing that is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fault {
     /// The line, counted from 1 with the header.
     pub line: u64,

@@ -1,0 +1,195 @@
+//! The operator's door: what a command asks, and what it is told.
+//!
+//! A command sends one [`Request`] as a line of JSON over `data_dir/control.sock` and reads [`Response`]s, a line each, up to
+//! [`Response::End`]. While no daemon runs, the command takes the [`Lock`] on the data folder and asks a [`Desk`] of its own:
+//! the same function answers both ways.
+//!
+//! Does not know how answers are printed, nor the settings. What always holds: the door is open to the owner of the data
+//! folder only; one daemon or command at a time works on a data folder; a request is bounded in size and in time, and so is
+//! the number of those that are answered at once.
+
+mod desk;
+mod facts;
+mod journey;
+mod lock;
+mod socket;
+
+pub use desk::Desk;
+pub use facts::{
+    AddressFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow,
+    OrgFacts, PlaceFacts, TraceFacts, TwoFactor,
+};
+pub use lock::{Lock, LockError};
+pub use socket::{Answers, AskError, Socket, ask};
+
+use crate::model::{EmailAddress, JobId, LoginId, MailId, OrgCode};
+use crate::service::members::Fault;
+use serde::{Deserialize, Serialize};
+
+/// What a command asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Request {
+    /// Whether the daemon is there and its database answers.
+    Ping,
+    /// Add an organisation.
+    AddOrg {
+        /// Its code.
+        org: OrgCode,
+        /// Its title.
+        title: String,
+        /// Its title in English.
+        title_en: Option<String>,
+    },
+    /// Change what is given.
+    SetOrg {
+        /// Its code.
+        org: OrgCode,
+        /// Its title.
+        title: Option<String>,
+        /// Its title in English.
+        title_en: Option<String>,
+    },
+    /// All organisations.
+    ListOrgs,
+    /// One organisation.
+    ShowOrg {
+        /// Its code.
+        org: OrgCode,
+    },
+    /// Write the members of a file.
+    ImportMembers {
+        /// Their organisation.
+        org: OrgCode,
+        /// The bytes of the file, in base64.
+        file: String,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// All members of an organisation.
+    ListMembers {
+        /// Its code.
+        org: OrgCode,
+    },
+    /// One member.
+    ShowMember {
+        /// The organisation.
+        org: OrgCode,
+        /// What the member types.
+        id: LoginId,
+    },
+    /// Jobs, the most urgent first; of those that have ended the last first.
+    ListJobs {
+        /// Of this class, by its name.
+        class: Option<String>,
+        /// To this domain.
+        to: Option<String>,
+        /// In this state, by its name.
+        state: Option<String>,
+        /// No more than this many.
+        limit: usize,
+    },
+    /// One job.
+    ShowJob {
+        /// Its number.
+        job: JobId,
+    },
+    /// One mail that came in.
+    ShowMail {
+        /// Its number.
+        mail: MailId,
+    },
+    /// What is known of an address.
+    ShowAddress {
+        /// The address.
+        address: EmailAddress,
+    },
+    /// The life of a mail, a job or an address.
+    Trace {
+        /// Which.
+        of: Subject,
+    },
+    /// The mail log.
+    Log {
+        /// How many lines of what was, from 1 to 100,000; nothing: all.
+        lines: Option<usize>,
+        /// Whether to go on with what comes.
+        follow: bool,
+    },
+}
+
+/// Whose life is traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A mail that came in.
+    Mail(MailId),
+    /// A mail that went out, or is to.
+    Job(JobId),
+    /// A mail address.
+    Address(EmailAddress),
+}
+
+/// The text is no mail address, mail or job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is neither a mail address nor the id of a mail (m…) or a job (j…)")]
+pub struct SubjectError(String);
+
+impl std::str::FromStr for Subject {
+    type Err = SubjectError;
+
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        if text.contains('@') {
+            return text.parse().map(Self::Address).ok().ok_or_else(|| SubjectError(text.to_owned()));
+        }
+        let mail = text.parse().map(Self::Mail);
+        mail.or_else(|_| text.parse().map(Self::Job)).ok().ok_or_else(|| SubjectError(text.to_owned()))
+    }
+}
+
+/// What a command is told; long lists come in several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", content = "facts", rename_all = "snake_case")]
+pub enum Response {
+    /// It is so.
+    Done,
+    /// Organisations.
+    Orgs(Vec<OrgFacts>),
+    /// An organisation.
+    Org(OrgFacts),
+    /// What an import did, or would do.
+    Import(ImportFacts),
+    /// What is wrong with the file of an import; nothing was written.
+    Faults {
+        /// The first of them.
+        faults: Vec<Fault>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// Members.
+    Members(Vec<MemberRow>),
+    /// A member.
+    Member(MemberFacts),
+    /// Jobs.
+    Jobs(Vec<JobFacts>),
+    /// A job.
+    Job(JobFacts),
+    /// A mail that came in.
+    Mail(MailFacts),
+    /// An address.
+    Address(AddressFacts),
+    /// A life.
+    Trace(TraceFacts),
+    /// Lines of the mail log.
+    Events(Vec<EventFacts>),
+    /// It cannot be, and why.
+    Refused {
+        /// A sentence for the operator.
+        why: String,
+    },
+    /// There is no more.
+    End,
+}
+
+#[cfg(test)]
+mod tests;

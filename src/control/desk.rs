@@ -1,0 +1,303 @@
+//! Answers requests out of the database.
+
+use super::facts::{
+    AddressFacts, EventFacts, ImportFacts, JobFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts,
+    PlaceFacts, TraceFacts, TwoFactor,
+};
+use super::{Request, Response, journey};
+use crate::clock::Clock;
+use crate::model::{JobId, KeyRing, LoginId, MailId, OrgCode, Span};
+use crate::queue::{Class, State};
+use crate::random::Random;
+use crate::service::members::{ImportError, Importer, MemberFile};
+use crate::store::{AddressRow, AddressState, EventFilter, JobFilter, Org, Store, StoreError, Tx};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// How many rows one line of an answer holds.
+const PAGE: usize = 500;
+/// How often the log is looked at where no commit of ours says that there is news: another node may have written.
+const LOOK: Span = Span::from_secs(2);
+/// The most lines of the log that are looked up backwards: they are held in memory.
+const LINES: usize = 100_000;
+/// The longest title of an organisation, in characters.
+const TITLE_MAX: usize = 100;
+
+/// Answers the operator.
+#[derive(Clone)]
+pub struct Desk {
+    /// Where everything is.
+    pub store: Store,
+    /// What seals start passwords.
+    pub seal: KeyRing,
+    /// Where nonces come from.
+    pub random: Random,
+    /// What time it is.
+    pub clock: Clock,
+    /// Changes with each commit that has events; closed where nobody writes but us.
+    pub commits: watch::Receiver<u64>,
+}
+
+/// Why a request is not done.
+enum Stop {
+    /// The operator is told why.
+    Refused(String),
+    /// Nobody is listening any more.
+    Gone,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl<T> From<mpsc::error::SendError<T>> for Stop {
+    fn from(_: mpsc::error::SendError<T>) -> Self {
+        Self::Gone
+    }
+}
+
+fn refused(why: impl Display) -> Stop {
+    Stop::Refused(why.to_string())
+}
+
+impl Desk {
+    /// Answers one request; the last response is [`Response::End`]. Ends early when nobody listens.
+    pub async fn answer(&self, request: Request, to: mpsc::Sender<Response>) {
+        let last = match self.work(request, &to).await {
+            Ok(()) => Ok(()),
+            Err(Stop::Refused(why)) => to.send(Response::Refused { why }).await,
+            Err(Stop::Gone) => return,
+        };
+        if last.is_err() || to.send(Response::End).await.is_err() {
+            tracing::debug!("a command was gone before it heard the end of its answer");
+        }
+    }
+
+    async fn work(&self, request: Request, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
+        let response = match request {
+            Request::Ping => self.store.read(|tx| tx.next_due()).await.map(|_| Response::Done)?,
+            Request::AddOrg { org, title, title_en } => self.add_org(org, title, title_en).await?,
+            Request::SetOrg { org, title, title_en } => self.set_org(org, title, title_en).await?,
+            Request::ListOrgs => Response::Orgs(self.store.read(list_orgs).await?),
+            Request::ShowOrg { org } => {
+                let code = org.clone();
+                let found = self.store.read(move |tx| tx.org(&code)?.map(|org| org_facts(tx, org)).transpose()).await?;
+                Response::Org(found.ok_or_else(|| no_org(&org))?)
+            }
+            Request::ImportMembers { org, file, dry_run } => self.import(org, file, dry_run).await?,
+            Request::ListMembers { org } => return self.list_members(org, to).await,
+            Request::ShowMember { org, id } => self.show_member(org, id).await?,
+            Request::ListJobs { class, to, state, limit } => self.list_jobs(class, to, state, limit).await?,
+            Request::ShowJob { job } => self.show_job(job).await?,
+            Request::ShowMail { mail } => self.show_mail(mail).await?,
+            Request::ShowAddress { address } => {
+                Response::Address(self.store.read(move |tx| address_facts(tx, &address)).await?)
+            }
+            Request::Trace { of } => {
+                let events = self.store.read(move |tx| journey::events(tx, &of)).await?;
+                let events = events.ok_or_else(|| refused("nothing is known of it"))?;
+                Response::Trace(TraceFacts { events: events.into_iter().map(EventFacts::new).collect() })
+            }
+            Request::Log { lines, follow } => return self.log(lines, follow, to).await,
+        };
+        Ok(to.send(response).await?)
+    }
+
+    async fn add_org(&self, org: OrgCode, title: String, title_en: Option<String>) -> Result<Response, Stop> {
+        [Some(&title), title_en.as_ref()].into_iter().flatten().try_for_each(|title| fit(title))?;
+        let (code, at) = (org.clone(), self.clock.now());
+        let work = move |tx: &mut Tx<'_>| {
+            let added = tx.add_org(&code, title.trim(), title_en.as_deref().map(str::trim), at)?;
+            added.map(|_| tx.org(&code)).transpose().map(Option::flatten)
+        };
+        let added = self.store.write::<_, StoreError, _>(work).await?;
+        let added = added.ok_or_else(|| refused(format!("there is an organisation {org} already: org show {org}")))?;
+        Ok(Response::Org(OrgFacts::new(added, 0)))
+    }
+
+    async fn set_org(&self, org: OrgCode, title: Option<String>, title_en: Option<String>) -> Result<Response, Stop> {
+        [&title, &title_en].into_iter().flatten().try_for_each(|title| fit(title))?;
+        let code = org.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            tx.set_org(&code, title.as_deref().map(str::trim), title_en.as_deref().map(str::trim))?;
+            tx.org(&code)?.map(|org| org_facts(tx, org)).transpose()
+        };
+        let set = self.store.write::<_, StoreError, _>(work).await?;
+        Ok(Response::Org(set.ok_or_else(|| no_org(&org))?))
+    }
+
+    async fn import(&self, org: OrgCode, file: String, dry_run: bool) -> Result<Response, Stop> {
+        // Decoding and reading a large file takes a while; the runtime has others to serve.
+        let read = tokio::task::spawn_blocking(move || {
+            data_encoding::BASE64.decode(file.as_bytes()).map(|bytes| MemberFile::read(&bytes))
+        });
+        let file = match read.await.map_err(refused)?.map_err(|cause| refused(format!("no base64: {cause}")))? {
+            Ok(file) => Arc::new(file),
+            Err(faults) => return Ok(Response::Faults { faults: faults.shown().to_vec(), more: faults.more() }),
+        };
+        let importer = Importer { store: self.store.clone(), seal: self.seal.clone(), random: self.random.clone() };
+        let done = match dry_run {
+            true => importer.rehearse(&org, &file).await,
+            false => importer.import(&org, &file, self.clock.now()).await,
+        };
+        match done {
+            Ok(report) => Ok(Response::Import(ImportFacts::new(org, file.encoding().to_string(), report, dry_run))),
+            Err(ImportError::Faults(faults)) => {
+                Ok(Response::Faults { faults: faults.shown().to_vec(), more: faults.more() })
+            }
+            Err(other) => Err(refused(other)),
+        }
+    }
+
+    async fn list_members(&self, org: OrgCode, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
+        let code = org.clone();
+        let found = self.store.read(move |tx| tx.org(&code)).await?;
+        let id = found.map(|org| org.id).ok_or_else(|| no_org(&org))?;
+        let mut after: Option<LoginId> = None;
+        loop {
+            let behind = after.clone();
+            let page = self.store.read(move |tx| tx.members(id, PAGE, behind.as_ref())).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.login.clone());
+            to.send(Response::Members(page.into_iter().map(MemberRow::new).collect())).await?;
+        }
+    }
+
+    async fn show_member(&self, org: OrgCode, id: LoginId) -> Result<Response, Stop> {
+        let (code, login) = (org.clone(), id.clone());
+        let work = move |tx: &mut Tx<'_>| {
+            let Some(org) = tx.org(&code)? else { return Ok::<_, StoreError>(None) };
+            let Some(member) = tx.member(org.id, &login)? else { return Ok(Some(None)) };
+            let mut addresses = Vec::new();
+            for (priority, address) in tx.addresses_of(member.id)? {
+                let state = tx.address(&address)?.map_or(AddressState::New, |row| row.state).to_string();
+                addresses.push(MemberAddress { priority: priority.number(), address, state });
+            }
+            let row = MemberRow::new(member);
+            Ok(Some(Some(MemberFacts { org: org.code, row, addresses, two_factor: TwoFactor::default() })))
+        };
+        let member = self.store.read(work).await?.ok_or_else(|| no_org(&org))?;
+        Ok(Response::Member(member.ok_or_else(|| refused(format!("{org} has no member {id}")))?))
+    }
+
+    async fn list_jobs(
+        &self,
+        class: Option<String>,
+        to: Option<String>,
+        state: Option<String>,
+        limit: usize,
+    ) -> Result<Response, Stop> {
+        let state: Option<State> = named(state)?;
+        let filter = JobFilter {
+            class: named::<Class>(class)?,
+            to_domain: named(to)?,
+            state,
+            ended: state.is_some_and(State::has_ended),
+            limit,
+            ..JobFilter::default()
+        };
+        let (jobs, now) = (self.store.read(move |tx| tx.list_jobs(&filter)).await?, self.clock.now());
+        Ok(Response::Jobs(jobs.iter().map(|job| JobFacts::new(job, now)).collect()))
+    }
+
+    async fn show_job(&self, job: JobId) -> Result<Response, Stop> {
+        let found = self.store.read(move |tx| tx.job(job)).await?;
+        let found = found.ok_or_else(|| refused(format!("there is no job {job}, or its history was trimmed")))?;
+        Ok(Response::Job(JobFacts::new(&found, self.clock.now())))
+    }
+
+    async fn show_mail(&self, mail: MailId) -> Result<Response, Stop> {
+        let work = move |tx: &mut Tx<'_>| {
+            let Some(row) = tx.mail(mail)? else { return Ok::<_, StoreError>(None) };
+            Ok(Some(MailFacts::new(row, tx.mail_raw(mail)?)))
+        };
+        let found = self.store.read(work).await?;
+        Ok(Response::Mail(found.ok_or_else(|| refused(format!("there is no mail {mail}")))?))
+    }
+
+    async fn log(&self, lines: Option<usize>, follow: bool, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
+        // Before looking: what is committed while we look counts as news.
+        let mut commits = self.commits.clone();
+        commits.mark_unchanged();
+        let mut last = match lines {
+            Some(lines) => self
+                .send_events(EventFilter { limit: lines.clamp(1, LINES), newest: true, ..all() }, to)
+                .await?
+                .unwrap_or(0),
+            None => 0,
+        };
+        loop {
+            while let Some(read) = self.send_events(EventFilter { after: Some(last), limit: PAGE, ..all() }, to).await?
+            {
+                last = read;
+            }
+            if !follow {
+                return Ok(());
+            }
+            if to.is_closed() {
+                return Err(Stop::Gone);
+            }
+            if let Ok(Err(_)) = self.clock.within(self.clock.now().plus(LOOK), commits.changed()).await {
+                return Err(refused("no daemon is running, so nothing more will come"));
+            }
+        }
+    }
+
+    /// Sends the events there are, and gives the row of the last.
+    async fn send_events(&self, filter: EventFilter, to: &mpsc::Sender<Response>) -> Result<Option<i64>, Stop> {
+        let page = self.store.read(move |tx| tx.events(&filter)).await?;
+        let last = page.last().map(|(row, _)| *row);
+        for lines in page.chunks(PAGE) {
+            let facts = lines.iter().map(|(_, event)| EventFacts::new(event.clone())).collect();
+            to.send(Response::Events(facts)).await?;
+        }
+        Ok(last)
+    }
+}
+
+fn all() -> EventFilter {
+    EventFilter::default()
+}
+
+fn named<T: FromStr<Err: Display>>(name: Option<String>) -> Result<Option<T>, Stop> {
+    name.map(|name| name.parse().map_err(refused)).transpose()
+}
+
+fn no_org(org: &OrgCode) -> Stop {
+    refused(format!("there is no organisation {org}; all there are: org list"))
+}
+
+fn fit(title: &str) -> Result<(), Stop> {
+    let fits = !title.trim().is_empty() && !title.chars().any(char::is_control) && title.chars().count() <= TITLE_MAX;
+    if fits { Ok(()) } else { Err(refused(format!("a title is one line of 1 to {TITLE_MAX} characters"))) }
+}
+
+fn list_orgs(tx: &mut Tx<'_>) -> Result<Vec<OrgFacts>, StoreError> {
+    let orgs = tx.orgs()?;
+    orgs.into_iter().map(|org| org_facts(tx, org)).collect()
+}
+
+fn org_facts(tx: &mut Tx<'_>, org: Org) -> Result<OrgFacts, StoreError> {
+    let members = tx.member_count(org.id)?;
+    Ok(OrgFacts::new(org, members))
+}
+
+fn address_facts(tx: &mut Tx<'_>, address: &crate::model::EmailAddress) -> Result<AddressFacts, StoreError> {
+    let unknown = || AddressRow {
+        address: address.clone(),
+        state: AddressState::New,
+        verdict: None,
+        stage: None,
+        reply: None,
+        at: None,
+        verified_at: None,
+    };
+    let row = tx.address(address)?.unwrap_or_else(unknown);
+    let holders = tx.holders(address)?.into_iter();
+    let members = holders.map(|(org, id, priority)| PlaceFacts { org, id, priority: priority.number() }).collect();
+    Ok(AddressFacts::new(row, members))
+}

@@ -1,0 +1,338 @@
+//! The facts commands print: their JSON is what scripts rely on, so no key is ever renamed.
+
+use crate::model::{EmailAddress, JobId, Language, LoginId, MailId, OrgCode, Timestamp};
+use crate::queue::{Job, State};
+use crate::service::members::Report;
+use crate::store::{AddressRow, Event, MailRow, Member, Org};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// An organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrgFacts {
+    /// Its code.
+    pub org: OrgCode,
+    /// Its title.
+    pub title: String,
+    /// Its title in English.
+    pub title_en: Option<String>,
+    /// How many members it has.
+    pub members: u64,
+    /// When it was added.
+    pub created_at: String,
+}
+
+impl OrgFacts {
+    pub(super) fn new(org: Org, members: u64) -> Self {
+        let created_at = org.created_at.to_string();
+        Self { org: org.code, title: org.title, title_en: org.title_en, members, created_at }
+    }
+}
+
+/// What an import did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportFacts {
+    /// The organisation.
+    pub org: OrgCode,
+    /// How the file was written.
+    pub encoding: String,
+    /// Members who were not there before.
+    pub added: usize,
+    /// Members about whom the file says something new.
+    pub changed: usize,
+    /// Members about whom everything was known.
+    pub unchanged: usize,
+    /// Nothing was written.
+    pub dry_run: bool,
+}
+
+impl ImportFacts {
+    pub(super) fn new(org: OrgCode, encoding: String, report: Report, dry_run: bool) -> Self {
+        let Report { added, changed, unchanged } = report;
+        Self { org, encoding, added, changed, unchanged, dry_run }
+    }
+}
+
+/// A member, as a line of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// What the member types.
+    pub id: LoginId,
+    /// 氏名.
+    pub name: String,
+    /// カナ氏名.
+    pub kana: Option<String>,
+    /// 所属.
+    pub department: Option<String>,
+    /// The language of pages and mails.
+    pub language: Language,
+    /// Whether the password is still the administrator's.
+    pub must_change_password: bool,
+    /// When the member logged in last.
+    pub last_login: Option<String>,
+}
+
+impl MemberRow {
+    pub(super) fn new(member: Member) -> Self {
+        Self {
+            id: member.login,
+            name: member.name,
+            kana: member.kana,
+            department: member.department,
+            language: member.language,
+            must_change_password: member.must_change_password,
+            last_login: member.last_login.as_ref().map(Timestamp::to_string),
+        }
+    }
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberFacts {
+    /// The organisation.
+    pub org: OrgCode,
+    /// All that a list says too.
+    #[serde(flatten)]
+    pub row: MemberRow,
+    /// The addresses, by priority.
+    pub addresses: Vec<MemberAddress>,
+    /// Which second factors are set up.
+    pub two_factor: TwoFactor,
+}
+
+/// One of a member's addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberAddress {
+    /// 1, 2 or 3.
+    pub priority: u8,
+    /// The address.
+    pub address: EmailAddress,
+    /// What is known of it.
+    pub state: String,
+}
+
+/// Which second factors a member has set up; there are none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TwoFactor {
+    /// An authenticator app.
+    pub app: bool,
+    /// Codes by mail.
+    pub mail: bool,
+    /// A backup code.
+    pub backup_code: bool,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFacts {
+    /// Its number.
+    pub job: JobId,
+    /// Its class.
+    pub class: String,
+    /// Who is to receive it.
+    pub to: EmailAddress,
+    /// Where it stands.
+    pub state: String,
+    /// When it is looked at next; nothing once it has ended.
+    pub due: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What was said last.
+    pub last: Option<LastFacts>,
+    /// The one reason it is not moving now.
+    pub why: String,
+    /// When it was ordered.
+    pub queued_at: String,
+    /// After this moment it is not sent any more.
+    pub give_up: String,
+    /// The mail that caused it.
+    pub cause: Option<MailId>,
+}
+
+/// What a server said last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFacts {
+    /// The three digits; 0 where no reply came.
+    pub code: u16,
+    /// Where it was said.
+    pub stage: String,
+    /// What was said.
+    pub reply: String,
+}
+
+impl JobFacts {
+    pub(super) fn new(job: &Job, now: Timestamp) -> Self {
+        let last = job.last.as_ref().map(|(stage, reply)| LastFacts {
+            code: reply.code,
+            stage: stage.to_string(),
+            reply: reply.to_string(),
+        });
+        Self {
+            job: job.id,
+            class: job.order.class.to_string(),
+            to: job.order.to.clone(),
+            state: job.state.to_string(),
+            due: (!job.state.has_ended()).then(|| job.due.to_string()),
+            attempts: job.attempts,
+            why: why(job, now),
+            last,
+            queued_at: job.order.queued_at.to_string(),
+            give_up: job.order.give_up.to_string(),
+            cause: job.order.cause,
+        }
+    }
+}
+
+/// Says why a job is not moving now and when it will; of an ended one, why it ended.
+pub(super) fn why(job: &Job, now: Timestamp) -> String {
+    let said = job.last.as_ref().map(|(stage, reply)| match reply.code {
+        0 => format!("{reply} ({stage})"),
+        code => format!("{code} {reply} ({stage})"),
+    });
+    let after = said.as_ref().map(|said| format!(" after: {said}")).unwrap_or_default();
+    match job.state {
+        State::Queued | State::Deferred if job.due <= now && job.order.give_up <= now => {
+            format!("its time was over at {}: it ends at the next look{after}", job.order.give_up)
+        }
+        State::Queued | State::Deferred if job.due <= now => format!("due now: waits for a free worker{after}"),
+        State::Queued => format!("not due before {}", job.due),
+        State::Deferred => format!("waits for another try until {}{after}", job.due),
+        State::Sending => match &job.lease {
+            Some(lease) if lease.until <= now => {
+                format!("its worker was lost at {}: about to be queued again", lease.until)
+            }
+            Some(lease) => format!("being sent; if its worker is lost, queued again at {}", lease.until),
+            None => "being sent".to_owned(),
+        },
+        State::Held => "held by the operator".to_owned(),
+        State::Unknown if job.due < job.order.give_up => {
+            format!("the connection was lost when it may have been taken; one more try at {}{after}", job.due)
+        }
+        State::Unknown => format!("the connection was lost when it may have been taken; not sent again{after}"),
+        State::Accepted => format!("the receiving server took it{after}"),
+        State::Refused => format!("the receiving server refused it for good{after}"),
+        State::Expired => format!("its time was over at {}{after}", job.order.give_up),
+        State::Suppressed => "the address is not written to any more".to_owned(),
+        State::Cancelled => "called back".to_owned(),
+    }
+}
+
+/// A mail that came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailFacts {
+    /// Its number.
+    pub mail: MailId,
+    /// The way it came.
+    pub via: String,
+    /// Who handed it over.
+    pub peer: String,
+    /// The name that one gave.
+    pub helo: String,
+    /// The envelope sender; nothing for `<>`.
+    pub from: Option<EmailAddress>,
+    /// The recipient.
+    pub to: EmailAddress,
+    /// Its Message-ID.
+    pub message_id: Option<String>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it came.
+    pub at: String,
+    /// What was decided.
+    pub decision: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The message, where it was kept; bytes that are no UTF-8 are replaced.
+    pub message: Option<String>,
+}
+
+impl MailFacts {
+    pub(super) fn new(mail: MailRow, raw: Option<Vec<u8>>) -> Self {
+        Self {
+            mail: mail.id,
+            via: mail.via.as_str().to_owned(),
+            peer: mail.peer.to_string(),
+            helo: mail.helo,
+            from: mail.sender,
+            to: mail.to,
+            message_id: mail.message_id,
+            size: mail.size,
+            at: mail.at.to_string(),
+            decision: mail.decision,
+            reason: mail.reason,
+            message: raw.map(|raw| String::from_utf8_lossy(&raw).into_owned()),
+        }
+    }
+}
+
+/// What is known of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressFacts {
+    /// The address.
+    pub address: EmailAddress,
+    /// What is known.
+    pub state: String,
+    /// What the last refusal meant.
+    pub verdict: Option<String>,
+    /// Where the last reply came.
+    pub stage: Option<String>,
+    /// The last reply.
+    pub reply: Option<String>,
+    /// When that was.
+    pub at: Option<String>,
+    /// When somebody last proved to read it.
+    pub verified_at: Option<String>,
+    /// Whose it is.
+    pub members: Vec<PlaceFacts>,
+}
+
+/// Where an address stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceFacts {
+    /// The organisation.
+    pub org: OrgCode,
+    /// The member.
+    pub id: LoginId,
+    /// 1, 2 or 3.
+    pub priority: u8,
+}
+
+impl AddressFacts {
+    pub(super) fn new(row: AddressRow, members: Vec<PlaceFacts>) -> Self {
+        Self {
+            address: row.address,
+            state: row.state.to_string(),
+            verdict: row.verdict.map(|verdict| verdict.to_string()),
+            stage: row.stage.map(|stage| stage.to_string()),
+            reply: row.reply,
+            at: row.at.as_ref().map(Timestamp::to_string),
+            verified_at: row.verified_at.as_ref().map(Timestamp::to_string),
+            members,
+        }
+    }
+}
+
+/// The life of a mail, a job or an address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TraceFacts {
+    /// What happened, in order of time.
+    pub events: Vec<EventFacts>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventFacts {
+    /// When.
+    pub at: String,
+    /// Its name in the mail log.
+    pub event: String,
+    /// The fields of the mail log.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl EventFacts {
+    pub(super) fn new(event: Event) -> Self {
+        Self { at: event.at.to_string(), event: event.name.into_owned(), fields: event.fields }
+    }
+}
