@@ -101,6 +101,12 @@ pub enum LinkError {
     Expired(Link),
 }
 
+/// Takes away what mail programs take for a part of the link behind or before it: blanks, brackets, full stops.
+#[must_use]
+pub fn tidied(token: &str) -> &str {
+    token.trim_matches(|c: char| c.is_whitespace() || "<>()[]「」『』（）【】。、.,;\"'".contains(c))
+}
+
 impl Link {
     /// Makes the token with the key in use.
     #[must_use]
@@ -135,7 +141,7 @@ impl Link {
     /// # Errors
     /// The token is damaged, is not ours, or is over at `now`.
     pub fn verify(token: &str, purpose: Purpose, keys: &KeyRing, now: Timestamp) -> Result<Self, LinkError> {
-        let token = token.trim_matches(|c: char| c.is_whitespace() || "<>()[]「」『』（）【】。、.,;\"'".contains(c));
+        let token = tidied(token);
         if token.len() != TOKEN_LEN {
             return Err(LinkError::Incomplete);
         }

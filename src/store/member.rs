@@ -81,7 +81,6 @@ impl Tx<'_> {
         member: &NewMember,
         at: Timestamp,
     ) -> Result<(MemberId, bool), StoreError> {
-        self.guard()?;
         let known = self.member(org, &member.login)?;
         let id = match &known {
             Some(known) => self.update_member(known, member, at)?,
@@ -194,6 +193,15 @@ impl Tx<'_> {
                    ON CONFLICT (member, priority) DO UPDATE SET address = excluded.address, folded = excluded.folded, \
                    source = excluded.source, changed_at = excluded.changed_at";
         self.execute(sql, params![member, priority, address, address.folded(), source, at]).map(drop)
+    }
+
+    /// Empties one of a member's places.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn drop_address(&mut self, member: MemberId, priority: Priority) -> Result<(), StoreError> {
+        let sql = "DELETE FROM member_addresses WHERE member = ?1 AND priority = ?2";
+        self.execute(sql, params![member, priority]).map(drop)
     }
 
     /// Sets the password a member chose: it need not be changed any more, and the sealed start password is wiped.
