@@ -6,8 +6,11 @@
 
 pub mod compose;
 pub mod hasher;
+pub mod landing;
+pub mod login;
 pub mod members;
 pub mod password;
 pub mod reception;
 pub mod registration;
+pub mod session;
 pub mod start_password;
