@@ -44,3 +44,4 @@ pub mod seal;
 pub mod service;
 pub mod smtp;
 pub mod store;
+pub mod web;

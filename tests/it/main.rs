@@ -18,6 +18,7 @@ mod hostile;
 mod intake;
 mod layers;
 mod names;
+mod pages;
 mod peer;
 mod resolver;
 mod session;

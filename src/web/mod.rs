@@ -1,0 +1,195 @@
+//! The pages people see: the landing page behind a registration link, and the few around it.
+//!
+//! Knows of a link only what `service::landing` says, of a password only what `service::login` says. What always holds: GET
+//! and HEAD change nothing; a form is answered by a redirect, so Back and Reload do no harm (R002); every answer, whatever
+//! went wrong, is a page of ours in the reader's language, without scripts and with the same strict headers; what a browser
+//! is told comes from `texts`, the cause goes to our log, and no link, password or cookie goes there.
+//!
+//! A request passes `dress`, which finds out who asks and in which language; the handler answers with a [`Reply`], a value;
+//! `dress` makes the page of it.
+
+mod cookie;
+mod form;
+mod home;
+mod note;
+mod notice;
+mod outbox;
+mod page;
+mod register;
+mod reply;
+mod server;
+mod texts;
+mod visit;
+
+pub use server::serve;
+
+use self::page::{Pages, SendTo};
+use self::reply::{Reply, Trouble};
+use crate::clock::Clock;
+use crate::keys::Keys;
+use crate::model::{EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
+use crate::random::{NoChance, Random};
+use crate::service::hasher::Hasher;
+use crate::service::landing::Landing;
+use crate::service::login::Login;
+use crate::store::Store;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the pages are told of the service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the pages are reached, without a slash at the end; cookies insist on https where this does.
+    pub public_url: String,
+    /// Where `/` sends the browser, where that is somewhere else.
+    pub system_url: Option<String>,
+    /// The name of the service in Japanese.
+    pub title: String,
+    /// The name of the service in English.
+    pub title_en: String,
+    /// The address our mail comes from, for people to allow.
+    pub sender: EmailAddress,
+    /// The address that takes empty mails.
+    pub registration: EmailAddress,
+    /// The folder of captured mails, where they are captured and may be read.
+    pub outbox: Option<PathBuf>,
+    /// The proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Settings {
+    fn is_secure(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}
+
+/// What the pages work with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The keys: of links, and of what is sealed.
+    pub keys: Arc<Keys>,
+    /// Argon2.
+    pub hasher: Hasher,
+    /// The time.
+    pub clock: Clock,
+    /// Chance.
+    pub random: Random,
+}
+
+/// A template is broken: the program was built wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("the templates of the pages cannot be read: {0}")]
+pub struct WebError(#[from] tera::Error);
+
+/// The pages; clones share them.
+#[derive(Clone)]
+pub struct Web(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    parts: Parts,
+    pages: Pages,
+    login: Login,
+    landing: Landing,
+    /// Makes form tokens and device cookies; of one purpose, made from the key that seals.
+    key: Secret<[u8; 32]>,
+}
+
+/// The other side of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
+impl Web {
+    /// Makes the pages.
+    ///
+    /// # Errors
+    /// A template is broken.
+    pub fn new(settings: Settings, parts: Parts) -> Result<Self, WebError> {
+        let (_, sealing) = parts.keys.seal().active();
+        let key = mac(sealing, "karamail web", &[]);
+        let pages = Pages::new(&settings, Secret::new(key))?;
+        let login =
+            Login::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
+        let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys));
+        Ok(Self(Arc::new(Inner { settings, parts, pages, login, landing, key: Secret::new(key) })))
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+            .route("/", get(home::home))
+            .route("/favicon.ico", get(home::icon))
+            .route("/cookies", get(home::cookies))
+            .route("/logout", get(home::ask_to_log_out).post(home::log_out))
+            .route("/outbox", get(outbox::list))
+            .route("/r/{token}", get(register::landing).post(register::log_in))
+            .route("/r/{token}/password", get(register::password).post(register::set_password))
+            .route("/r/{token}/priority", get(register::priority).post(register::choose))
+            .route("/r/{token}/confirm", get(register::confirm).post(register::replace))
+            .route("/r/{token}/done", get(register::done))
+            .route("/r", get(register::cut))
+            .route("/r/", get(register::cut))
+            .route("/r/{token}/", get(register::cut))
+            .fallback(|| async { Reply::missing(StatusCode::NOT_FOUND) })
+            .method_not_allowed_fallback(|| async { Reply::missing(StatusCode::METHOD_NOT_ALLOWED) })
+            .layer(axum::middleware::from_fn_with_state(self.clone(), reply::dress))
+            .with_state(self.clone())
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.parts.clock
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.parts.clock.now()
+    }
+
+    fn random<const N: usize>(&self) -> Result<[u8; N], NoChance> {
+        self.0.parts.random.bytes()
+    }
+
+    fn pages(&self) -> &Pages {
+        &self.0.pages
+    }
+
+    fn login(&self) -> &Login {
+        &self.0.login
+    }
+
+    fn links(&self) -> &Landing {
+        &self.0.landing
+    }
+
+    fn key(&self) -> &[u8; 32] {
+        self.0.key.reveal()
+    }
+
+    fn is_secure(&self) -> bool {
+        self.0.settings.is_secure()
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.0.settings.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    fn system_url(&self) -> Option<&str> {
+        self.0.settings.system_url.as_deref()
+    }
+
+    fn outbox(&self) -> Option<&Path> {
+        self.0.settings.outbox.as_deref()
+    }
+
+    fn send_to(&self, org: Option<&OrgCode>) -> SendTo {
+        SendTo::new(&self.0.settings.registration, org)
+    }
+}

@@ -1,0 +1,142 @@
+//! Pages that say one thing: what a link is, what went wrong, and the way on.
+//!
+//! Knows nothing of what led here. What always holds: each notice has a way on, and says whether anything changed.
+
+use super::page::SendTo;
+use super::texts::Texts;
+use crate::model::{OrgCode, Timestamp};
+use axum::http::StatusCode;
+use serde::Serialize;
+
+/// One thing to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// A link was cut on its way.
+    Cut,
+    /// A link is too old.
+    Expired {
+        /// When it ended.
+        until: Timestamp,
+        /// The organisation its mail named.
+        org: Option<OrgCode>,
+    },
+    /// What the link was for is done.
+    Used {
+        /// The address, masked.
+        address: String,
+        /// When it was registered.
+        at: Timestamp,
+        /// The organisation its mail named.
+        org: Option<OrgCode>,
+    },
+    /// A link is not ours.
+    Forged,
+    /// The browser keeps no cookies.
+    Cookies {
+        /// The token of the registration to go back to.
+        back: Option<String>,
+    },
+    /// Another site sent the form.
+    Foreign,
+    /// There is no such page, or it is not asked for like that.
+    Missing(StatusCode),
+    /// More was sent than a form of ours holds.
+    TooLarge,
+    /// Not now.
+    Busy,
+    /// Something of ours is broken.
+    Broken,
+    /// Logged out.
+    LoggedOut {
+        /// The token of the registration to go back to.
+        back: Option<String>,
+    },
+}
+
+/// What the template shows.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    title: &'static str,
+    lines: Vec<String>,
+    send: Option<SendTo>,
+    on: Option<On>,
+}
+
+#[derive(Serialize)]
+struct On {
+    href: String,
+    label: &'static str,
+}
+
+impl Notice {
+    /// Gives the status of the answer.
+    pub(super) const fn status(&self) -> StatusCode {
+        match self {
+            Self::Cut | Self::Forged => StatusCode::NOT_FOUND,
+            Self::Expired { .. } | Self::Used { .. } => StatusCode::GONE,
+            Self::Cookies { .. } | Self::LoggedOut { .. } => StatusCode::OK,
+            Self::Foreign => StatusCode::FORBIDDEN,
+            Self::Missing(status) => *status,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Fills in what the template shows; `send` tells how to send an empty mail.
+    pub(super) fn shown(&self, t: &Texts, send: impl Fn(Option<&OrgCode>) -> SendTo) -> Shown {
+        let (title, lines) = self.words(t);
+        let send = match self {
+            Self::Expired { org, .. } | Self::Used { org, .. } => Some(send(org.as_ref())),
+            Self::Cut | Self::Forged | Self::Missing(_) => Some(send(None)),
+            Self::Cookies { .. }
+            | Self::Foreign
+            | Self::TooLarge
+            | Self::Busy
+            | Self::Broken
+            | Self::LoggedOut { .. } => None,
+        };
+        Shown { title, lines, send, on: self.on(t) }
+    }
+
+    fn words(&self, t: &Texts) -> (&'static str, Vec<String>) {
+        let plain = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        match self {
+            Self::Cut => (t.cut_title, plain(&[t.cut_1, t.cut_2])),
+            Self::Expired { until, .. } => {
+                let first = t.expired_1.replace("{time}", &until.minute_jst());
+                (t.expired_title, vec![first, t.expired_2.to_owned()])
+            }
+            Self::Used { address, at, .. } => {
+                let first = t.used_1.replace("{address}", address).replace("{time}", &at.minute_jst());
+                (t.used_title, vec![first, t.used_2.to_owned()])
+            }
+            Self::Forged => (t.forged_title, plain(&[t.forged_1, t.forged_2])),
+            Self::Cookies { .. } => (t.cookies_title, plain(&[t.cookies_1, t.cookies_2])),
+            Self::Foreign => (t.foreign_title, plain(&[t.foreign_1, t.foreign_2])),
+            Self::Missing(_) => (t.missing_title, plain(&[t.missing_1])),
+            Self::TooLarge => (t.too_large_title, plain(&[t.too_large_1])),
+            Self::Busy => (t.busy_title, plain(&[t.busy_1])),
+            Self::Broken => (t.broken_title, plain(&[t.broken_1])),
+            Self::LoggedOut { .. } => (t.logged_out_title, plain(&[t.logged_out_1])),
+        }
+    }
+
+    fn on(&self, t: &Texts) -> Option<On> {
+        let back =
+            |token: &Option<String>| token.as_ref().map_or_else(|| "/".to_owned(), |token| format!("/r/{token}"));
+        match self {
+            Self::Cookies { back: token } => Some(On { href: back(token), label: t.try_again }),
+            Self::LoggedOut { back: token @ Some(_) } => Some(On { href: back(token), label: t.log_in_again }),
+            // The same page once more, as it was asked for.
+            Self::Busy | Self::Broken => Some(On { href: String::new(), label: t.try_again }),
+            Self::Foreign | Self::TooLarge => Some(On { href: "/".to_owned(), label: t.start_page }),
+            Self::Cut
+            | Self::Expired { .. }
+            | Self::Used { .. }
+            | Self::Forged
+            | Self::Missing(_)
+            | Self::LoggedOut { back: None } => None,
+        }
+    }
+}

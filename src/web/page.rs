@@ -1,0 +1,234 @@
+//! Pages: the templates, filled in, and the headers that go with them.
+//!
+//! Knows nothing of what leads to a page. What always holds: everything from outside is escaped, as all templates end in
+//! `.html`; a page loads nothing, runs nothing and is kept by nobody; what a template names must be there, or the page is
+//! not made.
+
+use super::cookie::Crumb;
+use super::form;
+use super::texts::texts;
+use super::visit::{self, Visit};
+use super::{Settings, Trouble};
+use crate::model::{EmailAddress, Language, OrgCode, Secret};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tera::{Context, Tera, Value};
+
+const STYLE: &str = include_str!("pages/style.css");
+
+/// The templates by name; the first ones are parts of the others.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("parts.html", include_str!("pages/parts.html")),
+    ("base.html", include_str!("pages/base.html")),
+    ("home.html", include_str!("pages/home.html")),
+    ("landing.html", include_str!("pages/landing.html")),
+    ("password.html", include_str!("pages/password.html")),
+    ("priority.html", include_str!("pages/priority.html")),
+    ("confirm.html", include_str!("pages/confirm.html")),
+    ("done.html", include_str!("pages/done.html")),
+    ("logout.html", include_str!("pages/logout.html")),
+    ("notice.html", include_str!("pages/notice.html")),
+    ("outbox.html", include_str!("pages/outbox.html")),
+];
+
+/// How to send an empty mail.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct SendTo {
+    address: String,
+    href: String,
+}
+
+impl SendTo {
+    /// Names the registration address, and within it the organisation where it is known.
+    pub(super) fn new(registration: &EmailAddress, org: Option<&OrgCode>) -> Self {
+        let tag = org.map_or_else(String::new, |org| format!("+{org}"));
+        let local = format!("{}{tag}", registration.local());
+        // RFC 6068 2: what is not plain in a mailto address is percent-encoded.
+        let encoded: String = local
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' => {
+                    char::from(byte).to_string()
+                }
+                other => format!("%{other:02X}"),
+            })
+            .collect();
+        let domain = registration.domain();
+        Self { address: format!("{local}@{domain}"), href: format!("mailto:{encoded}@{domain}") }
+    }
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    lang: &'static str,
+    languages: Vec<Choice>,
+    product: &'a str,
+    sender: String,
+    form: String,
+    member: Option<Member<'a>>,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    code: &'static str,
+    label: &'static str,
+    href: String,
+    current: bool,
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    org: &'a str,
+    id: &'a str,
+    name: &'a str,
+    leave: String,
+}
+
+/// Fills in templates.
+#[derive(Debug)]
+pub(super) struct Pages {
+    tera: Tera,
+    headers: HeaderMap,
+    texts: [(Language, Value); 2],
+    product: [(Language, String); 2],
+    sender: String,
+    key: Secret<[u8; 32]>,
+}
+
+impl Pages {
+    /// Reads the templates; `key` makes form tokens.
+    pub(super) fn new(settings: &Settings, key: Secret<[u8; 32]>) -> Result<Self, tera::Error> {
+        let mut tera = Tera::default();
+        tera.add_raw_templates(TEMPLATES.iter().copied())?;
+        Ok(Self {
+            tera,
+            headers: headers(settings.is_secure()),
+            texts: Language::ALL.map(|language| (language, Value::from_serializable(texts(language)))),
+            product: [(Language::Ja, settings.title.clone()), (Language::En, settings.title_en.clone())],
+            sender: settings.sender.to_string(),
+            key,
+        })
+    }
+
+    /// Makes a page.
+    pub(super) fn show(
+        &self,
+        visit: &Visit,
+        status: StatusCode,
+        template: &str,
+        page: Value,
+    ) -> Result<Response, Trouble> {
+        let mut context = Context::new();
+        let language = visit.language();
+        let frame = self.frame(visit);
+        context.insert_value("t", pick(&self.texts, language).clone());
+        context.insert("frame", &frame);
+        context.insert_value("page", page);
+        context.insert("style", STYLE);
+        let html = self.tera.render(template, &context).map_err(|cause| Trouble::page(template, &cause))?;
+        let mut response = (status, html).into_response();
+        let headers = response.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.as_str()));
+        Ok(response)
+    }
+
+    /// Gives the headers that go with everything.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.headers.clone()
+    }
+
+    fn frame<'a>(&'a self, visit: &'a Visit) -> Frame<'a> {
+        let language = visit.language();
+        let visitor = visit.visitor();
+        let choice = |(other, label): (Language, &'static str)| Choice {
+            code: other.as_str(),
+            label,
+            href: visit.in_language(other),
+            current: other == language,
+        };
+        Frame {
+            lang: language.as_str(),
+            languages: [(Language::Ja, "日本語"), (Language::En, "English")].map(choice).into(),
+            product: pick(&self.product, language).as_str(),
+            sender: self.sender.clone(),
+            form: form::token(self.key.reveal(), visit.tie(), visitor.map(|visitor| &visitor.session)),
+            member: visitor.map(|visitor| Member {
+                org: match (&visitor.titles, language) {
+                    ((_, Some(english)), Language::En) => english,
+                    ((japanese, _), _) => japanese,
+                },
+                id: visitor.member.login.as_str(),
+                name: &visitor.member.name,
+                leave: visit::beside("/logout", visit),
+            }),
+        }
+    }
+}
+
+fn pick<T>(pairs: &[(Language, T); 2], language: Language) -> &T {
+    let [(first, japanese), (_, english)] = pairs;
+    if *first == language { japanese } else { english }
+}
+
+/// Takes back the note that a page has just shown.
+pub(super) fn spent(visit: &Visit) -> Option<(Crumb, Option<String>)> {
+    visit.jar().get(Crumb::Note).map(|_| (Crumb::Note, None))
+}
+
+fn headers(secure: bool) -> HeaderMap {
+    let style = BASE64.encode(&Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    );
+    let fixed = [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ];
+    let mut headers: HeaderMap = fixed
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailto_link_names_the_organisation_where_it_is_known() {
+        let address: EmailAddress = "bizanpi@mc-anpi.com".parse().unwrap();
+        assert_eq!(SendTo::new(&address, None).href, "mailto:bizanpi@mc-anpi.com");
+        let named = SendTo::new(&address, Some(&"ACME-1".parse().unwrap()));
+        assert_eq!(named.href, "mailto:bizanpi+ACME-1@mc-anpi.com");
+        assert_eq!(named.address, "bizanpi+ACME-1@mc-anpi.com");
+        let odd = SendTo::new(&"a?b&c@mc-anpi.com".parse().unwrap(), None);
+        assert_eq!(odd.href, "mailto:a%3Fb%26c@mc-anpi.com");
+    }
+
+    #[test]
+    fn the_policy_names_the_one_style_by_its_hash_and_nothing_inline() {
+        let policy = headers(true)[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(headers(true).contains_key(header::STRICT_TRANSPORT_SECURITY));
+        assert!(!headers(false).contains_key(header::STRICT_TRANSPORT_SECURITY));
+    }
+}

@@ -1,0 +1,463 @@
+//! `/r/TOKEN`: the address, the login, the first password, the priority, done (R117–R121, R017).
+//!
+//! What always holds: each page is reached only in its turn, and asked for out of turn it sends the browser to the one whose
+//! turn it is; nothing but a form of ours changes anything.
+
+use super::cookie::Crumb;
+use super::form::Fields;
+use super::note::{Note, Why};
+use super::notice::Notice;
+use super::reply::{Answer, Entry, Reply, Trouble};
+use super::texts::{Texts, texts};
+use super::visit::{self, Visit};
+use super::{Web, visit::device_cookie};
+use crate::link::{self, Link};
+use crate::model::{EmailAddress, Priority, Secret, Timestamp};
+use crate::service::landing::{Outcome, Plan, Sight, Wish};
+use crate::service::login::{FirstPassword, Typed, Verdict};
+use crate::service::password::Refusal;
+use crate::service::session::{Stage, Visitor};
+use crate::store::Registration;
+use axum::Extension;
+use axum::extract::{Path, State};
+use serde::Serialize;
+
+/// Something to put right; `field` is the id of the input it is about.
+#[derive(Serialize)]
+struct Fault {
+    field: Option<&'static str>,
+    text: &'static str,
+}
+
+#[derive(Serialize)]
+struct LandingPage {
+    address: String,
+    until: String,
+    action: String,
+    org: String,
+    id: String,
+    errors: Vec<Fault>,
+    #[serde(flatten)]
+    typing: Typing,
+}
+
+#[derive(Serialize)]
+struct PasswordPage {
+    action: String,
+    errors: Vec<Fault>,
+    #[serde(flatten)]
+    typing: Typing,
+}
+
+/// Whether passwords are shown while they are typed (R020, without scripts).
+#[derive(Serialize)]
+struct Typing {
+    shown: bool,
+    kind: &'static str,
+    toggle: &'static str,
+}
+
+#[derive(Serialize)]
+struct PriorityPage {
+    address: String,
+    action: String,
+    own: Option<String>,
+    changed: bool,
+    slots: Vec<Slot>,
+    errors: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Slot {
+    number: String,
+    address: Option<String>,
+    own: bool,
+    chosen: bool,
+}
+
+#[derive(Serialize)]
+struct ConfirmPage {
+    number: String,
+    old: String,
+    new: String,
+    moves_to: Option<String>,
+    action: String,
+    back: String,
+}
+
+#[derive(Serialize)]
+struct DonePage {
+    slots: Vec<Slot>,
+}
+
+impl Typing {
+    fn of(visit: &Visit) -> Self {
+        if visit.query().get("show") == "1" {
+            Self { shown: true, kind: "text", toggle: "?show=0" }
+        } else {
+            Self { shown: false, kind: "password", toggle: "?show=1" }
+        }
+    }
+}
+
+/// An open registration, and where its pages are.
+struct Place {
+    token: String,
+    link: Link,
+    registration: Box<Registration>,
+}
+
+impl Place {
+    /// Looks behind the link; where there is no open registration, gives the page that says so.
+    async fn open(web: &Web, visit: &Visit, token: &str) -> Result<Result<Self, Reply>, Trouble> {
+        let token = link::tidied(token);
+        Ok(match web.links().look(token, web.now()).await? {
+            Sight::Open(registration, link) => Ok(Self { token: token.to_owned(), link, registration }),
+            Sight::Done(registration) if finished_by(visit, &registration) => {
+                Err(Reply::see(format!("/r/{token}/done")))
+            }
+            Sight::Done(registration) => Err(Reply::notice(Notice::Used {
+                address: registration.address.masked(),
+                at: registration.finished_at.unwrap_or(registration.opened_at),
+                org: registration.org,
+            })),
+            Sight::Expired { until, registration } => Err(Reply::notice(Notice::Expired {
+                until,
+                org: registration.and_then(|registration| registration.org),
+            })),
+            Sight::Cut => Err(Reply::notice(Notice::Cut)),
+            Sight::Forged => Err(Reply::notice(Notice::Forged)),
+        })
+    }
+
+    /// Looks behind the link for somebody who has got as far as `stage`; others are sent to the page whose turn it is.
+    async fn at<'a>(
+        web: &Web,
+        visit: &'a Visit,
+        token: &str,
+        stage: Stage,
+    ) -> Result<Result<(Self, &'a Visitor), Reply>, Trouble> {
+        let place = match Self::open(web, visit, token).await? {
+            Ok(place) => place,
+            Err(reply) => return Ok(Err(reply)),
+        };
+        Ok(match visit.visitor() {
+            Some(visitor) if visitor.stage == stage => Ok((place, visitor)),
+            Some(visitor) => Err(Reply::see(place.turn(visitor.stage))),
+            None if visit.has_lapsed() => Err(Reply::see(place.page("")).noting(&Note::of(Why::Lapsed))),
+            None => Err(Reply::see(place.page(""))),
+        })
+    }
+
+    fn page(&self, name: &str) -> String {
+        format!("/r/{}{name}", self.token)
+    }
+
+    /// The page whose turn it is for somebody who has got that far.
+    fn turn(&self, stage: Stage) -> String {
+        match stage {
+            Stage::Password => self.page("/password"),
+            Stage::Full => self.page("/priority"),
+        }
+    }
+}
+
+fn finished_by(visit: &Visit, registration: &Registration) -> bool {
+    let member = visit.visitor().filter(|visitor| visitor.stage == Stage::Full).map(|visitor| visitor.member.id);
+    member.is_some() && member == registration.member
+}
+
+/// A link without a token, or with something behind it.
+pub(super) async fn cut() -> Reply {
+    Reply::notice(Notice::Cut)
+}
+
+/// GET `/r/TOKEN`: shows the address and asks for the login.
+pub(super) async fn landing(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+) -> Answer {
+    let place = match Place::open(&web, &visit, &token).await? {
+        Ok(place) => place,
+        Err(reply) => return Ok(reply),
+    };
+    if visit.is_get()
+        && let Err(cause) = web.links().note_visit(&place.registration, web.now()).await
+    {
+        tracing::warn!(%cause, "a visit could not be noted");
+    }
+    if let Some(visitor) = visit.visitor() {
+        return Ok(Reply::see(place.turn(visitor.stage)));
+    }
+    let note = visit.note();
+    let hint = place.registration.org.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (org, id) = note.as_ref().map_or((hint, String::new()), |note| (note.org.clone(), note.id.clone()));
+    let until = Timestamp::from_millis(place.link.expires.saturating_mul(1_000));
+    Ok(Reply::page(
+        "landing.html",
+        &LandingPage {
+            address: place.registration.address.to_string(),
+            until: until.minute_jst(),
+            action: format!("{}{}", place.page(""), shown(&visit)),
+            org,
+            id,
+            errors: note.map_or_else(Vec::new, |note| login_faults(&note, texts(visit.language()))),
+            typing: Typing::of(&visit),
+        },
+    ))
+}
+
+/// A form is answered with the same way of typing passwords.
+fn shown(visit: &Visit) -> &'static str {
+    if visit.query().get("show") == "1" { "?show=1" } else { "" }
+}
+
+fn login_faults(note: &Note, t: &Texts) -> Vec<Fault> {
+    let whole = |text| vec![Fault { field: None, text }];
+    match &note.why {
+        Why::Wrong => vec![Fault { field: Some("org"), text: t.login_wrong }],
+        Why::Stale => whole(t.stale),
+        Why::Lapsed => whole(t.lapsed),
+        Why::Empty(fields) => [("org", t.org_empty), ("id", t.id_empty), ("password", t.password_empty)]
+            .into_iter()
+            .filter(|(name, _)| fields.iter().any(|field| field == name))
+            .map(|(name, text)| Fault { field: Some(name), text })
+            .collect(),
+        Why::Refused(_) | Why::Changed | Why::Unchosen => Vec::new(),
+    }
+}
+
+/// POST `/r/TOKEN`: logs in.
+pub(super) async fn log_in(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+    Entry(fields): Entry,
+) -> Answer {
+    let Ok(place) = Place::open(&web, &visit, &token).await? else {
+        return Ok(Reply::see(visit.here()));
+    };
+    let again = |why| Ok(Reply::see(visit.here()).noting(&Note::with(why, &fields)));
+    let empty = |name: &&str| fields.get(name).trim().is_empty();
+    let missing: Vec<String> =
+        ["org", "id", "password"].iter().filter(|name| empty(name)).map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        return again(Why::Empty(missing));
+    }
+    let account = web.login().account(fields.get("org"), fields.get("id"));
+    let device = visit.device(web.key(), &account);
+    let (cookie, session) = visit::new_session(web.random()?);
+    let verdict = web.login().attempt(typed(&fields), device, session, visit.session_hash(), web.now()).await?;
+    match verdict {
+        Verdict::Refused => again(Why::Wrong),
+        Verdict::In(_, stage) => Ok(Reply::see(place.turn(stage))
+            .with(Crumb::Session, Some(cookie))
+            .with(Crumb::Device, Some(device_cookie(web.key(), &account, web.random()?)))),
+    }
+}
+
+fn typed(fields: &Fields) -> Typed {
+    Typed {
+        org: fields.get("org").to_owned(),
+        id: fields.get("id").to_owned(),
+        password: Secret::new(fields.get("password").to_owned()),
+    }
+}
+
+/// GET `/r/TOKEN/password`: asks for a password of one's own.
+pub(super) async fn password(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+) -> Answer {
+    let (place, _) = match Place::at(&web, &visit, &token, Stage::Password).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let t = texts(visit.language());
+    Ok(Reply::page(
+        "password.html",
+        &PasswordPage {
+            action: format!("{}{}", place.page("/password"), shown(&visit)),
+            errors: visit.note().map_or_else(Vec::new, |note| password_faults(&note, t)),
+            typing: Typing::of(&visit),
+        },
+    ))
+}
+
+fn password_faults(note: &Note, t: &Texts) -> Vec<Fault> {
+    let refusal = match note.why {
+        Why::Refused(refusal) => refusal,
+        Why::Stale => return vec![Fault { field: None, text: t.stale }],
+        Why::Wrong | Why::Empty(_) | Why::Lapsed | Why::Changed | Why::Unchosen => return Vec::new(),
+    };
+    let (field, text) = match refusal {
+        Refusal::Empty => ("new", t.change_empty),
+        Refusal::Character => ("new", t.change_character),
+        Refusal::TooLong => ("new", t.change_too_long),
+        Refusal::OrgCode => ("new", t.change_org_code),
+        Refusal::LoginId => ("new", t.change_login_id),
+        Refusal::Start => ("new", t.change_start),
+        Refusal::KnownBad => ("new", t.change_known_bad),
+        Refusal::Mismatch => ("again", t.change_mismatch),
+    };
+    vec![Fault { field: Some(field), text }]
+}
+
+/// POST `/r/TOKEN/password`: sets it.
+pub(super) async fn set_password(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+    Entry(fields): Entry,
+) -> Answer {
+    let (place, visitor) = match Place::at(&web, &visit, &token, Stage::Password).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let (cookie, session) = visit::new_session(web.random()?);
+    let new = Secret::new(fields.get("new").to_owned());
+    let again = Secret::new(fields.get("again").to_owned());
+    Ok(match web.login().first_password(visitor, new, &again, session, web.now()).await? {
+        FirstPassword::Changed => {
+            Reply::see(place.page("/priority")).with(Crumb::Session, Some(cookie)).noting(&Note::of(Why::Changed))
+        }
+        FirstPassword::Refused(refusal) => Reply::see(visit.here()).noting(&Note::of(Why::Refused(refusal))),
+        FirstPassword::Gone => Reply::see(place.page("")).noting(&Note::of(Why::Lapsed)),
+    })
+}
+
+/// GET `/r/TOKEN/priority`: asks for the place of the address.
+pub(super) async fn priority(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+) -> Answer {
+    let (place, visitor) = match Place::at(&web, &visit, &token, Stage::Full).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let present = web.links().addresses(visitor.member.id).await?;
+    let address = &place.registration.address;
+    let own = present.iter().find(|(_, other)| other.folded() == address.folded()).map(|(number, _)| *number);
+    let free = Priority::ALL.into_iter().find(|number| present.iter().all(|(taken, _)| taken != number));
+    let why = visit.note().map(|note| note.why);
+    let t = texts(visit.language());
+    let fault = match why {
+        Some(Why::Unchosen) => Some(Fault { field: Some("priority"), text: t.priority_empty }),
+        Some(Why::Stale) => Some(Fault { field: None, text: t.stale }),
+        _ => None,
+    };
+    Ok(Reply::page(
+        "priority.html",
+        &PriorityPage {
+            address: address.to_string(),
+            action: place.page("/priority"),
+            own: own.map(|number| number.to_string()),
+            changed: why == Some(Why::Changed),
+            slots: slots(&present, own, own.or(free)),
+            errors: fault.into_iter().collect(),
+        },
+    ))
+}
+
+fn slots(present: &[(Priority, EmailAddress)], own: Option<Priority>, chosen: Option<Priority>) -> Vec<Slot> {
+    let slot = |number: Priority| Slot {
+        number: number.to_string(),
+        address: present.iter().find(|(taken, _)| *taken == number).map(|(_, address)| address.to_string()),
+        own: own == Some(number),
+        chosen: chosen == Some(number),
+    };
+    Priority::ALL.into_iter().map(slot).collect()
+}
+
+/// POST `/r/TOKEN/priority`: registers, if the place is free.
+pub(super) async fn choose(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+    Entry(fields): Entry,
+) -> Answer {
+    finish(&web, &visit, &token, &fields, None).await
+}
+
+/// POST `/r/TOKEN/confirm`: registers in a place whose address the member was shown.
+pub(super) async fn replace(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+    Entry(fields): Entry,
+) -> Answer {
+    finish(&web, &visit, &token, &fields, Some(fields.get("present").to_owned())).await
+}
+
+async fn finish(web: &Web, visit: &Visit, token: &str, fields: &Fields, present: Option<String>) -> Answer {
+    let (place, visitor) = match Place::at(web, visit, token, Stage::Full).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let Ok(number) = fields.get("priority").parse::<Priority>() else {
+        return Ok(Reply::see(place.page("/priority")).noting(&Note::of(Why::Unchosen)));
+    };
+    let wish = Wish { place: number, shown: present, language: visit.chosen() };
+    Ok(match web.links().register(place.link, visitor, wish, web.now()).await? {
+        Outcome::Registered => Reply::see(place.page("/done")),
+        Outcome::Taken => Reply::see(place.page(&format!("/confirm?priority={number}"))),
+        // Another tab was faster; the link says what became of it.
+        Outcome::Closed => Reply::see(place.page("")),
+    })
+}
+
+/// GET `/r/TOKEN/confirm`: shows the address that gives way, and asks (R120).
+pub(super) async fn confirm(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+) -> Answer {
+    let (place, visitor) = match Place::at(&web, &visit, &token, Stage::Full).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let back = place.page("/priority");
+    let Ok(number) = visit.query().get("priority").parse::<Priority>() else {
+        return Ok(Reply::see(back));
+    };
+    let new = &place.registration.address;
+    let (old, to) = match Plan::of(&web.links().addresses(visitor.member.id).await?, new, number) {
+        Plan::Replace { old } => (old, None),
+        Plan::Swap { old, to } => (old, Some(to)),
+        Plan::Put | Plan::Move { .. } => return Ok(Reply::see(back)),
+    };
+    Ok(Reply::page(
+        "confirm.html",
+        &ConfirmPage {
+            number: number.to_string(),
+            old: old.to_string(),
+            new: new.to_string(),
+            moves_to: to.map(|to| to.to_string()),
+            action: place.page("/confirm"),
+            back,
+        },
+    ))
+}
+
+/// GET `/r/TOKEN/done`: says that the address is registered, to whoever registered it.
+pub(super) async fn done(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(token): Path<String>,
+) -> Answer {
+    let token = link::tidied(&token);
+    let done = match web.links().look(token, web.now()).await? {
+        Sight::Done(registration) if finished_by(&visit, &registration) => registration,
+        Sight::Open(..) | Sight::Done(_) | Sight::Expired { .. } | Sight::Cut | Sight::Forged => {
+            return Ok(Reply::see(format!("/r/{token}")));
+        }
+    };
+    let Some(member) = done.member else {
+        return Ok(Reply::see(format!("/r/{token}")));
+    };
+    let present = web.links().addresses(member).await?;
+    Ok(Reply::page("done.html", &DonePage { slots: slots(&present, None, done.priority) }))
+}

@@ -1,0 +1,233 @@
+//! The sockets of the pages: connections taken, bounded, and brought to an end.
+//!
+//! Knows nothing of pages. What always holds: a client that sends nothing, sends slowly or does not read loses its connection
+//! at a deadline; no more connections are open than there is room for, and no single address has more than half of them; at
+//! the end, answers under way are finished.
+
+use super::{Peer, Web};
+use crate::clock::Clock;
+use crate::model::{Span, Timestamp};
+use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::rt::{Sleep, Timer};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// How many connections are open at most.
+const CONNECTIONS: usize = 1_024;
+/// How many of them one address may have: a carrier's gateway stands for thousands of phones.
+const OF_ONE: usize = CONNECTIONS / 2;
+/// How long the head of a request may take to arrive, and a connection may stay idle.
+const HEAD: Span = Span::from_secs(15);
+/// The largest head of a request, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How long a connection lives at most, so that one which does not read its answer ends too.
+const LIFE: Span = Span::from_secs(300);
+/// How long answers under way may take when the daemon stops.
+const FAREWELL: Span = Span::from_secs(10);
+/// How long to wait when the system has no socket to give.
+const BREATH: Span = Span::from_millis(100);
+
+/// Serves the pages on `listeners` until `stop` is done; then finishes what is under way.
+pub async fn serve(web: Web, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
+    let (closing, closed) = watch::channel(false);
+    let room = Room { free: Arc::new(Semaphore::new(CONNECTIONS)), held: Arc::default() };
+    let mut doors = JoinSet::new();
+    for listener in listeners {
+        doors.spawn(accept(web.clone(), listener, room.clone(), closed.clone()));
+    }
+    stop.await;
+    closing.send_replace(true);
+    while let Some(ended) = doors.join_next().await {
+        report(ended);
+    }
+}
+
+/// Where connections find room.
+#[derive(Debug, Clone)]
+struct Room {
+    free: Arc<Semaphore>,
+    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// The room of one connection, given back when it ends.
+struct Seat {
+    _free: OwnedSemaphorePermit,
+    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Room {
+    fn seat(&self, free: OwnedSemaphorePermit, address: IpAddr, most: usize) -> Option<Seat> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.entry(address).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { _free: free, held: Arc::clone(&self.held), address })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Takes connections at one door until the pages close.
+async fn accept(web: Web, listener: TcpListener, room: Room, mut closed: watch::Receiver<bool>) {
+    let router = web.router();
+    let closing = closed.clone();
+    let mut guests = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => break,
+            Some(ended) = guests.join_next() => report(ended),
+            next = next(&web, &listener, &room) => {
+                if let Some((stream, seat)) = next {
+                    guests.spawn(host(web.clone(), router.clone(), stream, seat, closing.clone()));
+                }
+            }
+        }
+    }
+    let farewell = web.now().plus(FAREWELL);
+    let all = async {
+        while let Some(ended) = guests.join_next().await {
+            report(ended)
+        }
+    };
+    if web.clock().within(farewell, all).await.is_err() {
+        tracing::warn!("connections of the pages were cut: they did not end in time");
+    }
+}
+
+/// Waits for room, then for a connection.
+async fn next(web: &Web, listener: &TcpListener, room: &Room) -> Option<(TcpStream, Seat)> {
+    let free = Arc::clone(&room.free).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            let address = peer.ip().to_canonical();
+            let most = if web.trusts(address) { CONNECTIONS } else { OF_ONE };
+            room.seat(free, address, most).map(|seat| (stream, seat))
+        }
+        Err(cause) => {
+            tracing::warn!(%cause, "a connection to the pages could not be taken");
+            web.clock().sleep(BREATH).await;
+            None
+        }
+    }
+}
+
+/// Serves one connection.
+async fn host(web: Web, router: Router, stream: TcpStream, seat: Seat, mut closed: watch::Receiver<bool>) {
+    let clock = web.clock().clone();
+    let end = clock.now().plus(LIFE);
+    let peer = Peer(seat.address);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(ClockTimer::new(clock.clone()))
+        .header_read_timeout(HEAD.to_std())
+        .max_header_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        biased;
+        done = connection.as_mut() => Some(done),
+        _ = closed.wait_for(|closed| *closed) => None,
+        () = clock.sleep_until(end) => None,
+    };
+    let served = match served {
+        Some(done) => Ok(done),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            clock.within(clock.now().plus(FAREWELL), connection).await
+        }
+    };
+    if let Ok(Err(cause)) = served {
+        tracing::debug!(%cause, "a connection to the pages broke");
+    }
+    drop(seat);
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(cause) = ended {
+        tracing::error!(%cause, "serving pages failed");
+    }
+}
+
+/// Our clock, as hyper wants one: its moments are counted from the one at which the connection began.
+struct ClockTimer {
+    clock: Clock,
+    began: Timestamp,
+    zero: Instant,
+}
+
+impl ClockTimer {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "hyper counts in instants; this one is only an origin, time comes from our clock"
+    )]
+    fn new(clock: Clock) -> Self {
+        Self { began: clock.now(), zero: Instant::now(), clock }
+    }
+
+    fn until(&self, moment: Timestamp) -> Pin<Box<dyn Sleep>> {
+        let clock = self.clock.clone();
+        Box::pin(Sleeper(Box::pin(async move { clock.sleep_until(moment).await })))
+    }
+}
+
+impl Timer for ClockTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        self.until(self.clock.now().plus(span(duration)))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.until(self.began.plus(span(deadline.saturating_duration_since(self.zero))))
+    }
+
+    fn now(&self) -> Instant {
+        self.zero + self.clock.now().since(self.began).to_std()
+    }
+}
+
+fn span(duration: Duration) -> Span {
+    Span::from_millis(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Waits for a moment of our clock.
+struct Sleeper(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+
+impl Future for Sleeper {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl Sleep for Sleeper {}

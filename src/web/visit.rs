@@ -1,0 +1,303 @@
+//! One request, as the pages see it: who, in which language, with which cookies.
+//!
+//! Knows nothing of what is asked for. What always holds: reading a visit changes nothing but the moment at which a session
+//! was last used; the address of the other side is believed from a header only when a proxy of ours wrote it.
+
+use super::cookie::{Crumb, Jar};
+use super::form::Fields;
+use super::note::Note;
+use super::{Peer, Trouble, Web};
+use crate::link;
+use crate::model::{Language, Network, mac};
+use crate::service::session::{self, Standing, Visitor};
+use axum::http::{HeaderMap, Method, Uri, header, request};
+use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// How many random bytes a session's cookie has.
+const SESSION_BYTES: usize = 32;
+/// The names of a query that a link to the same page in the other language keeps.
+const KEPT: &[&str] = &["show", "priority", "r"];
+
+/// One request; clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Visit(Arc<Facts>);
+
+#[derive(Debug)]
+struct Facts {
+    method: Method,
+    path: String,
+    query: Fields,
+    jar: Jar,
+    visit: (String, bool),
+    peer: IpAddr,
+    language: Language,
+    chosen: Option<Language>,
+    standing: Standing,
+}
+
+impl Visit {
+    /// Reads a request and finds out who is logged in.
+    pub(super) async fn read(web: &Web, parts: &request::Parts) -> Result<Self, Trouble> {
+        let jar = Jar::read(&parts.headers, web.is_secure());
+        let standing = match jar.get(Crumb::Session).and_then(session_hash) {
+            Some(hash) => session::standing(web.store(), hash, web.now()).await?,
+            None => Standing::Out,
+        };
+        Self::new(web, parts, jar, standing)
+    }
+
+    /// Reads a request, whoever is logged in; for a page that says what went wrong.
+    pub(super) fn of_nobody(web: &Web, parts: &request::Parts) -> Result<Self, Trouble> {
+        Self::new(web, parts, Jar::read(&parts.headers, web.is_secure()), Standing::Out)
+    }
+
+    fn new(web: &Web, parts: &request::Parts, jar: Jar, standing: Standing) -> Result<Self, Trouble> {
+        let query = Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
+        let asked: Option<Language> = query.get("lang").parse().ok();
+        let chosen = asked.or_else(|| jar.get(Crumb::Language).and_then(|name| name.parse().ok()));
+        let language = chosen.or(match &standing {
+            Standing::In(visitor) => Some(visitor.member.language),
+            Standing::Lapsed | Standing::Out => None,
+        });
+        let visit = match jar.get(Crumb::Visit).filter(|value| is_visit(value)) {
+            Some(known) => (known.to_owned(), false),
+            None => (BASE64URL_NOPAD.encode(&web.random::<16>()?), true),
+        };
+        Ok(Self(Arc::new(Facts {
+            method: parts.method.clone(),
+            path: path_of(&parts.uri),
+            query,
+            jar,
+            visit,
+            peer: peer(web, parts),
+            language: language.unwrap_or_else(|| accepted(&parts.headers)),
+            chosen,
+            standing,
+        })))
+    }
+
+    /// Says whether a person may be looking: a GET, not a HEAD.
+    pub(super) fn is_get(&self) -> bool {
+        self.0.method == Method::GET
+    }
+
+    /// Gives the address of this page, to come back to.
+    pub(super) fn here(&self) -> String {
+        match self.0.query.write(KEPT, &[]) {
+            query if query.is_empty() => self.0.path.clone(),
+            query => format!("{}?{query}", self.0.path),
+        }
+    }
+
+    /// Gives what stands behind `?`.
+    pub(super) fn query(&self) -> &Fields {
+        &self.0.query
+    }
+
+    /// Gives the query of a link to this page in another language.
+    pub(super) fn in_language(&self, language: Language) -> String {
+        format!("?{}", self.0.query.write(KEPT, &[("lang", language.as_str())]))
+    }
+
+    /// Gives the language to answer in.
+    pub(super) fn language(&self) -> Language {
+        self.0.language
+    }
+
+    /// Gives the language that was chosen at the top of a page, if one was.
+    pub(super) fn chosen(&self) -> Option<Language> {
+        self.0.chosen
+    }
+
+    /// Says whether this very request asks for a language.
+    pub(super) fn asked_for_language(&self) -> bool {
+        self.0.query.get("lang").parse::<Language>().is_ok()
+    }
+
+    /// Gives who is logged in.
+    pub(super) fn visitor(&self) -> Option<&Visitor> {
+        match &self.0.standing {
+            Standing::In(visitor) => Some(visitor),
+            Standing::Lapsed | Standing::Out => None,
+        }
+    }
+
+    /// Says whether the browser holds a session whose time is over.
+    pub(super) fn has_lapsed(&self) -> bool {
+        self.0.standing == Standing::Lapsed
+    }
+
+    /// Gives the hash of the session the browser holds, good or not.
+    pub(super) fn session_hash(&self) -> Option<[u8; 32]> {
+        self.0.jar.get(Crumb::Session).and_then(session_hash)
+    }
+
+    /// Gives the cookies.
+    pub(super) fn jar(&self) -> &Jar {
+        &self.0.jar
+    }
+
+    /// Gives what the page before left to say.
+    pub(super) fn note(&self) -> Option<Note> {
+        self.0.jar.get(Crumb::Note).and_then(Note::read)
+    }
+
+    /// Gives the value that ties forms to this browser.
+    pub(super) fn tie(&self) -> &str {
+        &self.0.visit.0
+    }
+
+    /// Says whether the browser did not have that value yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.0.visit.1
+    }
+
+    /// Gives the token of the registration that this page belongs to, or that its query names.
+    pub(super) fn registration(&self) -> Option<&str> {
+        let behind = self.0.path.strip_prefix("/r/").and_then(|rest| rest.split('/').next());
+        behind.into_iter().chain([self.0.query.get("r")]).find(|token| is_token(token))
+    }
+
+    /// Gives the fingerprint of the device for counting failed logins: a device that logged in to this account before
+    /// counts for itself, all others of a network together (OWASP, device cookies).
+    pub(super) fn device(&self, key: &[u8; 32], account: &[u8; 32]) -> [u8; 32] {
+        match self.0.jar.get(Crumb::Device).filter(|value| is_device(value, key, account)) {
+            Some(known) => mac(key, "karamail known device", known.as_bytes()),
+            None => mac(key, "karamail network", Network::around(self.0.peer).to_string().as_bytes()),
+        }
+    }
+}
+
+/// Gives the address of the page that says that cookies are needed.
+pub(super) fn cookies_page(visit: &Visit) -> String {
+    beside("/cookies", visit)
+}
+
+/// Gives the address of a page, with the registration to come back to from there.
+pub(super) fn beside(page: &str, visit: &Visit) -> String {
+    visit.registration().map_or_else(|| page.to_owned(), |token| format!("{page}?r={token}"))
+}
+
+/// Makes the cookie of a device that has just logged in to an account.
+pub(super) fn device_cookie(key: &[u8; 32], account: &[u8; 32], chance: [u8; 16]) -> String {
+    let nonce = BASE64URL_NOPAD.encode(&chance);
+    let proof = proof(key, account, &nonce);
+    format!("{nonce}.{proof}")
+}
+
+fn is_device(value: &str, key: &[u8; 32], account: &[u8; 32]) -> bool {
+    value.split_once('.').is_some_and(|(nonce, claimed)| {
+        subtle::ConstantTimeEq::ct_eq(proof(key, account, nonce).as_bytes(), claimed.as_bytes()).into()
+    })
+}
+
+fn proof(key: &[u8; 32], account: &[u8; 32], nonce: &str) -> String {
+    BASE64URL_NOPAD.encode(&mac(key, "karamail device", &[account, nonce.as_bytes()].concat()))
+}
+
+/// Makes the value of a session's cookie, and the hash under which the store knows it.
+pub(super) fn new_session(chance: [u8; SESSION_BYTES]) -> (String, [u8; 32]) {
+    (BASE64URL_NOPAD.encode(&chance), Sha256::digest(chance).into())
+}
+
+fn session_hash(value: &str) -> Option<[u8; 32]> {
+    let bytes = BASE64URL_NOPAD.decode(value.as_bytes()).ok()?;
+    (bytes.len() == SESSION_BYTES).then(|| Sha256::digest(bytes).into())
+}
+
+fn is_visit(value: &str) -> bool {
+    BASE64URL_NOPAD.decode(value.as_bytes()).is_ok_and(|bytes| bytes.len() == 16)
+}
+
+/// Says whether a text has the form of a link's token, so that it may stand in an address of ours.
+pub(super) fn is_token(text: &str) -> bool {
+    text.len() == link::TOKEN_LEN && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// Gives the path, without the second slash that would make a browser read a host name from it.
+fn path_of(uri: &Uri) -> String {
+    format!("/{}", uri.path().trim_start_matches('/'))
+}
+
+/// Finds out where the request comes from: behind proxies of ours, the last address that none of them has.
+fn peer(web: &Web, parts: &request::Parts) -> IpAddr {
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let peer = parts.extensions.get::<Peer>().map_or(unknown, |peer| peer.0);
+    if !web.trusts(peer) {
+        return peer;
+    }
+    let lines = parts.headers.get_all("x-forwarded-for").into_iter().filter_map(|line| line.to_str().ok());
+    let named: Vec<IpAddr> =
+        lines.flat_map(|line| line.split(',')).filter_map(|address| address.trim().parse().ok()).collect();
+    named.into_iter().rev().find(|address| !web.trusts(*address)).unwrap_or(peer)
+}
+
+/// Finds the language that the browser prefers (RFC 9110 12.5.4); Japanese where it says nothing we speak.
+fn accepted(headers: &HeaderMap) -> Language {
+    let line = headers.get(header::ACCEPT_LANGUAGE).and_then(|line| line.to_str().ok()).unwrap_or_default();
+    let mut best: Option<(f32, Language)> = None;
+    for range in line.split(',') {
+        let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+        let weight: f32 = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()).unwrap_or(0.0);
+        let primary = tag.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
+        if let Ok(language) = primary.parse::<Language>()
+            && weight > best.map_or(0.0, |(heavier, _)| heavier)
+        {
+            best = Some((weight, language));
+        }
+    }
+    best.map_or(Language::Ja, |(_, language)| language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_a_browser_prefers_is_found() {
+        for (line, language) in [
+            ("en-US,en;q=0.9,ja;q=0.8", Language::En),
+            ("ja,en-US;q=0.9", Language::Ja),
+            ("en;q=0.2, ja;q=0.7", Language::Ja),
+            ("fr, EN-gb;q=0.5", Language::En),
+            ("fr, de", Language::Ja),
+            ("en;q=0", Language::Ja),
+            ("en;q=nan", Language::Ja),
+            ("", Language::Ja),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_LANGUAGE, line.parse().unwrap());
+            assert_eq!(accepted(&headers), language, "{line}");
+        }
+        assert_eq!(accepted(&HeaderMap::new()), Language::Ja);
+    }
+
+    #[test]
+    fn a_device_is_known_for_its_account_only() {
+        let cookie = device_cookie(&[7; 32], &[1; 32], [3; 16]);
+        assert!(is_device(&cookie, &[7; 32], &[1; 32]));
+        assert!(!is_device(&cookie, &[7; 32], &[2; 32]));
+        assert!(!is_device(&cookie, &[8; 32], &[1; 32]));
+        for forged in ["", ".", "x", &cookie[1..], &cookie[..cookie.len() - 1]] {
+            assert!(!is_device(forged, &[7; 32], &[1; 32]), "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_path_never_names_a_host() {
+        for (asked, path) in [("/r/x", "/r/x"), ("//evil.example/", "/evil.example/"), ("///x", "/x")] {
+            assert_eq!(path_of(&asked.parse().unwrap()), path);
+        }
+    }
+
+    #[test]
+    fn only_what_looks_like_a_token_goes_into_an_address() {
+        assert!(is_token(&"aZ0-_".repeat(14)[..67]));
+        for text in ["", "a", &"a".repeat(66), &"a".repeat(68), &format!("{}/", "a".repeat(66)), &"あ".repeat(67)] {
+            assert!(!is_token(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The landing pages over real HTTP: every page, and every way to go wrong.
+
+mod attacks;
+mod frame;
+mod house;
+mod journey;

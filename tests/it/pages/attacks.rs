@@ -1,0 +1,1 @@
+//! Those who mean harm, and machines that do it without meaning to.

@@ -1,0 +1,1 @@
+//! What holds for every page: languages, headers, size, sessions, the socket.

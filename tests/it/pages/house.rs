@@ -1,0 +1,350 @@
+//! The pages in a box: a store, one organisation, a clock turned by hand, a real socket, and a browser without a screen.
+
+use karamail::clock::Clock;
+use karamail::keys::Keys;
+use karamail::link::{Link, Purpose};
+use karamail::model::{EmailAddress, Language, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp};
+use karamail::random::Random;
+use karamail::service::hasher::Hasher;
+use karamail::service::start_password;
+use karamail::store::{EventFilter, Location, NewMember, Options, Store, StoreError};
+use karamail::web::{Parts, Settings, Web, serve};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+pub const ADDRESS: &str = "hanako@docomo.ne.jp";
+pub const START: &str = "hajime-kite7";
+pub const OWN: &str = "umi-to-yama-9";
+
+/// The pages, served.
+pub struct House {
+    pub store: Store,
+    pub keys: Arc<Keys>,
+    pub clock: Clock,
+    pub at: SocketAddr,
+    pub folder: tempfile::TempDir,
+    pub settings: Settings,
+    stop: Option<oneshot::Sender<()>>,
+    tasks: JoinSet<()>,
+}
+
+pub fn settings(folder: &std::path::Path) -> Settings {
+    Settings {
+        public_url: "http://www.mc-anpi.com".to_owned(),
+        system_url: None,
+        title: "安否確認サービス".to_owned(),
+        title_en: "Emergency Service".to_owned(),
+        sender: "anpi@mob-connect.com".parse().unwrap(),
+        registration: "bizanpi@mc-anpi.com".parse().unwrap(),
+        outbox: Some(folder.join("outbox")),
+        trusted_proxies: Vec::new(),
+    }
+}
+
+impl House {
+    /// Opens a house with the organisation DEMO and two members: 0001 with a start password, 0002 with none.
+    pub async fn open() -> Self {
+        Self::open_with(|_| ()).await
+    }
+
+    pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let clock = Clock::turned_by_hand(Timestamp::from_millis(1_795_298_400_000));
+        Self::open_at(clock, change).await
+    }
+
+    pub async fn open_at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let random = Random::system();
+        let keys = Arc::new(Keys::open(folder.path(), &random).unwrap());
+        let store = Store::open(Options::new(Location::Sqlite(folder.path().join("karamail.db")))).await.unwrap();
+        let mut settings = settings(folder.path());
+        change(&mut settings);
+        let parts = Parts {
+            store: store.clone(),
+            keys: Arc::clone(&keys),
+            hasher: Hasher::new(2, clock.clone()),
+            clock: clock.clone(),
+            random,
+        };
+        let web = Web::new(settings.clone(), parts).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(web, vec![listener], async {
+            let _ = stopped.await;
+        }));
+        let house = Self { store, keys, clock, at, folder, settings, stop: Some(stop), tasks };
+        house.furnish().await;
+        house
+    }
+
+    async fn furnish(&self) {
+        let now = self.clock.now();
+        self.store
+            .write::<_, StoreError, _>(move |tx| {
+                let org = tx.add_org(&"DEMO".parse().unwrap(), "デモ団体", Some("Demo Organisation"), now)?;
+                assert!(org.is_some());
+                Ok(())
+            })
+            .await
+            .unwrap();
+        self.member("0001", "見本 花子", Language::Ja, Some(START)).await;
+        self.member("0002", "見本 太郎", Language::En, None).await;
+    }
+
+    /// Adds a member of DEMO.
+    pub async fn member(&self, login: &str, name: &str, language: Language, start: Option<&str>) -> MemberId {
+        self.member_with(login, name, language, start, None).await
+    }
+
+    pub async fn member_with(
+        &self,
+        login: &str,
+        name: &str,
+        language: Language,
+        start: Option<&str>,
+        hash: Option<String>,
+    ) -> MemberId {
+        let new = NewMember {
+            login: login.parse().unwrap(),
+            name: name.to_owned(),
+            kana: None,
+            department: None,
+            language,
+            password_hash: hash,
+            addresses: [None, None, None],
+        };
+        let (now, keys, start) = (self.clock.now(), Arc::clone(&self.keys), start.map(str::to_owned));
+        self.store
+            .write::<_, StoreError, _>(move |tx| {
+                let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
+                let (id, _) = tx.put_member(org.id, &new, now)?;
+                if let Some(start) = &start {
+                    let sealed = start_password::seal(keys.seal(), id, Random::system().bytes().unwrap(), start);
+                    tx.put_secret(start_password::PURPOSE, id.number(), &sealed)?;
+                }
+                Ok(id)
+            })
+            .await
+            .unwrap()
+    }
+
+    /// Gives a member an address.
+    pub async fn put(&self, member: MemberId, place: Priority, address: &str) {
+        let (address, now): (EmailAddress, _) = (address.parse().unwrap(), self.clock.now());
+        let put = move |tx: &mut karamail::store::Tx<'_>| tx.put_address(member, place, &address, "import", now);
+        self.store.write::<_, StoreError, _>(put).await.unwrap();
+    }
+
+    /// The addresses of a member, as `1=a@b 3=c@d`.
+    pub async fn addresses(&self, member: MemberId) -> String {
+        let rows = self.store.read::<_, StoreError, _>(move |tx| tx.addresses_of(member)).await.unwrap();
+        rows.iter().map(|(place, address)| format!("{place}={address}")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Opens a registration for an address that wrote to us; gives its link's token.
+    pub async fn registration(&self, address: &str, org: Option<&str>) -> String {
+        let (now, address): (_, EmailAddress) = (self.clock.now(), address.parse().unwrap());
+        let org: Option<OrgCode> = org.map(|org| org.parse().unwrap());
+        let expires = now.plus(Span::from_secs(86_400));
+        let begin = move |tx: &mut karamail::store::Tx<'_>| tx.begin_registration(&address, org.as_ref(), now, expires);
+        let id = self.store.write::<_, StoreError, _>(begin).await.unwrap();
+        self.token(id, expires)
+    }
+
+    pub fn token(&self, id: RegistrationId, expires: Timestamp) -> String {
+        let nonce = Random::system().bytes().unwrap();
+        let link = Link { purpose: Purpose::Registration, row: id.number(), expires: expires.seconds(), nonce };
+        link.mint(self.keys.link())
+    }
+
+    /// The mail log so far: names of events, or one event's fields.
+    pub async fn events(&self, name: &str) -> Vec<String> {
+        let all = EventFilter { limit: 10_000, ..EventFilter::default() };
+        let rows = self.store.read::<_, StoreError, _>(move |tx| tx.events(&all)).await.unwrap();
+        let found = rows.into_iter().filter(|(_, event)| event.name == name);
+        found.map(|(_, event)| serde_json::Value::Object(event.fields).to_string()).collect()
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser {
+            at: self.at,
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+            page: Page::default(),
+            path: String::new(),
+        }
+    }
+
+    /// Stops serving, gracefully.
+    pub async fn close(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+        self.store.close().await;
+    }
+
+    pub fn outbox(&self) -> PathBuf {
+        self.folder.path().join("outbox")
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Page {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// What stands between two texts.
+    pub fn between(&self, before: &str, after: &str) -> &str {
+        let from = self.body.split_once(before).unwrap_or_else(|| panic!("no {before} in {}", self.body)).1;
+        from.split_once(after).unwrap().0
+    }
+
+    pub fn title(&self) -> &str {
+        self.between("<title>", "</title>")
+    }
+
+    #[track_caller]
+    pub fn has(&self, text: &str) -> &Self {
+        assert!(self.body.contains(text), "no “{text}” on the page:\n{}", self.body);
+        self
+    }
+
+    #[track_caller]
+    pub fn has_not(&self, text: &str) -> &Self {
+        assert!(!self.body.contains(text), "“{text}” is on the page:\n{}", self.body);
+        self
+    }
+}
+
+/// A browser: keeps cookies, knows the form of the page it is on, follows redirects only when told.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    pub at: SocketAddr,
+    pub cookies: BTreeMap<String, String>,
+    pub headers: Vec<(String, String)>,
+    pub page: Page,
+    pub path: String,
+}
+
+impl Browser {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Opens a page, following redirects.
+    pub async fn get(&mut self, path: &str) -> &Page {
+        let mut path = path.to_owned();
+        for _ in 0..5 {
+            self.send("GET", &path, None).await;
+            if !(300..400).contains(&self.page.status) {
+                break;
+            }
+            self.page.header("location").clone_into(&mut path);
+        }
+        self.path = path;
+        &self.page
+    }
+
+    /// Fills in and sends the form of the page it is on, then follows the redirect.
+    pub async fn submit(&mut self, fields: &[(&str, &str)]) -> &Page {
+        let (path, body) = self.form(fields);
+        self.send("POST", &path, Some(&body)).await;
+        assert_eq!(self.page.status, 303, "{}", self.page.body);
+        let next = self.page.header("location").to_owned();
+        self.get(&next).await
+    }
+
+    /// The form of the page it is on: where it goes, and its fields with the hidden ones.
+    pub fn form(&self, fields: &[(&str, &str)]) -> (String, String) {
+        let form = self.page.between("<form method=\"post\"", "</form>");
+        let action = form.split_once("action=\"").unwrap().1.split_once('"').unwrap().0;
+        let mut out = form_urlencoded::Serializer::new(String::new());
+        for input in form.split("<input").skip(1) {
+            let value = |name: &str| {
+                let from = input.split_once(&format!("{name}=\""))?.1;
+                Some(from.split_once('"')?.0.to_owned())
+            };
+            if value("type").as_deref() == Some("hidden") {
+                out.append_pair(&value("name").unwrap(), &value("value").unwrap());
+            }
+        }
+        out.extend_pairs(fields);
+        (action.to_owned(), out.finish())
+    }
+
+    pub async fn send(&mut self, method: &str, path: &str, body: Option<&str>) -> &Page {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.at);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.cookies.is_empty() {
+            let all: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            head.push_str(&format!("cookie: {}\r\n", all.join("; ")));
+        }
+        if let Some(body) = body {
+            head.push_str("content-type: application/x-www-form-urlencoded\r\n");
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        let request = format!("{head}\r\n{}", body.unwrap_or_default());
+        self.page = read(&exchange(self.at, request.as_bytes()).await);
+        for (name, value) in &self.page.headers {
+            if name == "set-cookie" {
+                let (name, rest) = value.split_once('=').unwrap();
+                let value = rest.split(';').next().unwrap();
+                if rest.contains("Max-Age=0") {
+                    self.cookies.remove(name);
+                } else {
+                    self.cookies.insert(name.to_owned(), value.to_owned());
+                }
+            }
+        }
+        &self.page
+    }
+
+    /// Logs in on the page of a registration.
+    pub async fn log_in(&mut self, token: &str, id: &str, password: &str) -> &Page {
+        self.get(&format!("/r/{token}")).await;
+        self.submit(&[("org", "DEMO"), ("id", id), ("password", password)]).await
+    }
+}
+
+/// Sends bytes and reads until the other side closes.
+pub async fn exchange(at: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let (mut from, mut to) = stream.split();
+    let mut answer = Vec::new();
+    // The other side may close before it has read everything; what it said still counts.
+    let (_, read) = tokio::join!(to.write_all(bytes), from.read_to_end(&mut answer));
+    if let Err(cause) = read {
+        assert!(!answer.is_empty(), "no answer: {cause}");
+    }
+    answer
+}
+
+pub fn read(bytes: &[u8]) -> Page {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines.map(|line| line.split_once(": ").unwrap());
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    Page { status, headers, body: body.to_owned() }
+}
