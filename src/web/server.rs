@@ -110,6 +110,8 @@ async fn accept(web: Web, listener: TcpListener, room: Room, mut closed: watch::
             }
         }
     }
+    // From here on a newcomer is refused at once instead of waiting for nobody.
+    drop(listener);
     let farewell = web.now().plus(FAREWELL);
     let all = async {
         while let Some(ended) = guests.join_next().await {

@@ -29,7 +29,6 @@ pub struct House {
     pub clock: Clock,
     pub at: SocketAddr,
     pub folder: tempfile::TempDir,
-    pub settings: Settings,
     stop: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
 }
@@ -72,15 +71,15 @@ impl House {
             clock: clock.clone(),
             random,
         };
-        let web = Web::new(settings.clone(), parts).unwrap();
+        let web = Web::new(settings, parts).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(web, vec![listener], async {
-            let _ = stopped.await;
+            assert!(stopped.await.is_ok(), "the house was dropped, not closed");
         }));
-        let house = Self { store, keys, clock, at, folder, settings, stop: Some(stop), tasks };
+        let house = Self { store, keys, clock, at, folder, stop: Some(stop), tasks };
         house.furnish().await;
         house
     }
@@ -214,10 +213,6 @@ impl Page {
     pub fn between(&self, before: &str, after: &str) -> &str {
         let from = self.body.split_once(before).unwrap_or_else(|| panic!("no {before} in {}", self.body)).1;
         from.split_once(after).unwrap().0
-    }
-
-    pub fn title(&self) -> &str {
-        self.between("<title>", "</title>")
     }
 
     #[track_caller]
