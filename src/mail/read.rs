@@ -295,10 +295,10 @@ pub fn is_automatic_sender(address: &EmailAddress) -> bool {
     let name = local.split_once('+').map_or(local.as_str(), |(name, _)| name);
     // RFC 3834 2 names the first two.
     NAMES.contains(&name)
-        || local.starts_with("owner-")
-        || local.ends_with("-request")
-        || local.ends_with("-owner")
-        || local.ends_with("-bounces")
+        || name.starts_with("owner-")
+        || name.ends_with("-request")
+        || name.ends_with("-owner")
+        || name.ends_with("-bounces")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod conformance;
 mod hostile;
 mod intake;
 mod layers;
+mod messages;
 mod names;
 mod pages;
 mod peer;
