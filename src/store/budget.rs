@@ -11,7 +11,7 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn budget(&mut self, scope: &str, key: &str) -> Result<Option<Timestamp>, StoreError> {
-        self.guard("budget", &[scope, key])?;
+        self.guard()?;
         let sql = "SELECT full_until FROM budgets WHERE scope = ?1 AND key = ?2";
         self.one(sql, params![scope, key], |row| row.get(0))
     }

@@ -2,21 +2,26 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts commits down to the one after which the process dies.
-pub(super) struct Crash(Option<u64>);
+/// Counts commits up to the one after which the process dies; clones share the count.
+#[derive(Clone)]
+pub(super) struct Crash {
+    after: Option<u64>,
+    commits: Arc<AtomicU64>,
+}
 
 impl Crash {
     /// Dies after the `after`-th commit; never, where nothing is given.
-    pub(super) const fn new(after: Option<u64>) -> Self {
-        Self(after)
+    pub(super) fn new(after: Option<u64>) -> Self {
+        Self { after, commits: Arc::default() }
     }
 
     /// Notes that a commit returned; nobody has been told of it yet.
-    pub(super) fn committed(&mut self) {
-        let Some(left) = &mut self.0 else { return };
-        *left = left.saturating_sub(1);
-        if *left == 0
+    pub(super) fn committed(&self) {
+        let commits = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.after == Some(commits)
             && let Err(error) = kill(Pid::this(), Signal::SIGKILL)
         {
             tracing::error!(%error, "the process could not kill itself");

@@ -1,5 +1,6 @@
 //! Why the database did not do what it was asked.
 
+use crate::store::postgres::describe;
 use rusqlite::ErrorCode;
 
 /// What went wrong in the database; the text behind each is the database's own, for our log only.
@@ -85,4 +86,34 @@ impl From<rusqlite::Error> for StoreError {
             _ => Self::Other(text),
         }
     }
+}
+
+impl From<postgres::Error> for StoreError {
+    fn from(error: postgres::Error) -> Self {
+        let text = describe(&error);
+        let Some(state) = error.code() else {
+            // Without an answer of the server: the connection, unless a value was not what the statement takes.
+            let broken = error.is_closed() || is_io(&error);
+            return if broken { Self::Unavailable(text) } else { Self::Other(text) };
+        };
+        // The classes of SQLSTATE: PostgreSQL's manual, appendix A.
+        match state.code() {
+            "53100" => Self::Full(text),
+            "40001" | "40P01" | "55P03" | "57014" => Self::Busy(text),
+            "25006" => Self::ReadOnly(text),
+            code => match code.get(..2) {
+                Some("58") => Self::Io(text),
+                Some("08" | "28" | "3D" | "53" | "57") => Self::Unavailable(text),
+                Some("22" | "23") => Self::Constraint(text),
+                Some("XX") => Self::Corrupt(text),
+                _ => Self::Other(text),
+            },
+        }
+    }
+}
+
+/// Says whether the trouble is the connection's.
+fn is_io(error: &postgres::Error) -> bool {
+    use std::error::Error;
+    error.source().is_some_and(|cause| cause.is::<std::io::Error>())
 }

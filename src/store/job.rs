@@ -136,6 +136,25 @@ fn read_shared(row: &Row<'_>) -> Result<Job, StoreError> {
     })
 }
 
+/// Claims of one class. What is chosen is chosen once: PostgreSQL might run a subquery again for each row it compares.
+fn claim_sql() -> String {
+    format!(
+        "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4 \
+         ORDER BY due, id LIMIT ?5 /* skip locked */) \
+         UPDATE jobs SET state = 'sending', lease_owner = ?1, lease_until = ?2, fence = fence + 1 \
+         WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, lease_owner, lease_until, fence"
+    )
+}
+
+/// Looks at the front of each class: a condition on `due` alone would walk over all that is not due.
+fn first_due_sql() -> String {
+    let each = Class::ALL.map(|class| {
+        let rank = class.rank();
+        format!("(SELECT due FROM jobs WHERE {WAITING} AND class_rank = {rank} ORDER BY due LIMIT 1)")
+    });
+    format!("SELECT {}", each.join(", "))
+}
+
 fn content_text(content: &Content) -> Result<String, StoreError> {
     serde_json::to_string(content).map_err(|error| StoreError::Other(error.to_string()))
 }
@@ -212,12 +231,7 @@ impl Tx<'_> {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
-        let sql = format!(
-            "UPDATE jobs SET state = 'sending', lease_owner = ?1, lease_until = ?2, fence = fence + 1 WHERE id IN \
-             (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4 ORDER BY due, id LIMIT ?5 \
-             /* skip locked */) RETURNING {SHARED}, lease_owner, lease_until, fence"
-        );
-        let mut jobs = self.query(&sql, params![owner, until, class, now, limit], read_waiting)?;
+        let mut jobs = self.query(&claim_sql(), params![owner, until, class, now, limit], read_waiting)?;
         // The order of RETURNING is nobody's promise.
         jobs.sort_by_key(|job| (job.due, job.id));
         Ok(jobs)
@@ -225,12 +239,8 @@ impl Tx<'_> {
 
     /// Says when the first waiting job of each class is due, most urgent class first.
     fn first_due(&mut self) -> Result<Vec<Option<Timestamp>>, StoreError> {
-        let each = Class::ALL.map(|class| {
-            let rank = class.rank();
-            format!("(SELECT due FROM jobs WHERE {WAITING} AND class_rank = {rank} ORDER BY due LIMIT 1)")
-        });
-        let sql = format!("SELECT {}", each.join(", "));
-        let due = self.one(&sql, &[], |row| (0..each.len()).map(|index| row.find(index)).collect())?;
+        let read = |row: &Row<'_>| (0..Class::ALL.len()).map(|index| row.find(index)).collect();
+        let due = self.one(&first_due_sql(), &[], read)?;
         Ok(due.unwrap_or_default())
     }
 

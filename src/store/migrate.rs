@@ -18,6 +18,10 @@ pub(super) struct Migration {
 pub(super) const SQLITE: &[Migration] =
     &[Migration { number: 1, sql: include_str!("migrations/sqlite/0001_first.sql") }];
 
+/// The steps of PostgreSQL, under the same numbers.
+pub(super) const POSTGRES: &[Migration] =
+    &[Migration { number: 1, sql: include_str!("migrations/postgres/0001_first.sql") }];
+
 /// Makes the table that remembers what was applied; both databases understand it.
 pub(super) const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";
@@ -58,6 +62,15 @@ mod tests {
 
     fn applied(count: usize) -> Vec<(i64, String)> {
         KNOWN[..count].iter().map(|migration| (migration.number, migration.checksum())).collect()
+    }
+
+    #[test]
+    fn both_databases_have_the_same_steps() {
+        for steps in [SQLITE, POSTGRES] {
+            let numbers: Vec<_> = steps.iter().map(|migration| migration.number).collect();
+            assert_eq!(numbers, (1..=steps.len() as i64).collect::<Vec<_>>());
+        }
+        assert_eq!(SQLITE.len(), POSTGRES.len());
     }
 
     #[test]

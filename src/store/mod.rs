@@ -15,6 +15,7 @@ mod address;
 mod budget;
 #[cfg(feature = "crash-test")]
 mod crash;
+mod dialect;
 mod error;
 mod event;
 mod job;
@@ -24,6 +25,7 @@ mod mail;
 mod member;
 mod migrate;
 mod org;
+mod postgres;
 mod registration;
 mod secret;
 mod session;
@@ -45,14 +47,17 @@ pub use registration::{Registration, RegistrationState};
 pub use session::Session;
 pub use tx::Tx;
 
-use std::path::PathBuf;
+use postgres::{Line, Purpose};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
-use work::{Job, Waiting, Work};
+use work::{Job, Queue, Waiting, Work};
 
 /// How much work may wait for the storage threads; whoever comes then waits to hand it in.
 const WAITING: usize = 1_024;
+/// How many connections to PostgreSQL write.
+const WRITERS: usize = 3;
 /// How many threads read.
 const READERS: usize = 3;
 
@@ -150,8 +155,15 @@ impl Store {
         let (writes, write_queue) = Door::new();
         let (reads, read_queue) = Door::new();
         let (opened, answer) = oneshot::channel();
-        let keeper = start("store", move || {
-            let started = start_threads(options, write_queue, read_queue);
+        let keeper = start("store-open", move || {
+            let hands = Hands {
+                writes: Arc::new(Queue::new(write_queue)),
+                reads: Arc::new(Queue::new(read_queue)),
+                observer: options.observer,
+                #[cfg(feature = "crash-test")]
+                crash: crash::Crash::new(options.crash_after),
+            };
+            let started = start_threads(&options.location, &hands);
             if opened.send(started).is_err() {
                 tracing::debug!("nobody waited for the database to be opened any more");
             }
@@ -208,31 +220,57 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 type Started = Result<Vec<JoinHandle<()>>, StoreError>;
 
-fn start_threads(options: Options, writes: mpsc::Receiver<Waiting>, reads: mpsc::Receiver<Waiting>) -> Started {
-    match &options.location {
-        Location::Sqlite(path) => start_sqlite(&path.clone(), options, writes, reads),
-        Location::Postgres(url) => Err(StoreError::Location(url.clone())),
+/// What the storage threads of either database are given.
+struct Hands {
+    writes: Arc<Queue>,
+    reads: Arc<Queue>,
+    observer: Observer,
+    #[cfg(feature = "crash-test")]
+    crash: crash::Crash,
+}
+
+fn start_threads(location: &Location, hands: &Hands) -> Started {
+    match location {
+        Location::Sqlite(path) => start_sqlite(path, hands),
+        Location::Postgres(url) => start_postgres(url, hands),
     }
 }
 
-fn start_sqlite(
-    path: &std::path::Path,
-    options: Options,
-    writes: mpsc::Receiver<Waiting>,
-    reads: mpsc::Receiver<Waiting>,
-) -> Started {
+fn start_sqlite(path: &Path, hands: &Hands) -> Started {
     let writer = sqlite::Writer {
         connection: sqlite::open_writer(path)?,
-        observer: options.observer,
+        observer: Arc::clone(&hands.observer),
         #[cfg(feature = "crash-test")]
-        crash: crash::Crash::new(options.crash_after),
+        crash: hands.crash.clone(),
     };
     let readers = (0..READERS).map(|_| sqlite::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
-    let reads = Arc::new(Mutex::new(reads));
-    let mut threads = vec![start("store-write", move || writer.run(writes))?];
+    let writes = Arc::clone(&hands.writes);
+    let mut threads = vec![start("store-write", move || writer.run(&writes))?];
     for reader in readers {
-        let reads = Arc::clone(&reads);
+        let reads = Arc::clone(&hands.reads);
         threads.push(start("store-read", move || sqlite::read(&reader, &reads))?);
+    }
+    Ok(threads)
+}
+
+fn start_postgres(url: &str, hands: &Hands) -> Started {
+    let server = postgres::Server::parse(url)?;
+    server.connect(Purpose::Write)?.migrate()?;
+    let mut threads = Vec::new();
+    for _ in 0..WRITERS {
+        let writer = postgres::Writer {
+            line: Line::new(server.clone(), Purpose::Write),
+            observer: Arc::clone(&hands.observer),
+            #[cfg(feature = "crash-test")]
+            crash: hands.crash.clone(),
+        };
+        let writes = Arc::clone(&hands.writes);
+        threads.push(start("store-write", move || writer.run(&writes))?);
+    }
+    for _ in 0..READERS {
+        let mut line = Line::new(server.clone(), Purpose::Read);
+        let reads = Arc::clone(&hands.reads);
+        threads.push(start("store-read", move || postgres::read(&mut line, &reads))?);
     }
     Ok(threads)
 }

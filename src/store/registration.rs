@@ -91,7 +91,7 @@ impl Tx<'_> {
     /// The database failed.
     pub fn open_registration(&mut self, address: &EmailAddress) -> Result<Option<Registration>, StoreError> {
         let folded = address.folded();
-        self.guard("registration", &[&folded])?;
+        self.guard()?;
         let sql = format!("SELECT {COLUMNS} WHERE folded = ?1 AND state = 'open'");
         self.one(&sql, params![folded], read)
     }

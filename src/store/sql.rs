@@ -8,7 +8,11 @@ use crate::model::{
     Timestamp,
 };
 use crate::store::StoreError;
+use crate::store::dialect::without_nul;
+use bytes::BytesMut;
+use postgres::types::{IsNull, Type, to_sql_checked};
 use std::borrow::Cow;
+use std::error::Error;
 use std::str::FromStr;
 
 /// A value bound to `?1`, `?2`, ….
@@ -133,10 +137,31 @@ impl rusqlite::ToSql for Param<'_> {
     }
 }
 
+impl postgres::types::ToSql for Param<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            // The server takes a parameter for an INT4 where it stands beside a number of the statement.
+            Self::Integer(number) if *kind == Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
+            Self::Integer(number) => number.to_sql(kind, out),
+            Self::Text(text) => without_nul(text).to_sql(kind, out),
+            Self::Blob(bytes) => bytes.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        [Type::INT8, Type::INT4, Type::TEXT, Type::BYTEA].contains(kind)
+    }
+
+    to_sql_checked!();
+}
+
 /// A row of an answer.
 pub(super) enum Row<'a> {
     /// Of SQLite.
     Sqlite(&'a rusqlite::Row<'a>),
+    /// Of PostgreSQL.
+    Postgres(&'a postgres::Row),
 }
 
 impl Row<'_> {
@@ -163,6 +188,7 @@ macro_rules! primitive {
             fn read(row: &Row<'_>, index: usize) -> Result<Option<Self>, StoreError> {
                 match row {
                     Row::Sqlite(row) => row.get(index).map_err(unreadable),
+                    Row::Postgres(row) => row.try_get(index).map_err(unreadable),
                 }
             }
         }

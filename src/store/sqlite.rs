@@ -9,14 +9,11 @@
 
 use crate::store::migrate::{APPLIED, REMEMBER, SQLITE, TABLE, missing};
 use crate::store::tx::Link;
-use crate::store::work::{Waiting, batch};
+use crate::store::work::{Queue, Waiting, observe};
 use crate::store::{Event, Observer, StoreError, Tx};
 use rusqlite::{Connection, OpenFlags};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// The most work committed at once.
 const GROUP: usize = 256;
@@ -99,9 +96,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Works until nobody can hand in more and nothing waits.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
-        while let Some(first) = queue.blocking_recv() {
-            let group = batch(first, &mut queue, GROUP);
+    pub(super) fn run(mut self, queue: &Queue) {
+        while let Some(group) = queue.group(GROUP) {
             self.commit(group);
         }
     }
@@ -168,18 +164,9 @@ impl Writer {
     }
 }
 
-/// Tells the observer; whatever it does, the writer goes on.
-fn observe(observer: &Observer, events: &[Event]) {
-    if !events.is_empty() && catch_unwind(AssertUnwindSafe(|| observer(events))).is_err() {
-        tracing::error!("the observer of the mail log panicked");
-    }
-}
-
-/// Reads until nobody can ask for more; several threads share one queue.
-pub(super) fn read(connection: &Connection, queue: &Mutex<mpsc::Receiver<Waiting>>) {
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(mut work) = next else { return };
+/// Reads until nobody can ask for more.
+pub(super) fn read(connection: &Connection, queue: &Queue) {
+    while let Some(mut work) = queue.next() {
         match read_one(connection, &mut work) {
             Ok(()) => work.answer(),
             Err(error) => work.fail(error),

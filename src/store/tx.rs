@@ -3,6 +3,7 @@
 //! Knows which database it runs on, and nothing of the tables. What always holds: after an error of the database nothing of
 //! the transaction is kept, even if its work shrugs the error off; the databases differ in what would be left.
 
+use crate::store::postgres::Session;
 use crate::store::sql::{Param, Row};
 use crate::store::{Event, StoreError};
 use rusqlite::params_from_iter;
@@ -17,6 +18,7 @@ pub struct Tx<'a> {
 /// The connection it runs on.
 pub(super) enum Link<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a mut Session),
 }
 
 impl<'a> Tx<'a> {
@@ -41,20 +43,20 @@ impl<'a> Tx<'a> {
         result
     }
 
-    /// Keeps everybody else from deciding about the same key until this transaction ends. SQLite has one writer anyway.
-    pub(super) fn guard(&mut self, noun: &str, key: &[&str]) -> Result<(), StoreError> {
-        match &mut self.link {
-            Link::Sqlite(_) => {
-                tracing::trace!(noun, ?key, "decided about one after another");
-                Ok(())
-            }
-        }
+    /// Keeps everybody else from deciding about the same things until this transaction ends. SQLite has one writer anyway.
+    pub(super) fn guard(&mut self) -> Result<(), StoreError> {
+        let result = match &mut self.link {
+            Link::Sqlite(_) => Ok(()),
+            Link::Postgres(session) => session.guard(),
+        };
+        self.note(result)
     }
 
     /// Runs a statement that answers nothing; gives how many rows it touched.
     pub(super) fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
         let result = match &mut self.link {
             Link::Sqlite(connection) => sqlite_execute(connection, sql, params),
+            Link::Postgres(session) => session.execute(sql, params),
         };
         self.note(result)
     }
@@ -63,6 +65,7 @@ impl<'a> Tx<'a> {
     pub(super) fn insert(&mut self, sql: &str, params: &[Param<'_>]) -> Result<i64, StoreError> {
         let result = match &mut self.link {
             Link::Sqlite(connection) => sqlite_execute(connection, sql, params).map(|_| connection.last_insert_rowid()),
+            Link::Postgres(session) => session.insert(sql, params),
         };
         self.note(result)
     }
@@ -76,6 +79,7 @@ impl<'a> Tx<'a> {
     ) -> Result<Vec<T>, StoreError> {
         let result = match &mut self.link {
             Link::Sqlite(connection) => sqlite_query(connection, sql, params, read),
+            Link::Postgres(session) => session.query(sql, params, read),
         };
         self.note(result)
     }

@@ -3,9 +3,10 @@
 //! Knows nothing of databases. What always holds: whoever handed work in is answered exactly once, also where the work
 //! panicked or its batch failed; a panic stays inside.
 
-use crate::store::{StoreError, Tx};
+use crate::store::{Event, Observer, StoreError, Tx};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tokio::sync::oneshot;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
 
 /// Work whose types have been forgotten.
 pub(super) trait Work: Send {
@@ -69,12 +70,34 @@ where
     }
 }
 
-/// Takes what waits behind `first`, up to `most` in all, without waiting for more.
-pub(super) fn batch(first: Waiting, queue: &mut tokio::sync::mpsc::Receiver<Waiting>, most: usize) -> Vec<Waiting> {
-    let mut batch = vec![first];
-    while batch.len() < most {
-        let Ok(next) = queue.try_recv() else { break };
-        batch.push(next);
+/// Where work waits; the threads of one kind share it.
+pub(super) struct Queue(Mutex<mpsc::Receiver<Waiting>>);
+
+impl Queue {
+    pub(super) const fn new(waiting: mpsc::Receiver<Waiting>) -> Self {
+        Self(Mutex::new(waiting))
     }
-    batch
+
+    /// Waits for the next piece of work; nothing, once nobody can hand in more and nothing waits.
+    pub(super) fn next(&self) -> Option<Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv()
+    }
+
+    /// Waits for work and takes what waits behind it, up to `most` in all, without waiting for more.
+    pub(super) fn group(&self, most: usize) -> Option<Vec<Waiting>> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut group = vec![waiting.blocking_recv()?];
+        while group.len() < most {
+            let Ok(next) = waiting.try_recv() else { break };
+            group.push(next);
+        }
+        Some(group)
+    }
+}
+
+/// Tells the observer what was committed; whatever it does, the thread goes on.
+pub(super) fn observe(observer: &Observer, events: &[Event]) {
+    if !events.is_empty() && catch_unwind(AssertUnwindSafe(|| observer(events))).is_err() {
+        tracing::error!("the observer of the mail log panicked");
+    }
 }

@@ -1,0 +1,183 @@
+//! One connection to PostgreSQL, and the statements prepared on it.
+
+use crate::store::StoreError;
+use crate::store::dialect::{BEGIN_READ, BEGIN_WRITE, GUARD, MIGRATING, SETTINGS, for_postgres};
+use crate::store::migrate::{APPLIED, POSTGRES, REMEMBER, TABLE, missing};
+use crate::store::sql::{Param, Row};
+use postgres::config::SslMode;
+use postgres::types::ToSql;
+use postgres::{Client, Config, NoTls, Statement};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long connecting may take, and how long sent bytes may stay unacknowledged.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a silent connection is believed in before it is asked.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Where the server is and how it is spoken to.
+#[derive(Clone)]
+pub(in crate::store) struct Server {
+    config: Config,
+    tls: bool,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Purpose {
+    /// Transactions that write.
+    Write,
+    /// Transactions that read a snapshot.
+    Read,
+}
+
+/// A connection.
+pub(in crate::store) struct Session {
+    client: Client,
+    statements: HashMap<String, Statement>,
+    purpose: Purpose,
+    guarded: bool,
+}
+
+impl Server {
+    /// Reads the URL of a database. TLS is spoken where it says `sslmode=require`.
+    pub(in crate::store) fn parse(url: &str) -> Result<Self, StoreError> {
+        // The URL may hold a password, so the complaint does not repeat it.
+        let mut config: Config =
+            url.parse().map_err(|error: postgres::Error| StoreError::Location(describe(&error)))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(PATIENCE);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("karamail");
+        }
+        config.keepalives_idle(SILENCE).keepalives_interval(PATIENCE).keepalives_retries(3);
+        let tls = config.get_ssl_mode() == SslMode::Require;
+        Ok(Self { config, tls })
+    }
+
+    /// Opens a connection.
+    pub(in crate::store) fn connect(&self, purpose: Purpose) -> Result<Session, StoreError> {
+        let mut client = if self.tls { self.config.connect(tls()?)? } else { self.config.connect(NoTls)? };
+        client.batch_execute(SETTINGS)?;
+        Ok(Session { client, statements: HashMap::new(), purpose, guarded: false })
+    }
+}
+
+fn tls() -> Result<MakeRustlsConnect, StoreError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StoreError::Other(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+impl Session {
+    /// Says whether the connection is gone.
+    pub(in crate::store) fn is_lost(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Runs statements without parameters, such as `COMMIT`.
+    pub(in crate::store) fn say(&mut self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.client.batch_execute(sql)?)
+    }
+
+    /// Begins a transaction.
+    pub(in crate::store) fn begin(&mut self) -> Result<(), StoreError> {
+        self.guarded = false;
+        self.say(match self.purpose {
+            Purpose::Write => BEGIN_WRITE,
+            Purpose::Read => BEGIN_READ,
+        })
+    }
+
+    /// Undoes what was done since the savepoint `work`; the locks taken since then are gone, too.
+    pub(in crate::store) fn undo_work(&mut self) -> Result<(), StoreError> {
+        self.guarded = false;
+        self.say("ROLLBACK TO work")
+    }
+
+    /// Lets nobody else decide on anything until the transaction ends; a transaction that reads decides nothing.
+    pub(in crate::store) fn guard(&mut self) -> Result<(), StoreError> {
+        if self.purpose == Purpose::Write && !self.guarded {
+            self.say(GUARD)?;
+            self.guarded = true;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that answers nothing; gives how many rows it touched.
+    pub(in crate::store) fn execute(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let statement = self.prepare(sql)?;
+        Ok(self.client.execute(&statement, &bound(params))?)
+    }
+
+    /// Inserts one row into a table numbered by `id`; gives the number.
+    pub(in crate::store) fn insert(&mut self, sql: &str, params: &[Param<'_>]) -> Result<i64, StoreError> {
+        let numbers = self.query(&format!("{sql} RETURNING id"), params, |row| row.get(0))?;
+        numbers.first().copied().ok_or_else(|| StoreError::Other(String::from("a row inserted has no number")))
+    }
+
+    /// Runs a statement and reads every row of its answer.
+    pub(in crate::store) fn query<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let statement = self.prepare(sql)?;
+        let rows = self.client.query(&statement, &bound(params))?;
+        rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(&for_postgres(sql))?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Brings the schema up to date; of several nodes one does it.
+    pub(in crate::store) fn migrate(&mut self) -> Result<(), StoreError> {
+        self.say(BEGIN_WRITE)?;
+        let migrated = self.apply_missing();
+        self.say(if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        migrated
+    }
+
+    fn apply_missing(&mut self) -> Result<(), StoreError> {
+        self.say(MIGRATING)?;
+        self.say(TABLE)?;
+        let applied = self.query(APPLIED, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for migration in missing(POSTGRES, &applied)? {
+            self.say(migration.sql)?;
+            self.execute(REMEMBER, &[migration.number.into(), migration.checksum().into()])?;
+        }
+        Ok(())
+    }
+}
+
+fn bound<'a>(params: &'a [Param<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}
+
+/// Says in one line what the server or the connection complained about, without the values it concerned.
+pub(in crate::store) fn describe(error: &postgres::Error) -> String {
+    use std::error::Error;
+    match (error.as_db_error(), error.source()) {
+        (Some(cause), _) => format!("{} (SQLSTATE {})", cause.message(), cause.code().code()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}

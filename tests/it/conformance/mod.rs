@@ -1,0 +1,244 @@
+//! What the store promises, asked of each database: one list of tests, run on all of them.
+
+mod commits;
+mod jobs;
+mod mails;
+mod model;
+mod nodes;
+mod people;
+mod server;
+mod sqlite_only;
+
+use karamail::model::{EmailAddress, Language, MailId, MemberId, OrgId, Timestamp, Via};
+use karamail::queue::{Class, Content, NewJob};
+use karamail::store::{Event, Location, NewMail, NewMember, Observer, Options, Store, StoreError, Tx};
+use std::sync::{Arc, Mutex};
+
+/// A database of one test's own.
+pub struct Place {
+    location: Location,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { location: Location::Sqlite(folder.path().join("karamail.db")), _folder: Some(folder) }
+    }
+
+    fn postgres() -> Self {
+        Self { location: Location::Postgres(server::schema()), _folder: None }
+    }
+
+    /// Another empty one of the same kind.
+    fn another(&self) -> Self {
+        match self.location {
+            Location::Sqlite(_) => Self::sqlite(),
+            Location::Postgres(_) => Self::postgres(),
+        }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(Options::new(self.location.clone())).await.unwrap()
+    }
+
+    /// Opens it with somebody who keeps the names of events, one list for each commit.
+    async fn open_heard(&self) -> (Store, Arc<Mutex<Vec<Vec<String>>>>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&heard);
+        let observer: Observer = Arc::new(move |events: &[Event]| {
+            into.lock().unwrap().push(events.iter().map(|event| event.name.to_string()).collect());
+        });
+        (Store::open(Options::new(self.location.clone()).observed_by(observer)).await.unwrap(), heard)
+    }
+
+    /// Runs a statement past the store, on a connection of the test's own.
+    fn sql(&self, text: &str) {
+        match &self.location {
+            Location::Sqlite(path) => rusqlite::Connection::open(path).unwrap().execute_batch(text).unwrap(),
+            Location::Postgres(url) => {
+                drop(server::sql(&format!("SET search_path = {}; {text}", server::schema_of(url))));
+            }
+        }
+    }
+}
+
+macro_rules! conformance {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$module::$name(super::Place::sqlite()).await;
+                }
+            )*
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$module::$name(super::Place::postgres()).await;
+                }
+            )*
+        }
+    };
+}
+
+conformance![
+    commits::what_was_committed_is_there_after_a_restart,
+    commits::work_that_refuses_is_undone_alone,
+    commits::work_that_panics_is_undone_alone,
+    commits::an_error_that_is_shrugged_off_keeps_nothing,
+    commits::a_reader_does_not_see_what_is_not_committed,
+    commits::a_reader_cannot_write,
+    commits::a_reader_sees_one_snapshot,
+    commits::the_observer_hears_of_exactly_what_was_kept,
+    commits::an_observer_that_panics_stops_nobody,
+    commits::closing_finishes_what_waits_and_refuses_the_rest,
+    commits::a_database_of_a_later_program_is_refused,
+    commits::a_schema_that_was_tampered_with_is_refused,
+    commits::opening_again_applies_nothing_twice,
+    mails::a_mail_is_found_again,
+    mails::mails_from_an_address_come_newest_first_however_it_is_spelt,
+    mails::the_same_mail_comes_for_the_first_time_once,
+    mails::fingerprints_are_forgotten_oldest_first_in_steps,
+    mails::a_budget_is_remembered_for_its_scope_and_key,
+    mails::a_budget_is_not_overdrawn_by_mails_side_by_side,
+    mails::a_registration_is_open_once_per_address,
+    mails::mails_side_by_side_open_one_registration,
+    mails::an_expired_registration_makes_room,
+    mails::a_renewed_registration_lives_longer,
+    mails::a_registration_is_finished_once,
+    mails::a_link_is_used_once_however_many_press_it,
+    mails::events_are_found_by_what_they_happened_to,
+    mails::what_strangers_send_is_kept_as_text,
+    jobs::a_job_is_found_as_it_was_ordered,
+    jobs::a_cause_that_was_not_recorded_orders_nothing,
+    jobs::claims_go_by_class_and_then_by_due,
+    jobs::a_job_that_failed_queues_up_behind_those_due_before_it,
+    jobs::what_is_not_due_is_not_claimed,
+    jobs::expired_jobs_are_claimed_so_that_somebody_ends_them,
+    jobs::a_deferred_job_counts_its_attempt_and_keeps_the_reply,
+    jobs::an_ended_job_is_in_history_and_nowhere_else,
+    jobs::an_end_without_a_server_counts_no_attempt,
+    jobs::a_job_ends_in_an_end,
+    jobs::an_unknown_end_waits_for_its_second_try_or_its_time,
+    jobs::a_late_settlement_is_refused,
+    jobs::a_settlement_by_somebody_else_is_refused,
+    jobs::a_released_job_is_unsent,
+    jobs::claims_whose_time_is_over_are_given_back,
+    jobs::at_the_start_of_the_only_node_all_claims_are_given_back,
+    jobs::lists_are_narrowed_by_each_condition,
+    jobs::waiting_jobs_are_counted_by_class_and_state,
+    jobs::history_is_trimmed_oldest_first_in_steps,
+    jobs::the_next_due_moment_is_that_of_what_waits,
+    people::an_organisation_is_added_once,
+    people::an_organisation_changes_only_what_is_given,
+    people::a_member_is_found_by_id_in_any_case,
+    people::importing_again_keeps_a_chosen_password,
+    people::importing_again_keeps_a_sealed_password,
+    people::importing_again_fills_in_a_missing_password,
+    people::importing_again_keeps_addresses_where_the_file_is_blank,
+    people::members_are_listed_page_by_page,
+    people::an_address_has_its_holders,
+    people::a_new_password_wipes_the_start_password,
+    people::what_is_known_of_an_address_is_replaced,
+    people::a_secret_belongs_to_its_purpose_and_owner,
+    people::a_login_gate_opens_for_one_at_a_time_and_longer_each_time,
+    people::many_guesses_at_once_are_judged_once_per_open_moment,
+    people::a_right_password_takes_the_failures_away,
+    people::a_clock_set_back_locks_nobody_out,
+    people::a_session_lives_until_it_is_ended,
+    people::the_other_sessions_of_a_member_are_ended,
+    people::old_sessions_are_trimmed_in_steps,
+    model::any_sequence_of_operations_on_jobs_goes_as_the_model_says,
+    nodes::two_nodes_never_claim_the_same_job,
+];
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn address(text: &str) -> EmailAddress {
+    text.parse().unwrap()
+}
+
+/// Writes, where nothing but the database can refuse.
+async fn write<T: Send + 'static>(
+    store: &Store,
+    work: impl FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> T {
+    store.write(work).await.unwrap()
+}
+
+/// Reads, where nothing but the database can refuse.
+async fn read<T: Send + 'static>(
+    store: &Store,
+    work: impl FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> T {
+    store.read(work).await.unwrap()
+}
+
+fn mail() -> NewMail {
+    NewMail {
+        via: Via::Smtp,
+        peer: "203.0.113.9".parse().unwrap(),
+        helo: "phone.example".into(),
+        sender: Some(address("A..b.@docomo.ne.jp")),
+        to: address("bizanpi@mc-anpi.com"),
+        message_id: Some("1@phone".into()),
+        size: 512,
+        at: at(1_000),
+        decision: "answered",
+        reason: None,
+        raw: None,
+    }
+}
+
+fn order(class: Class, due: i64) -> NewJob {
+    NewJob {
+        class,
+        to: address("A@docomo.ne.jp"),
+        content: Content::Forward { mail: MailId::new(1) },
+        language: None,
+        cause: None,
+        queued_at: at(1),
+        due: at(due),
+        give_up: at(1_000_000),
+    }
+}
+
+fn event(name: &str) -> Event {
+    Event {
+        at: at(1),
+        name: name.to_owned().into(),
+        mail: None,
+        job: None,
+        address: None,
+        fields: serde_json::Map::new(),
+    }
+}
+
+fn new_member(login: &str) -> NewMember {
+    NewMember {
+        login: login.parse().unwrap(),
+        name: "山田 太郎".into(),
+        kana: Some("ヤマダ タロウ".into()),
+        department: None,
+        language: Language::Ja,
+        password_hash: None,
+        addresses: [None, None, None],
+    }
+}
+
+/// Adds the organisation DEMO.
+async fn demo(store: &Store) -> OrgId {
+    write(store, |tx| tx.add_org(&"DEMO".parse().unwrap(), "株式会社デモ", None, at(1))).await.unwrap()
+}
+
+/// Adds the organisation DEMO and a member of it.
+async fn taro(store: &Store) -> MemberId {
+    let org = demo(store).await;
+    write(store, move |tx| tx.put_member(org, &new_member("Taro"), at(1))).await.0
+}

@@ -1,0 +1,148 @@
+//! Several stores on one database: two nodes, lost connections, deadlocks.
+
+use super::{Place, at, event, order, read, server, write};
+use karamail::queue::Class;
+use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tx};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const LONG: Duration = Duration::from_secs(30);
+
+pub async fn two_nodes_never_claim_the_same_job(place: Place) {
+    let nodes = [place.open().await, place.open().await];
+    write(&nodes[0], |tx| (0..200).try_for_each(|n| tx.enqueue(&order(Class::Alert, n % 7)).map(drop))).await;
+    let mut tasks = JoinSet::new();
+    for turn in 0..60 {
+        let node = nodes[turn % 2].clone();
+        tasks.spawn(async move { write(&node, |tx| tx.claim("w", at(100), at(200), 5)).await });
+    }
+    let mut ids: Vec<_> = tasks.join_all().await.into_iter().flatten().map(|job| job.id).collect();
+    // A claim leaves jobs out that another is claiming just then; they are there for the next.
+    ids.extend(write(&nodes[0], |tx| tx.claim("w", at(100), at(200), 300)).await.into_iter().map(|job| job.id));
+    assert_eq!(ids.len(), 200);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 200);
+}
+
+/// Tests of what only a server can do to us.
+mod postgres {
+    use super::*;
+
+    fn url(place: &Place) -> String {
+        match &place.location {
+            Location::Postgres(url) => url.clone(),
+            Location::Sqlite(path) => panic!("{}", path.display()),
+        }
+    }
+
+    /// Cuts all connections of a store, as a server that is started again does.
+    fn cut(place: &Place) {
+        let schema = server::schema_of(&url(place)).to_owned();
+        // Each connection says its schema in its own name, see `named`.
+        let cut = server::sql(&format!(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = '{schema}'"
+        ));
+        assert_ne!(cut.trim(), "0");
+    }
+
+    /// A place whose connections can be told from those of other tests.
+    fn named() -> Place {
+        let place = Place::postgres();
+        let url = url(&place);
+        let schema = server::schema_of(&url).to_owned();
+        Place {
+            location: Location::Postgres(format!("{url}&application_name={schema}").replace(
+                &format!("?options=-csearch_path%3D{schema}&application_name={schema}"),
+                &format!("?application_name={schema}&options=-csearch_path%3D{schema}"),
+            )),
+            _folder: None,
+        }
+    }
+
+    async fn count(store: &Store) -> usize {
+        read(store, |tx| tx.events(&EventFilter::default())).await.len()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_store_goes_on_after_its_connections_were_cut() {
+        let place = named();
+        let store = place.open().await;
+        for round in 0..3 {
+            write(&store, |tx| tx.record(event("one"))).await;
+            assert_eq!(count(&store).await, round + 1);
+            cut(&place);
+        }
+        assert_eq!(count(&store).await, 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_whose_connection_is_cut_runs_again_and_is_kept_once() {
+        let place = named();
+        let store = place.open().await;
+        let (begun, has_begun) = sync_channel(10);
+        let (let_go, wait) = sync_channel(10);
+        let handle = store.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let work = move |tx: &mut Tx<'_>| {
+                tx.record(event("cut"))?;
+                begun.send(()).unwrap();
+                wait.recv_timeout(LONG).unwrap();
+                tx.record(event("through"))
+            };
+            handle.write::<_, StoreError, _>(work).await
+        });
+        has_begun.recv_timeout(LONG).unwrap();
+        cut(&place);
+        let_go.send(()).unwrap();
+        has_begun.recv_timeout(LONG).unwrap();
+        let_go.send(()).unwrap();
+        assert_eq!(tasks.join_next().await.unwrap().unwrap(), Ok(()));
+        assert_eq!(count(&store).await, 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_that_wait_for_each_other_both_succeed_in_the_end() {
+        let place = named();
+        let store = place.open().await;
+        // Each takes a row the other wants next; the first time round they meet.
+        write(&store, |tx| {
+            tx.set_budget("x", "a", at(0))?;
+            tx.set_budget("x", "b", at(0))
+        })
+        .await;
+        let meeting = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let mut tasks = JoinSet::new();
+        for (first, second) in [("a", "b"), ("b", "a")] {
+            let (store, meeting) = (store.clone(), std::sync::Arc::clone(&meeting));
+            let mut met = false;
+            tasks.spawn(async move {
+                let work = move |tx: &mut Tx<'_>| {
+                    tx.set_budget("x", first, at(1))?;
+                    if !std::mem::replace(&mut met, true) {
+                        meeting.wait();
+                    }
+                    tx.set_budget("x", second, at(1))?;
+                    tx.record(event(first))
+                };
+                store.write::<_, StoreError, _>(work).await
+            });
+        }
+        assert_eq!(tasks.join_all().await, [Ok(()), Ok(())]);
+        assert_eq!(count(&store).await, 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_that_is_not_there_is_said_to_be() {
+        for (url, temporary) in [
+            ("postgres://postgres@%2Fnowhere/postgres", true),
+            ("postgres://postgres@127.0.0.1:x/y", false),
+            ("?", false),
+        ] {
+            let error = Store::open(Options::new(Location::Postgres(url.into()))).await.err().unwrap();
+            assert_eq!(error.is_temporary(), temporary, "{error}");
+        }
+    }
+}

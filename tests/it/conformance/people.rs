@@ -1,0 +1,304 @@
+//! Organisations, members, addresses, secrets, logins, sessions.
+
+use super::{Place, address, at, demo, new_member, read, taro, write};
+use karamail::model::{EmailAddress, Language, LoginId, Priority, Stage};
+use karamail::queue::Verdict;
+use karamail::store::{AddressRow, AddressState, Gate, NewMember, START_PASSWORD, Session, Store};
+use tokio::task::JoinSet;
+
+pub async fn an_organisation_is_added_once(place: Place) {
+    let store = place.open().await;
+    let id = demo(&store).await;
+    assert_eq!(write(&store, |tx| tx.add_org(&"demo".parse().unwrap(), "another", None, at(2))).await, None);
+    write(&store, |tx| tx.add_org(&"ACME".parse().unwrap(), "アクメ", Some("Acme"), at(3))).await.unwrap();
+    let org = read(&store, |tx| tx.org(&"Demo".parse().unwrap())).await.unwrap();
+    assert_eq!((org.id, org.title.as_str(), org.title_en, org.created_at), (id, "株式会社デモ", None, at(1)));
+    let orgs = read(&store, |tx| tx.orgs()).await;
+    assert_eq!(orgs.iter().map(|org| org.code.as_str()).collect::<Vec<_>>(), ["ACME", "DEMO"]);
+    assert_eq!(orgs[0].title_en.as_deref(), Some("Acme"));
+    assert_eq!(read(&store, move |tx| tx.org_by_id(id)).await.as_ref(), Some(&orgs[1]));
+    assert_eq!(read(&store, |tx| tx.org(&"NONE".parse().unwrap())).await, None);
+}
+
+pub async fn an_organisation_changes_only_what_is_given(place: Place) {
+    let store = place.open().await;
+    demo(&store).await;
+    assert!(write(&store, |tx| tx.set_org(&"DEMO".parse().unwrap(), None, Some("Demo Inc."))).await);
+    assert!(write(&store, |tx| tx.set_org(&"DEMO".parse().unwrap(), Some("デモ"), None)).await);
+    assert!(!write(&store, |tx| tx.set_org(&"NONE".parse().unwrap(), Some("x"), None)).await);
+    let org = read(&store, |tx| tx.org(&"DEMO".parse().unwrap())).await.unwrap();
+    assert_eq!((org.title.as_str(), org.title_en.as_deref()), ("デモ", Some("Demo Inc.")));
+}
+
+pub async fn a_member_is_found_by_id_in_any_case(place: Place) {
+    let store = place.open().await;
+    let id = taro(&store).await;
+    let org = read(&store, |tx| tx.org(&"DEMO".parse().unwrap())).await.unwrap().id;
+    let member = read(&store, move |tx| tx.member(org, &"tARO".parse().unwrap())).await.unwrap();
+    assert_eq!((member.id, member.login.as_str(), member.name.as_str()), (id, "Taro", "山田 太郎"));
+    assert_eq!((member.kana.as_deref(), member.department.as_deref()), (Some("ヤマダ タロウ"), None));
+    assert_eq!((member.language, member.must_change_password, member.last_login), (Language::Ja, true, None));
+    assert_eq!(read(&store, move |tx| tx.member_by_id(id)).await, Some(member));
+    assert_eq!(read(&store, move |tx| tx.member(org, &"jiro".parse().unwrap())).await, None);
+    write(&store, move |tx| {
+        tx.note_login(id, at(50))?;
+        tx.set_language(id, Language::En)
+    })
+    .await;
+    let member = read(&store, move |tx| tx.member_by_id(id)).await.unwrap();
+    assert_eq!((member.last_login, member.language), (Some(at(50)), Language::En));
+}
+
+/// Imports Taro again; gives what password he has then.
+async fn again(store: &Store, hash: &str) -> Option<String> {
+    let again = NewMember { name: "新しい名".into(), password_hash: Some(hash.to_owned()), ..new_member("TARO") };
+    let org = read(store, |tx| tx.org(&"DEMO".parse().unwrap())).await.unwrap().id;
+    let (id, created) = write(store, move |tx| tx.put_member(org, &again, at(9))).await;
+    assert!(!created);
+    let member = read(store, move |tx| tx.member_by_id(id)).await.unwrap();
+    assert_eq!((member.name.as_str(), member.login.as_str()), ("新しい名", "TARO"));
+    member.password_hash
+}
+
+pub async fn importing_again_keeps_a_chosen_password(place: Place) {
+    let store = place.open().await;
+    let id = taro(&store).await;
+    write(&store, move |tx| tx.set_password(id, "chosen", at(2))).await;
+    assert_eq!(again(&store, "from the file").await.as_deref(), Some("chosen"));
+    assert!(!read(&store, move |tx| tx.member_by_id(id)).await.unwrap().must_change_password);
+}
+
+pub async fn importing_again_keeps_a_sealed_password(place: Place) {
+    let store = place.open().await;
+    let id = taro(&store).await;
+    write(&store, move |tx| tx.put_secret(START_PASSWORD, id.number(), b"sealed")).await;
+    assert_eq!(again(&store, "from the file").await, None);
+    assert!(read(&store, move |tx| tx.secret(START_PASSWORD, id.number())).await.is_some());
+}
+
+pub async fn importing_again_fills_in_a_missing_password(place: Place) {
+    let store = place.open().await;
+    let id = taro(&store).await;
+    assert_eq!(again(&store, "from the file").await.as_deref(), Some("from the file"));
+    assert!(read(&store, move |tx| tx.member_by_id(id)).await.unwrap().must_change_password);
+}
+
+pub async fn importing_again_keeps_addresses_where_the_file_is_blank(place: Place) {
+    let store = place.open().await;
+    let org = demo(&store).await;
+    let import = |addresses: [Option<&str>; 3]| NewMember {
+        addresses: addresses.map(|one| one.map(address)),
+        ..new_member("taro")
+    };
+    let first = import([Some("a@docomo.ne.jp"), Some("b@docomo.ne.jp"), None]);
+    let (id, created) = write(&store, move |tx| tx.put_member(org, &first, at(1))).await;
+    assert!(created);
+    let second = import([None, Some("B2@docomo.ne.jp"), Some("c@docomo.ne.jp")]);
+    write(&store, move |tx| tx.put_member(org, &second, at(2))).await;
+    let addresses = read(&store, move |tx| tx.addresses_of(id)).await;
+    let expected = ["a@docomo.ne.jp", "B2@docomo.ne.jp", "c@docomo.ne.jp"].map(address);
+    assert_eq!(addresses, Priority::ALL.into_iter().zip(expected).collect::<Vec<_>>());
+}
+
+pub async fn members_are_listed_page_by_page(place: Place) {
+    let store = place.open().await;
+    let org = demo(&store).await;
+    write(&store, move |tx| {
+        let other = tx.add_org(&"ACME".parse().unwrap(), "x", None, at(1))?.unwrap();
+        tx.put_member(other, &new_member("a-stranger"), at(1))?;
+        ["b", "A", "_", "c", "B2"].iter().try_for_each(|id| tx.put_member(org, &new_member(id), at(1)).map(drop))
+    })
+    .await;
+    let mut seen = Vec::new();
+    let mut after: Option<LoginId> = None;
+    loop {
+        let from = after.clone();
+        let page = read(&store, move |tx| tx.members(org, 2, from.as_ref())).await;
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = Some(last.login.clone());
+        seen.extend(page.into_iter().map(|member| member.login.as_str().to_owned()));
+    }
+    assert_eq!(seen, ["_", "A", "b", "B2", "c"]);
+    assert_eq!(read(&store, move |tx| tx.member_count(org)).await, 5);
+}
+
+pub async fn an_address_has_its_holders(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    let who: EmailAddress = address("Shared@docomo.ne.jp");
+    let spelt = who.clone();
+    write(&store, move |tx| {
+        let acme = tx.add_org(&"ACME".parse().unwrap(), "x", None, at(1))?.unwrap();
+        let (hanako, _) = tx.put_member(acme, &new_member("hanako"), at(1))?;
+        tx.put_address(taro, Priority::Second, &spelt, "registration", at(2))?;
+        tx.put_address(hanako, Priority::First, &address("shared@docomo.ne.jp"), "import", at(2))?;
+        tx.put_address(hanako, Priority::Third, &address("other@docomo.ne.jp"), "import", at(2))
+    })
+    .await;
+    let holders = read(&store, |tx| tx.holders(&address("SHARED@docomo.ne.jp"))).await;
+    let expected = [("ACME", "hanako", Priority::First), ("DEMO", "Taro", Priority::Second)];
+    assert_eq!(holders, expected.map(|(org, id, place)| (org.parse().unwrap(), id.parse().unwrap(), place)));
+    assert_eq!(read(&store, move |tx| tx.addresses_of(taro)).await, [(Priority::Second, who)]);
+    write(&store, move |tx| tx.put_address(taro, Priority::Second, &address("new@docomo.ne.jp"), "page", at(3))).await;
+    assert_eq!(read(&store, |tx| tx.holders(&address("shared@docomo.ne.jp"))).await.len(), 1);
+}
+
+pub async fn a_new_password_wipes_the_start_password(place: Place) {
+    let store = place.open().await;
+    let id = taro(&store).await;
+    write(&store, move |tx| tx.put_secret(START_PASSWORD, id.number(), b"sealed")).await;
+    write(&store, move |tx| tx.set_password(id, "$argon2id$chosen", at(2))).await;
+    let member = read(&store, move |tx| tx.member_by_id(id)).await.unwrap();
+    assert_eq!((member.password_hash.as_deref(), member.must_change_password), (Some("$argon2id$chosen"), false));
+    assert_eq!(read(&store, move |tx| tx.secret(START_PASSWORD, id.number())).await, None);
+}
+
+pub async fn what_is_known_of_an_address_is_replaced(place: Place) {
+    let store = place.open().await;
+    let row = |state, verdict, spelt: &str| AddressRow {
+        address: address(spelt),
+        state,
+        verdict,
+        stage: verdict.map(|_| Stage::Rcpt),
+        reply: verdict.map(|_| "550 5.1.1 no".to_owned()),
+        at: Some(at(5)),
+        verified_at: None,
+    };
+    assert_eq!(read(&store, |tx| tx.address(&address("a@docomo.ne.jp"))).await, None);
+    let bare = AddressRow { at: None, ..row(AddressState::New, None, "a@docomo.ne.jp") };
+    let refused = row(AddressState::Unreachable, Some(Verdict::UnknownUser), "A@docomo.ne.jp");
+    let verified = AddressRow { verified_at: Some(at(9)), ..row(AddressState::Verified, None, "a@docomo.ne.jp") };
+    for row in [bare, refused, verified] {
+        let note = row.clone();
+        write(&store, move |tx| tx.note_address(&note)).await;
+        assert_eq!(read(&store, |tx| tx.address(&address("a@DOCOMO.ne.jp"))).await, Some(row));
+    }
+}
+
+pub async fn a_secret_belongs_to_its_purpose_and_owner(place: Place) {
+    let store = place.open().await;
+    write(&store, |tx| {
+        tx.put_secret("otp", 1, b"\x00one")?;
+        tx.put_secret("otp", 2, b"two")?;
+        tx.put_secret("totp", 1, b"three")?;
+        tx.put_secret("otp", 1, b"\x00four")
+    })
+    .await;
+    assert_eq!(read(&store, |tx| tx.secret("otp", 1)).await.as_deref(), Some(&b"\x00four"[..]));
+    write(&store, |tx| tx.wipe_secret("otp", 1)).await;
+    assert_eq!(read(&store, |tx| tx.secret("otp", 1)).await, None);
+    assert_eq!(read(&store, |tx| tx.secret("otp", 2)).await.as_deref(), Some(&b"two"[..]));
+    assert_eq!(read(&store, |tx| tx.secret("totp", 1)).await.as_deref(), Some(&b"three"[..]));
+}
+
+async fn knock(store: &Store, now: i64) -> Gate {
+    write(store, move |tx| tx.try_login(&[1; 32], &[2; 32], at(now))).await
+}
+
+pub async fn a_login_gate_opens_for_one_at_a_time_and_longer_each_time(place: Place) {
+    let store = place.open().await;
+    // The first failure is free.
+    assert_eq!(knock(&store, 0).await, Gate::Open { failures: 0 });
+    let mut now = 0;
+    for (failures, wait) in (1..).zip([1, 2, 4, 8, 16, 32, 60, 60, 60]) {
+        assert_eq!(knock(&store, now).await, Gate::Open { failures });
+        let until = now + wait * 1_000;
+        assert_eq!(knock(&store, until - 1).await, Gate::Wait { until: at(until) });
+        now = until;
+    }
+    // Neither the device nor the account of others is held up.
+    for (account, device) in [([1; 32], [9; 32]), ([9; 32], [2; 32])] {
+        let gate = write(&store, move |tx| tx.try_login(&account, &device, at(now))).await;
+        assert_eq!(gate, Gate::Open { failures: 0 });
+    }
+}
+
+pub async fn many_guesses_at_once_are_judged_once_per_open_moment(place: Place) {
+    let store = place.open().await;
+    assert_eq!(knock(&store, 0).await, Gate::Open { failures: 0 });
+    for now in [0, 1_000, 3_000] {
+        let mut tasks = JoinSet::new();
+        for _ in 0..200 {
+            let store = store.clone();
+            tasks.spawn(async move { knock(&store, now).await });
+        }
+        let judged = tasks.join_all().await.into_iter().filter(|gate| matches!(gate, Gate::Open { .. })).count();
+        assert_eq!(judged, 1, "at {now}");
+    }
+}
+
+pub async fn a_right_password_takes_the_failures_away(place: Place) {
+    let store = place.open().await;
+    knock(&store, 0).await;
+    knock(&store, 0).await;
+    assert_eq!(knock(&store, 0).await, Gate::Wait { until: at(1_000) });
+    write(&store, |tx| tx.login_succeeded(&[1; 32], &[2; 32])).await;
+    assert_eq!(knock(&store, 0).await, Gate::Open { failures: 0 });
+}
+
+pub async fn a_clock_set_back_locks_nobody_out(place: Place) {
+    let store = place.open().await;
+    knock(&store, 10_000_000).await;
+    knock(&store, 10_000_000).await;
+    assert_eq!(knock(&store, 0).await, Gate::Open { failures: 2 });
+    assert_eq!(knock(&store, 0).await, Gate::Wait { until: at(2_000) });
+}
+
+fn session(member: karamail::model::MemberId, seen: i64, created: i64) -> Session {
+    Session { member, created: at(created), seen: at(seen), stage: "password".into(), language: Language::En }
+}
+
+pub async fn a_session_lives_until_it_is_ended(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    write(&store, move |tx| tx.open_session(&[1; 32], &session(taro, 5, 4))).await;
+    assert_eq!(read(&store, |tx| tx.session(&[1; 32])).await, Some(session(taro, 5, 4)));
+    write(&store, |tx| {
+        tx.touch_session(&[1; 32], at(9))?;
+        tx.set_stage(&[1; 32], "full")
+    })
+    .await;
+    let expected = Session { stage: "full".into(), ..session(taro, 9, 4) };
+    assert_eq!(read(&store, |tx| tx.session(&[1; 32])).await, Some(expected));
+    write(&store, |tx| tx.end_session(&[1; 32])).await;
+    assert_eq!(read(&store, |tx| tx.session(&[1; 32])).await, None);
+}
+
+pub async fn the_other_sessions_of_a_member_are_ended(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    let jiro = write(&store, |tx| {
+        let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
+        tx.put_member(org.id, &new_member("jiro"), at(1)).map(|(id, _)| id)
+    })
+    .await;
+    write(&store, move |tx| {
+        (1..=3u8).try_for_each(|n| tx.open_session(&[n; 32], &session(taro, 1, 1)))?;
+        tx.open_session(&[4; 32], &session(jiro, 1, 1))?;
+        tx.end_sessions_of(taro, Some(&[2; 32]))
+    })
+    .await;
+    let alive = |store: Store| async move {
+        read(&store, |tx| (1..=4u8).map(|n| Ok(tx.session(&[n; 32])?.is_some())).collect::<Result<Vec<_>, _>>()).await
+    };
+    assert_eq!(alive(store.clone()).await, [false, true, false, true]);
+    write(&store, move |tx| tx.end_sessions_of(taro, None)).await;
+    assert_eq!(alive(store).await, [false, false, false, true]);
+}
+
+pub async fn old_sessions_are_trimmed_in_steps(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    write(&store, move |tx| {
+        let ages = [(1, 1), (100, 1), (1, 100), (100, 100)];
+        (1..=4u8)
+            .zip(ages)
+            .try_for_each(|(n, (seen, created))| tx.open_session(&[n; 32], &session(taro, seen, created)))
+    })
+    .await;
+    for expected in [2, 1, 0] {
+        assert_eq!(write(&store, |tx| tx.trim_sessions(at(50), at(50), 2)).await, expected);
+    }
+    assert!(read(&store, |tx| tx.session(&[4; 32])).await.is_some());
+}
