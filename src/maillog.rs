@@ -189,6 +189,9 @@ pub fn expired(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreErr
         .record(tx)
 }
 
+/// The name of the event that [`lost`] records.
+pub const LOST: &str = "unknown";
+
 /// The connection was lost after the final dot: perhaps accepted, perhaps not. `next`: when it is tried once more, if at
 /// all.
 pub fn lost(
@@ -198,11 +201,16 @@ pub fn lost(
     next: Option<Timestamp>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let line = of_job("unknown", job, at).reply(Stage::Data, reply);
+    let line = of_job(LOST, job, at).reply(Stage::Data, reply);
     match next {
         Some(next) => line.field("next", next.to_string()).record(tx),
         None => line.record(tx),
     }
+}
+
+/// The mail was called back before anything was said to a server.
+pub fn cancelled(tx: &mut Tx<'_>, job: &Job, reason: &'static str, at: Timestamp) -> Result<(), StoreError> {
+    of_job("cancelled", job, at).field("reason", reason).record(tx)
 }
 
 /// What is known of an address changed.

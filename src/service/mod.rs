@@ -13,4 +13,5 @@ pub mod password;
 pub mod reception;
 pub mod registration;
 pub mod session;
+pub mod settle;
 pub mod start_password;
