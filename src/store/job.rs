@@ -1,8 +1,7 @@
-//! Jobs: put into the queue, claimed, settled, moved to history.
+//! Jobs: put into the queue, settled, moved to history.
 //!
 //! Says in SQL what [`crate::queue::state`] says as a function, and asks that function before a job ends. What always holds: only
-//! who holds the latest claim settles a job; an ended job is in `history` and nowhere else; claiming costs as much as is due,
-//! however much waits.
+//! who holds the latest claim settles a job; an ended job is in `history` and nowhere else.
 
 use crate::model::{Domain, EmailAddress, JobId, MailId, Reply, Stage, Timestamp};
 use crate::queue::state::{Event as Happening, next};
@@ -46,15 +45,6 @@ pub enum Settlement {
     },
 }
 
-/// Which claims are given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reclaim {
-    /// Those whose time is over.
-    Expired,
-    /// All: at the start of the only node nobody can be working.
-    All,
-}
-
 /// Which jobs are asked for; what is given holds for all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobFilter {
@@ -95,14 +85,14 @@ impl Column for Class {
 }
 
 /// What may be claimed; the partial index `jobs_waiting` has the same words.
-const WAITING: &str = "state IN ('queued', 'deferred', 'unknown')";
+pub(super) const WAITING: &str = "state IN ('queued', 'deferred', 'unknown')";
 
 /// The columns that `jobs` and `history` share.
-const SHARED: &str = "id, class_rank, recipient, content, language, cause, queued_at, first_due, give_up, due, state, \
+pub(super) const SHARED: &str = "id, class_rank, recipient, content, language, cause, queued_at, first_due, give_up, due, state, \
                       attempts, last_stage, last_code, last_reply";
 
 /// Reads [`SHARED`] and, behind it, owner, end and number of the claim.
-fn read_waiting(row: &Row<'_>) -> Result<Job, StoreError> {
+pub(super) fn read_waiting(row: &Row<'_>) -> Result<Job, StoreError> {
     let owner: Option<String> = row.find(15)?;
     let until: Option<Timestamp> = row.find(16)?;
     let fence = row.get(17)?;
@@ -134,16 +124,6 @@ fn read_shared(row: &Row<'_>) -> Result<Job, StoreError> {
         lease: None,
         last,
     })
-}
-
-/// Claims of one class. What is chosen is chosen once: PostgreSQL might run a subquery again for each row it compares.
-fn claim_sql() -> String {
-    format!(
-        "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4 \
-         ORDER BY due, id LIMIT ?5 /* skip locked */) \
-         UPDATE jobs SET state = 'sending', lease_owner = ?1, lease_until = ?2, fence = fence + 1 \
-         WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, lease_owner, lease_until, fence"
-    )
 }
 
 /// Looks at the front of each class: a condition on `due` alone would walk over all that is not due.
@@ -201,44 +181,8 @@ impl Tx<'_> {
         self.insert(sql, values).map(JobId::new)
     }
 
-    /// Claims at most `limit` jobs that are due, until `until`: the most urgent class first, within a class those that have
-    /// been due the longest. Jobs whose time is over are among them; whoever claims one ends it.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn claim(
-        &mut self,
-        owner: &str,
-        now: Timestamp,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Job>, StoreError> {
-        let mut claimed = Vec::new();
-        for (class, due) in Class::ALL.into_iter().zip(self.first_due()?) {
-            let left = limit.saturating_sub(claimed.len());
-            if left > 0 && due.is_some_and(|due| due <= now) {
-                claimed.append(&mut self.claim_class(class, owner, now, until, left)?);
-            }
-        }
-        Ok(claimed)
-    }
-
-    fn claim_class(
-        &mut self,
-        class: Class,
-        owner: &str,
-        now: Timestamp,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Job>, StoreError> {
-        let mut jobs = self.query(&claim_sql(), params![owner, until, class, now, limit], read_waiting)?;
-        // The order of RETURNING is nobody's promise.
-        jobs.sort_by_key(|job| (job.due, job.id));
-        Ok(jobs)
-    }
-
     /// Says when the first waiting job of each class is due, most urgent class first.
-    fn first_due(&mut self) -> Result<Vec<Option<Timestamp>>, StoreError> {
+    pub(super) fn first_due(&mut self) -> Result<Vec<Option<Timestamp>>, StoreError> {
         let read = |row: &Row<'_>| (0..Class::ALL.len()).map(|index| row.find(index)).collect();
         let due = self.one(&first_due_sql(), &[], read)?;
         Ok(due.unwrap_or_default())
@@ -333,32 +277,6 @@ impl Tx<'_> {
             at,
         ];
         self.execute(&sql, values).map(drop)
-    }
-
-    /// Gives a job back unsent: it waits again, and no attempt is counted. False where the claim was lost meanwhile.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn release(&mut self, job: JobId, owner: &str, fence: i64) -> Result<bool, StoreError> {
-        let sql = "UPDATE jobs SET state = 'queued', lease_owner = NULL, lease_until = NULL \
-                   WHERE id = ?1 AND lease_owner = ?2 AND fence = ?3";
-        Ok(self.execute(sql, params![job, owner, fence])? == 1)
-    }
-
-    /// Gives back jobs whose workers are gone: a claim lost counts as unsent. Gives their numbers.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn reclaim(&mut self, now: Timestamp, which: Reclaim) -> Result<Vec<JobId>, StoreError> {
-        let before = match which {
-            Reclaim::Expired => now,
-            Reclaim::All => Timestamp::from_millis(i64::MAX),
-        };
-        let sql = "UPDATE jobs SET state = 'queued', lease_owner = NULL, lease_until = NULL \
-                   WHERE state = 'sending' AND lease_until <= ?1 RETURNING id";
-        let mut lost = self.query(sql, params![before], |row| row.get(0))?;
-        lost.sort_unstable();
-        Ok(lost)
     }
 
     /// Finds a job, waiting or ended.

@@ -3,7 +3,7 @@
 use super::{Place, address, at, mail, order, read, write};
 use karamail::model::{JobId, MailId, RegistrationId, Reply, Stage};
 use karamail::queue::{Class, Content, Job, NewJob, State};
-use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError};
+use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError, Wish};
 
 const CLASSES: [Class; 6] =
     [Class::Otp, Class::Alert, Class::Registration, Class::ContactTest, Class::Notice, Class::Report];
@@ -349,4 +349,48 @@ pub async fn the_next_due_moment_is_that_of_what_waits(place: Place) {
     assert_eq!(read(&store, |tx| tx.next_due()).await, Some(at(400)));
     assert!(settle(&store, &job, defer(90)).await.unwrap());
     assert_eq!(read(&store, |tx| tx.next_due()).await, Some(at(90)));
+}
+
+pub async fn a_claim_leaves_out_the_domains_that_are_not_wanted(place: Place) {
+    let store = place.open().await;
+    for (class, to, due) in [
+        (Class::Alert, "a@docomo.ne.jp", 1),
+        (Class::Alert, "b@ezweb.ne.jp", 2),
+        (Class::Alert, "c@softbank.ne.jp", 3),
+        (Class::Alert, "d@ezweb.ne.jp", 4),
+        (Class::Otp, "e@docomo.ne.jp", 5),
+        (Class::Notice, "f@docomo.ne.jp", 6),
+    ] {
+        enqueue(&store, NewJob { to: address(to), ..order(class, due) }).await;
+    }
+    let wish = |class, limit, except: &[&str]| Wish {
+        class,
+        limit,
+        except: except.iter().map(|name| name.parse().unwrap()).collect(),
+    };
+    let wishes = [
+        wish(Class::Otp, 9, &[]),
+        wish(Class::Alert, 2, &["docomo.ne.jp", "softbank.ne.jp"]),
+        wish(Class::Notice, 0, &[]),
+    ];
+    let claimed = write(&store, move |tx| tx.claim_some("worker", at(9), at(99), 10, &wishes)).await;
+    let to: Vec<String> = claimed.iter().map(|job| job.order.to.local().to_owned()).collect();
+    assert_eq!(to, ["e", "b", "d"]);
+    assert_eq!(claim(&store, 9, 10).await.len(), 3);
+}
+
+pub async fn a_claim_is_kept_for_longer_by_who_holds_it(place: Place) {
+    let store = place.open().await;
+    for due in [1, 2] {
+        enqueue(&store, order(Class::Alert, due)).await;
+    }
+    let claimed = claim(&store, 5, 2).await;
+    let claims: Vec<(JobId, i64)> = claimed.iter().map(|job| (job.id, job.lease.as_ref().unwrap().fence)).collect();
+    let (first, second) = (claims[0], claims[1]);
+    let lost = write(&store, move |tx| tx.extend("worker", at(500), &[first, (second.0, second.1 + 1)])).await;
+    assert_eq!(lost, [second.0]);
+    assert_eq!(write(&store, move |tx| tx.extend("another", at(900), &[first])).await, [first.0]);
+    assert_eq!(write(&store, |tx| tx.reclaim(at(499), Reclaim::Expired)).await, [second.0]);
+    assert_eq!(write(&store, |tx| tx.reclaim(at(500), Reclaim::Expired)).await, [first.0]);
+    assert_eq!(write(&store, move |tx| tx.extend("worker", at(900), &[first])).await, [first.0]);
 }
