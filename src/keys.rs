@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 
 /// The name of the folder below the data folder.
 const FOLDER: &str = "keys";
+/// The selectors of the first start's DKIM keys, Ed25519 and RSA.
+const FIRST_SELECTORS: [&str; 2] = ["e1", "k1"];
 /// The words a file of 32 bytes begins with.
 const HEADER: &str = "karamail-key v1";
 
@@ -232,11 +234,26 @@ impl Keys {
         Ok(DkimSigner { domain: entry.domain.clone(), key })
     }
 
+    /// Lists what will be wrong with `entries` after the first start has made its keys below `data_dir`.
+    #[must_use]
+    pub fn before_the_first_start(data_dir: &Path, entries: &[DkimEntry]) -> Vec<KeyError> {
+        let problem = |entry: &DkimEntry| match &entry.key_file {
+            Some(file) => dkim::read(file, &entry.selector).err(),
+            None if FIRST_SELECTORS.contains(&entry.selector.as_str()) => None,
+            None => Some(no_selector(&data_dir.join(FOLDER), &entry.selector, &FIRST_SELECTORS)),
+        };
+        entries.iter().filter_map(problem).collect()
+    }
+
     fn no_selector(&self, selector: &str) -> KeyError {
         let known: Vec<&str> = self.dkim.iter().map(|key| key.selector.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        KeyError::NoSelector { folder: self.folder.clone(), selector: selector.to_owned(), known }
+        no_selector(&self.folder, selector, &known)
     }
+}
+
+fn no_selector(folder: &Path, selector: &str, known: &[&str]) -> KeyError {
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    KeyError::NoSelector { folder: folder.to_owned(), selector: selector.to_owned(), known }
 }
 
 /// What the folder holds, before it is known to be complete.
@@ -349,8 +366,9 @@ fn make(data_dir: &Path, folder: &Path, random: &Random) -> Result<(), KeyError>
         let key = Zeroizing::new(random.bytes::<32>()?);
         files.push((name.clone(), key_text(&name, &key)));
     }
-    files.push(("dkim-k1".to_owned(), dkim::make_rsa()?));
-    files.push(("dkim-e1".to_owned(), dkim::make_ed25519(random)?));
+    let [ed25519, rsa] = FIRST_SELECTORS.map(|selector| format!("dkim-{selector}"));
+    files.push((ed25519, dkim::make_ed25519(random)?));
+    files.push((rsa, dkim::make_rsa()?));
     disk::publish(data_dir, folder, &files)
 }
 

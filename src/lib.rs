@@ -27,6 +27,7 @@
 //!
 //! Pure means: no async, no socket, no file, no clock, no randomness. `tests/it/layers.rs` holds this table.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;

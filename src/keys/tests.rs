@@ -226,3 +226,21 @@ fn an_own_rsa_key_in_the_older_form_is_taken_and_a_short_one_or_an_ecdsa_one_is_
         assert!(said.contains("must be RSA of 2048 bits or more, or Ed25519"), "{said}");
     }
 }
+
+#[test]
+fn what_will_be_wrong_after_the_first_start_is_known_before() {
+    let data = tempfile::tempdir().unwrap();
+    let entry = |selector: &str, key_file: Option<PathBuf>| DkimEntry {
+        domain: "mob-connect.com".parse().unwrap(),
+        selector: selector.to_owned(),
+        key_file,
+    };
+    let entries = [entry("k1", None), entry("e1", None), entry("k9", None), entry("mine", Some("/none.pem".into()))];
+    let before: Vec<String> =
+        Keys::before_the_first_start(data.path(), &entries).iter().map(ToString::to_string).collect();
+    let keys = Keys::open(data.path(), &Random::repeating(1)).unwrap();
+    let after: Vec<String> =
+        entries.iter().filter_map(|entry| keys.signer(entry).err()).map(|error| error.to_string()).collect();
+    assert_eq!(before, after);
+    assert_eq!(before.len(), 2);
+}

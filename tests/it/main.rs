@@ -12,6 +12,7 @@
     reason = "a test that meets the unexpected stops and shows it"
 )]
 
+mod cli;
 mod config;
 mod conformance;
 mod hostile;

@@ -1,0 +1,93 @@
+//! The operator's commands, one file each.
+//!
+//! A command becomes a [`crate::control::Request`]; `ask` carries it to the daemon, or does the work itself while none runs;
+//! `print` shows the answer as a table or as JSON. Knows nothing of how anything is decided. What always holds: facts go to
+//! standard output and everything else to standard error; the exit code is 0 where it was done, 1 where it was refused or
+//! failed, 2 where the command line was wrong; `--json` prints exactly the keys that scripts rely on.
+
+mod address;
+mod ask;
+mod check;
+mod failure;
+mod log;
+mod member;
+mod org;
+mod owner;
+mod place;
+mod print;
+mod queue;
+mod trace;
+mod voice;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use print::Out;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  karamail check                                    is everything set up rightly?
+  karamail org add ACME --title '株式会社アクメ'    a new organisation
+  karamail member import ACME members.csv           and its members
+  karamail trace hanako@docomo.ne.jp                what became of her empty mail?
+  karamail log -f                                   what is happening now?
+
+Exit code: 0 done, 1 refused or failed, 2 wrong command line.";
+
+/// The mail daemon of a safety-confirmation service.
+#[derive(Debug, Parser)]
+#[command(name = "karamail", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Arguments {
+    /// The settings [default: $KARAMAIL_CONFIG, ./config/karamail.toml, /etc/karamail/karamail.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    #[command(subcommand)]
+    Org(org::Org),
+    #[command(subcommand)]
+    Member(member::Member),
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    #[command(subcommand)]
+    Address(address::Address),
+    Trace(trace::Trace),
+    Log(log::Log),
+}
+
+impl Command {
+    fn run(self, config: Option<PathBuf>, out: &mut Out) -> Result<(), Failure> {
+        match self {
+            Self::Check(check) => check.run(config, out),
+            Self::Org(org) => org.run(config, out),
+            Self::Member(member) => member.run(config, out),
+            Self::Queue(queue) => queue.run(config, out),
+            Self::Address(address) => address.run(config, out),
+            Self::Trace(trace) => trace.run(config, out),
+            Self::Log(log) => log.run(config, out),
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        // Help and version come this way too; they are printed to standard output and leave 0.
+        Err(other) => {
+            let printed = other.print().is_ok();
+            return ExitCode::from(if printed && !other.use_stderr() { 0 } else { 2 });
+        }
+    };
+    let mut out = Out::new();
+    let done = arguments.command.run(arguments.config, &mut out).and_then(|()| Ok(out.flush()?));
+    done.map_or_else(Failure::exit, |()| ExitCode::SUCCESS)
+}

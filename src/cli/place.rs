@@ -1,0 +1,38 @@
+//! Where the settings are: the only place that reads the environment.
+
+use super::failure::{Failure, complain};
+use crate::config::Config;
+use std::path::{Path, PathBuf};
+
+/// Looked for where neither the command line nor the environment names a file.
+const USUAL: [&str; 2] = ["config/karamail.toml", "/etc/karamail/karamail.toml"];
+
+/// Finds the file with the settings.
+pub(super) fn find(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    if let Some(file) = given.or_else(|| variable("KARAMAIL_CONFIG").map(PathBuf::from)) {
+        return Ok(file);
+    }
+    let found = USUAL.into_iter().map(Path::new).find(|file| file.exists());
+    found.map(Path::to_owned).ok_or_else(|| {
+        Failure::Refused(format!("there are no settings: neither {} nor {}; name a file with -c", USUAL[0], USUAL[1]))
+    })
+}
+
+/// Reads the settings; says on standard error everything that is wrong with them.
+pub(super) fn load(given: Option<PathBuf>) -> Result<Config, Failure> {
+    let file = find(given)?;
+    Config::load(&file).map_err(|problems| {
+        problems.iter().for_each(|problem| complain(&format!("{}: {problem}", file.display())));
+        Failure::Said
+    })
+}
+
+/// What the log on standard error is to hold, such as `karamail=debug`.
+pub(super) fn log_filter() -> Option<String> {
+    variable("KARAMAIL_LOG")?.into_string().ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that may read the environment")]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,96 @@
+//! Tells an event of the mail log as a sentence.
+
+use crate::control::EventFacts;
+use serde_json::Value;
+
+/// Tells what happened; where the event is not one we know a sentence for, as its fields.
+pub(super) fn sentence(event: &EventFacts) -> String {
+    known(event).unwrap_or_else(|| {
+        let fields = event.fields.iter().map(|(key, value)| format!("{key}={}", text(value)));
+        fields.collect::<Vec<_>>().join(" ")
+    })
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Gives the sentence of an event that has the fields it should.
+fn known(event: &EventFacts) -> Option<String> {
+    let field = |name: &str| event.fields.get(name).map(text);
+    let said = || Some(format!("{} {} (at {})", field("code")?, field("reply")?, field("stage")?));
+    let told = match event.event.as_str() {
+        "received" => {
+            let (id, via, peer, size) = (field("id")?, field("via")?, field("peer")?, field("size")?);
+            format!("{id} came in by {via} from {peer}: {} to {}, {size} bytes", field("from")?, field("to")?)
+        }
+        "ignored" => format!("{} is not answered: {}", field("id")?, field("reason")?),
+        "kept" => match field("job") {
+            Some(job) => format!("{} came back for {job} and is kept: {}", field("id")?, field("reason")?),
+            None => format!("{} is kept for the operator: {}", field("id")?, field("reason")?),
+        },
+        "queued" => {
+            let cause = field("cause").map(|mail| format!(", because of {mail}")).unwrap_or_default();
+            format!("{}, a {} mail to {}, waits to be sent{cause}", field("job")?, field("class")?, field("to")?)
+        }
+        "attempted" => {
+            let (job, delays) = (field("job")?, field("delays")?);
+            let place = match field("mx")?.as_str() {
+                "" => "no server was reached".to_owned(),
+                mx => format!("at {mx}, TLS: {}", field("tls")?),
+            };
+            format!("{job} was tried: {place}; {delays} s to wait, resolve, connect, send")
+        }
+        "accepted" => format!("the server took {} after {}: {}", field("job")?, field("delay")?, said()?),
+        "deferred" => format!("{} not now: {}; next try {}", field("job")?, said()?, field("next")?),
+        "refused" => format!("{} refused for good: {}; that means {}", field("job")?, said()?, field("verdict")?),
+        "unknown" => {
+            let next = field("next")
+                .map_or_else(|| "is not sent again".to_owned(), |next| format!("is tried once more at {next}"));
+            format!("the connection was lost when the server may have taken {}: it {next}", field("job")?)
+        }
+        "expired" => format!("{} was given up after {}", field("job")?, field("age")?),
+        "cancelled" => format!("{} was called back: {}", field("job")?, field("reason")?),
+        "marked" => format!("{} is now known to be {}", field("to")?, field("state")?),
+        "visited" => format!("somebody opened the page of {} ({})", field("registration")?, field("what")?),
+        "registered" => {
+            let (org, id, priority) = (field("org")?, field("id")?, field("priority")?);
+            format!("{} is registered for {org} {id}, priority {priority}", field("address")?)
+        }
+        _ => return None,
+    };
+    Some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(event: &str, fields: Value) -> String {
+        let fields = fields.as_object().unwrap().clone();
+        sentence(&EventFacts { at: String::new(), event: event.to_owned(), fields })
+    }
+
+    #[test]
+    fn events_are_told_as_sentences() {
+        let reply = json!({"job": "jb", "code": 451, "stage": "rcpt", "reply": "4.7.1 Later", "next": "soon"});
+        assert_eq!(told("deferred", reply), "jb not now: 451 4.7.1 Later (at rcpt); next try soon");
+        let attempt = json!({"job": "jb", "mx": "", "tls": "none", "delays": "0/0/0/0"});
+        assert_eq!(
+            told("attempted", attempt),
+            "jb was tried: no server was reached; 0/0/0/0 s to wait, resolve, connect, send"
+        );
+        let registered = json!({"org": "DEMO", "id": "0001", "priority": 1, "address": "<h***@docomo.ne.jp>"});
+        assert_eq!(told("registered", registered), "<h***@docomo.ne.jp> is registered for DEMO 0001, priority 1");
+    }
+
+    #[test]
+    fn an_event_without_a_sentence_or_a_field_of_it_is_told_by_its_fields() {
+        assert_eq!(told("landed", json!({"on": "moon", "at": 1969})), "on=moon at=1969");
+        assert_eq!(told("expired", json!({"job": "jb"})), "job=jb");
+    }
+}

@@ -1,0 +1,486 @@
+//! The operator's commands as typed: the built program, its output and its exit codes, with and without a daemon.
+
+use karamail::clock::Clock;
+use karamail::control::{Desk, Lock, Socket};
+use karamail::keys::Keys;
+use karamail::maillog;
+use karamail::model::{EmailAddress, Timestamp};
+use karamail::random::Random;
+use karamail::store::{Location, Options, Store};
+use serde_json::Value;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_karamail");
+const SETTINGS: &str = r#"
+hostname = "mx.example.jp"
+data_dir = "data"
+[registration]
+addresses = ["bizanpi@example.jp"]
+[sender]
+address = "anpi@example.jp"
+bounce_domain = "bounce.example.jp"
+[web]
+public_url = "https://www.example.jp"
+"#;
+const MEMBERS: &str = "id,password,name,language,mail1\n0001,hajime-kite7,髙﨑 花子,en,hanako@docomo.ne.jp\n";
+
+/// A machine with settings and nothing else.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(machine.settings(), SETTINGS).unwrap();
+        machine
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("karamail.toml")
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.arg("-c").arg(self.settings()).args(arguments).current_dir(self.folder.path());
+        command.env_remove("KARAMAIL_CONFIG").env_remove("KARAMAIL_LOG").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that succeeds without a word on standard error; gives what it prints.
+    fn say(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(errors(&output), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        text(&output)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.say(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// Runs a command that fails with `code`; gives what it says on standard error.
+    fn fail(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}{}", text(&output), errors(&output));
+        assert_eq!(text(&output), "", "{arguments:?}");
+        errors(&output)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_string_lossy().into_owned()
+    }
+
+    async fn store(&self) -> Store {
+        Store::open(Options::new(Location::Sqlite(self.data_dir().join("karamail.db")))).await.unwrap()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Puts as many events into the log.
+async fn log_events(store: &Store, count: i64) {
+    let address: EmailAddress = "hanako@docomo.ne.jp".parse().unwrap();
+    let work = move |tx: &mut karamail::store::Tx<'_>| {
+        (0..count).try_for_each(|second| {
+            maillog::marked(tx, &address, "verified", Timestamp::from_millis(1_795_298_400_000 + second * 1_000))
+        })
+    };
+    store.write::<_, karamail::store::StoreError, _>(work).await.unwrap();
+}
+
+#[test]
+fn organisations_are_added_changed_listed_and_shown() {
+    let machine = Machine::new();
+    machine.say(&["org", "add", "acme", "--title", "株式会社アクメ"]);
+    assert!(machine.fail(1, &["org", "add", "ACME", "--title", "x"]).contains("already"));
+    machine.say(&["org", "set", "ACME", "title=アクメ", "title_en=Acme"]);
+    let shown = machine.json(&["org", "show", "ＡＣＭＥ"]);
+    assert_eq!(keys(&shown), ["org", "title", "title_en", "members", "created_at"]);
+    assert_eq!(
+        (&shown["org"], &shown["title"], &shown["title_en"]),
+        (&"ACME".into(), &"アクメ".into(), &"Acme".into())
+    );
+    assert_eq!(machine.json(&["org", "list"]).as_array().unwrap().len(), 1);
+    let table = machine.say(&["org", "list"]);
+    assert!(table.lines().nth(1).unwrap().trim().starts_with("ACME"), "{table}");
+    assert!(machine.fail(1, &["org", "show", "NONE"]).contains("org list"));
+    assert!(machine.fail(1, &["org", "set", "ACME", "plan=academic"]).contains("cannot set plan yet"));
+}
+
+#[test]
+fn a_wrong_command_line_leaves_two_and_help_leaves_nothing_wrong() {
+    let machine = Machine::new();
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["org"],
+        &["org", "add", "団体", "--title", "x"],
+        &["org", "add", "ACME"],
+        &["org", "set", "ACME", "titel=x"],
+        &["org", "set", "ACME", "title"],
+        &["queue", "list", "--class", "bulk"],
+        &["queue", "show", "x"],
+        &["trace", "x"],
+        &["address", "show", "x"],
+        &["log", "-n", "0"],
+    ] {
+        machine.fail(2, arguments);
+    }
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["org", "add", "--help"],
+        &["org", "set", "--help"],
+        &["member", "import", "--help"],
+        &["queue", "list", "--help"],
+        &["address", "show", "--help"],
+        &["trace", "--help"],
+        &["log", "--help"],
+        &["check", "--help"],
+    ] {
+        let said = machine.say(arguments);
+        assert!(arguments == ["--version"] || said.contains("Example"), "{arguments:?}: {said}");
+    }
+    assert!(!machine.data_dir().exists());
+}
+
+#[test]
+fn members_are_imported_from_either_encoding_and_from_standard_input() {
+    let machine = Machine::new();
+    machine.say(&["org", "add", "ACME", "--title", "x"]);
+    let (shift_jis, _, _) = encoding_rs::SHIFT_JIS.encode(MEMBERS);
+    let file = machine.write("members.csv", &shift_jis);
+    let rehearsed = machine.json(&["member", "import", "ACME", &file, "--dry-run"]);
+    assert_eq!((&rehearsed["added"], &rehearsed["encoding"]), (&1.into(), &"Shift_JIS".into()));
+    assert_eq!(machine.json(&["member", "list", "ACME"]), Value::Array(Vec::new()));
+    assert_eq!(
+        machine.say(&["member", "import", "ACME", &file]),
+        "ACME: added 1, changed 0, unchanged 0 (Shift_JIS)\n"
+    );
+
+    let shown = machine.json(&["member", "show", "ACME", "0001"]);
+    assert_eq!(shown["name"], "髙﨑 花子");
+    for key in ["org", "id", "name", "language", "addresses", "two_factor"] {
+        assert!(keys(&shown).contains(&key), "{key}");
+    }
+    assert_eq!(keys(&shown["addresses"][0]), ["priority", "address", "state"]);
+    assert_eq!(keys(&shown["two_factor"]), ["app", "mail", "backup_code"]);
+
+    let mut import = machine.command(&["member", "import", "ACME", "-"]);
+    let mut child = import.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(MEMBERS.replace("花子", "葉子").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output), "ACME: added 0, changed 1, unchanged 0 (UTF-8)\n");
+}
+
+#[test]
+fn a_bad_row_names_its_line_and_column_and_nothing_is_written() {
+    let machine = Machine::new();
+    machine.say(&["org", "add", "ACME", "--title", "x"]);
+    let file = machine.write("bad.csv", format!("{MEMBERS}0002,,鈴木,fr,not-an-address\n0001,x1,佐藤,,\n").as_bytes());
+    let said = machine.fail(1, &["member", "import", "ACME", &file]);
+    for fault in [
+        "bad.csv: line 3, language: ",
+        "bad.csv: line 3, mail1: ",
+        "bad.csv: line 4, id: ",
+        "nothing was written: 3 faults",
+    ] {
+        assert!(said.contains(fault), "{said}");
+    }
+    let output = machine.run(&["member", "import", "ACME", &file, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let faults: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(keys(&faults), ["faults", "more"]);
+    assert_eq!(keys(&faults["faults"][0]), ["line", "column", "problem"]);
+    assert_eq!(machine.json(&["org", "show", "ACME"])["members"], 0);
+
+    let latin = machine.write("latin.csv", b"id,name\n1,Caf\xe9\xff\n");
+    assert!(machine.fail(1, &["member", "import", "ACME", &latin]).contains("neither UTF-8 (byte 14 of 16, line 2)"));
+    assert!(machine.fail(1, &["member", "import", "ACME", "none.csv"]).contains("none.csv: No such file"));
+    let endless = std::fs::File::create(machine.folder.path().join("endless.csv")).unwrap();
+    endless.set_len((64 << 20) + 1).unwrap();
+    assert!(machine.fail(1, &["member", "import", "ACME", "endless.csv"]).contains("larger than 64 MiB"));
+}
+
+#[test]
+fn what_is_known_of_an_address_is_shown_with_the_keys_scripts_rely_on() {
+    let machine = Machine::new();
+    machine.say(&["org", "add", "ACME", "--title", "x"]);
+    let file = machine.write("members.csv", MEMBERS.as_bytes());
+    machine.say(&["member", "import", "ACME", &file]);
+    let shown = machine.json(&["address", "show", "Hanako@docomo.ne.jp"]);
+    assert_eq!(keys(&shown), ["address", "state", "verdict", "stage", "reply", "at", "verified_at", "members"]);
+    assert_eq!(shown["members"], serde_json::json!([{"org": "ACME", "id": "0001", "priority": 1}]));
+    assert!(machine.say(&["address", "show", "hanako@docomo.ne.jp"]).contains("ACME 0001 (priority 1)"));
+}
+
+#[test]
+fn an_empty_queue_is_an_empty_list() {
+    let machine = Machine::new();
+    assert_eq!(machine.json(&["queue", "list", "--class", "otp", "--state", "accepted"]), Value::Array(Vec::new()));
+    assert_eq!(machine.say(&["queue", "list"]), "no such mails\n");
+    assert!(machine.fail(1, &["queue", "show", "jb"]).contains("no job jb"));
+    assert!(machine.fail(1, &["queue", "show", "mb"]).contains("no mail mb"));
+}
+
+#[test]
+fn what_is_not_there_yet_is_checked_without_being_made() {
+    let machine = Machine::new();
+    assert!(machine.say(&["check"]).contains("are in order"));
+    assert!(!machine.data_dir().exists());
+    assert_eq!(machine.json(&["check"])["ok"], true);
+    machine.say(&["org", "list"]);
+    assert!(machine.say(&["check"]).contains("are in order"));
+}
+
+#[test]
+fn check_says_everything_that_is_wrong_with_the_settings() {
+    let machine = Machine::new();
+    std::fs::write(machine.settings(), SETTINGS.replace("hostname", "hotsname").replace("https://", "ftp://")).unwrap();
+    let output = machine.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output);
+    for problem in [
+        "line 2: hotsname: there is no such setting (hint: did you mean “hostname”?)",
+        "hostname: is missing",
+        "web.public_url: ",
+    ] {
+        assert!(said.contains(problem), "{said}");
+    }
+    assert!(said.ends_with("3 problems\n"), "{said}");
+    let output = machine.run(&["check", "--json"]);
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["ok"], false);
+    assert_eq!(keys(&verdict["problems"][0]), ["place", "line", "key", "problem", "hint"]);
+    assert!(machine.fail(1, &["org", "list"]).contains("web.public_url"));
+}
+
+#[test]
+fn check_looks_at_keys_templates_and_the_database_too() {
+    let machine = Machine::new();
+    machine.say(&["org", "list"]);
+    let (key, verp) = (machine.data_dir().join("keys/link-1"), machine.data_dir().join("keys/verp-1"));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&verp, "").unwrap();
+    let said = text(&machine.run(&["check"]));
+    assert!(
+        said.contains("link-1: others than its owner can reach it") && said.contains("verp-1: is not one line"),
+        "{said}"
+    );
+    assert!(machine.fail(1, &["org", "list"]).contains("chmod 600"));
+    std::fs::remove_dir_all(machine.data_dir().join("keys")).unwrap();
+
+    let database = |name: &str| machine.data_dir().join(name);
+    // Which of these are left depends on which of the store's threads closed last.
+    for left in ["karamail.db-wal", "karamail.db-shm"].map(database).iter().filter(|path| path.exists()) {
+        std::fs::remove_file(left).unwrap();
+    }
+    let text_file = "this is no database, but long enough to be looked at ".repeat(40);
+    std::fs::write(database("karamail.db"), text_file).unwrap();
+    let said = text(&machine.run(&["check"]));
+    assert!(said.starts_with("storage: the database holds what cannot be understood"), "{said}");
+    std::fs::remove_file(database("karamail.db")).unwrap();
+
+    std::fs::create_dir_all(machine.folder.path().join("mail-templates/ja")).unwrap();
+    machine.write("mail-templates/ja/registration.body.tera", b"{{ link }}");
+    let said = text(&machine.run(&["check"]));
+    assert!(said.contains("templates_dir: ") && said.contains("mail-templates/ja/registration.body.tera"), "{said}");
+}
+
+#[test]
+fn the_settings_are_found_where_they_usually_are() {
+    let machine = Machine::new();
+    let bare = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(machine.folder.path()).env_remove("KARAMAIL_CONFIG").stdin(Stdio::null());
+        command
+    };
+    // Unless this machine has a karamail of its own.
+    if !Path::new("/etc/karamail/karamail.toml").exists() {
+        let output = bare(&["check"]).output().unwrap();
+        assert!(errors(&output).contains("neither config/karamail.toml nor /etc/karamail/karamail.toml"));
+    }
+    let from_environment = bare(&["check"]).env("KARAMAIL_CONFIG", "karamail.toml").output().unwrap();
+    assert!(text(&from_environment).starts_with("karamail.toml: "));
+    std::fs::create_dir(machine.folder.path().join("config")).unwrap();
+    std::fs::rename(machine.settings(), machine.folder.path().join("config/karamail.toml")).unwrap();
+    assert!(text(&bare(&["check"]).output().unwrap()).starts_with("config/karamail.toml: "));
+    let named = bare(&["check", "-c", "other.toml"]).env("KARAMAIL_CONFIG", "config/karamail.toml").output().unwrap();
+    assert!(text(&named).starts_with("other.toml: cannot be read: "), "{}", text(&named));
+}
+
+#[test]
+fn commands_that_are_typed_at_once_take_turns() {
+    let machine = Machine::new();
+    let children: Vec<_> = (0..6)
+        .map(|number| {
+            let code = format!("ORG{number}");
+            machine.command(&["org", "add", &code, "--title", "x"]).stdout(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(machine.json(&["org", "list"]).as_array().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn a_life_and_the_log_are_printed_for_people_and_for_scripts() {
+    let machine = Machine::new();
+    machine.say(&["org", "list"]);
+    let store = machine.store().await;
+    log_events(&store, 3).await;
+    store.close().await;
+    let trace = machine.json(&["trace", "hanako@docomo.ne.jp"]);
+    assert_eq!(keys(&trace), ["events"]);
+    assert_eq!(keys(&trace["events"][0]), ["at", "event", "to", "state"]);
+    let story = machine.say(&["trace", "hanako@docomo.ne.jp"]);
+    let lines: Vec<String> = story.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines[0], "WHEN EVENT WHAT");
+    assert_eq!(lines[1], "2026-11-22 07:00:00 marked <h***@docomo.ne.jp> is now known to be verified");
+    assert!(machine.fail(1, &["trace", "nobody@example.jp"]).contains("nothing is known"));
+
+    let log = machine.say(&["log"]);
+    assert_eq!(log.lines().next(), Some("2026-11-22 07:00:00 marked    to=<h***@docomo.ne.jp> state=verified"));
+    assert_eq!(log.lines().count(), 3);
+    assert_eq!(machine.say(&["log", "-n", "1"]).lines().count(), 1);
+    let line = machine.say(&["log", "-n", "1", "--json"]);
+    let event: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&event["at"], &event["event"]), (&"2026-11-22T07:00:02+09:00".into(), &"marked".into()));
+    let output = machine.run(&["log", "-f"]);
+    assert_eq!((text(&output), output.status.code()), (log, Some(1)));
+    assert!(errors(&output).contains("no daemon is running"));
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    let machine = Machine::new();
+    machine.say(&["org", "list"]);
+    let store = machine.store().await;
+    log_events(&store, 20_000).await;
+    store.close().await;
+    let mut child = machine.command(&["log"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), errors(&output)), (Some(0), String::new()));
+}
+
+#[test]
+fn run_by_root_a_command_leaves_every_file_with_the_owner_of_the_folder() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    const NOBODY: u32 = 65_534;
+    let machine = Machine::new();
+    std::fs::set_permissions(machine.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(machine.data_dir()).unwrap();
+    chown(machine.data_dir(), Some(NOBODY), Some(NOBODY)).unwrap();
+    machine.say(&["check"]);
+    machine.say(&["org", "add", "ACME", "--title", "x"]);
+    // A file of root's own is read before.
+    let file = machine.write("members.csv", MEMBERS.as_bytes());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    machine.say(&["member", "import", "ACME", &file]);
+    let mut seen = 0;
+    for folder in [machine.data_dir(), machine.data_dir().join("keys")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().uid(), NOBODY, "{:?}", entry.path());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 7);
+}
+
+/// What of a daemon a command sees: the lock, the door, and a desk behind it.
+struct Daemon {
+    store: Store,
+    tasks: tokio::task::JoinSet<()>,
+    _lock: Lock,
+}
+
+impl Daemon {
+    async fn start(machine: &Machine) -> Self {
+        let data_dir = machine.data_dir();
+        let lock = Lock::take(&data_dir).unwrap();
+        let random = Random::system();
+        let keys = Keys::open(&data_dir, &random).unwrap();
+        let (sender, commits) = watch::channel(0);
+        let observer = Arc::new(move |_: &[karamail::store::Event]| sender.send_modify(|count| *count += 1));
+        let location = Location::Sqlite(data_dir.join("karamail.db"));
+        let store = Store::open(Options::new(location).observed_by(observer)).await.unwrap();
+        let desk = Desk { store: store.clone(), seal: keys.seal().clone(), random, clock: Clock::system(), commits };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Socket::open(&data_dir).unwrap().serve(desk));
+        Self { store, tasks, _lock: lock }
+    }
+}
+
+/// Runs a command beside the daemon of this very process.
+async fn beside(machine: &Machine, arguments: &[&str]) -> Output {
+    tokio::process::Command::from(machine.command(arguments)).output().await.unwrap()
+}
+
+#[tokio::test]
+async fn while_a_daemon_runs_it_does_the_work() {
+    let machine = Machine::new();
+    let daemon = Daemon::start(&machine).await;
+    let added = beside(&machine, &["org", "add", "ACME", "--title", "アクメ"]).await;
+    assert_eq!((errors(&added), added.status.code()), (String::new(), Some(0)));
+    let found = daemon.store.read(|tx| tx.org(&"ACME".parse().unwrap())).await.unwrap();
+    assert_eq!(found.unwrap().title, "アクメ");
+    let refused = beside(&machine, &["org", "show", "NONE"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(errors(&refused).contains("no organisation NONE"));
+    let file = machine.write("members.csv", MEMBERS.as_bytes());
+    let imported = beside(&machine, &["member", "import", "ACME", &file]).await;
+    assert!(text(&imported).contains("added 1"));
+    assert!(text(&beside(&machine, &["check"]).await).contains("are in order"));
+}
+
+#[tokio::test]
+async fn the_log_is_followed_live() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let machine = Machine::new();
+    let mut daemon = Daemon::start(&machine).await;
+    log_events(&daemon.store, 1).await;
+    let mut follower = tokio::process::Command::from(machine.command(&["log", "-f", "--json"]));
+    let mut child = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        let event: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        assert_eq!(event["event"], "marked");
+        log_events(&daemon.store, 1).await;
+    }
+    // The daemon stops: the follower hears of it.
+    daemon.tasks.shutdown().await;
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("the daemon stopped answering"), "{}", errors(&output));
+}
