@@ -112,6 +112,14 @@ fn another_program_reads_what_was_written() {
 }
 
 #[test]
+fn a_line_break_in_a_title_or_subject_is_dropped_before_it_is_encoded() {
+    let message = build(&Given { name: "A\r\nBcc: x@y.jp", subject: "安否\r\nBcc: x@y.jp\u{0}", ..Given::default() });
+    let read = MessageParser::new().parse(message.as_bytes()).unwrap();
+    assert_eq!(read.from().and_then(|from| from.first()).and_then(|from| from.name()), Some("ABcc: x@y.jp"));
+    assert_eq!(read.subject(), Some("安否Bcc: x@y.jp"));
+}
+
+#[test]
 fn a_mail_without_a_message_id_that_can_be_repeated_is_answered_without_naming_it() {
     for answered in [None, Some("<>"), Some("<a b@c>"), Some("<a\u{1}@c.jp>"), Some("<あ@c.jp>")] {
         let message = build(&Given { answered, ..Given::default() });
