@@ -22,11 +22,26 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use serde::Serialize;
 
-/// Something to put right; `field` is the id of the input it is about.
+/// Something to put right.
 #[derive(Serialize)]
 struct Fault {
+    /// The id of the input under which it is said once more.
     field: Option<&'static str>,
+    /// The id of the input to which the summary leads.
+    place: Option<&'static str>,
     text: &'static str,
+}
+
+impl Fault {
+    /// Something wrong with one input.
+    const fn in_field(field: &'static str, text: &'static str) -> Self {
+        Self { field: Some(field), place: Some(field), text }
+    }
+
+    /// Something that concerns the whole form, to be put right from `place` on.
+    const fn from(place: Option<&'static str>, text: &'static str) -> Self {
+        Self { field: None, place, text }
+    }
 }
 
 #[derive(Serialize)]
@@ -63,6 +78,7 @@ struct PriorityPage {
     action: String,
     own: Option<String>,
     changed: bool,
+    unchosen: bool,
     slots: Vec<Slot>,
     errors: Vec<Fault>,
 }
@@ -214,15 +230,15 @@ fn shown(visit: &Visit) -> &'static str {
 }
 
 fn login_faults(note: &Note, t: &Texts) -> Vec<Fault> {
-    let whole = |text| vec![Fault { field: None, text }];
+    let whole = |text| vec![Fault::from(None, text)];
     match &note.why {
-        Why::Wrong => vec![Fault { field: Some("org"), text: t.login_wrong }],
+        Why::Wrong => vec![Fault::from(Some("org"), t.login_wrong)],
         Why::Stale => whole(t.stale),
         Why::Lapsed => whole(t.lapsed),
         Why::Empty(fields) => [("org", t.org_empty), ("id", t.id_empty), ("password", t.password_empty)]
             .into_iter()
             .filter(|(name, _)| fields.iter().any(|field| field == name))
-            .map(|(name, text)| Fault { field: Some(name), text })
+            .map(|(name, text)| Fault::in_field(name, text))
             .collect(),
         Why::Refused(_) | Why::Changed | Why::Unchosen => Vec::new(),
     }
@@ -289,7 +305,7 @@ pub(super) async fn password(
 fn password_faults(note: &Note, t: &Texts) -> Vec<Fault> {
     let refusal = match note.why {
         Why::Refused(refusal) => refusal,
-        Why::Stale => return vec![Fault { field: None, text: t.stale }],
+        Why::Stale => return vec![Fault::from(None, t.stale)],
         Why::Wrong | Why::Empty(_) | Why::Lapsed | Why::Changed | Why::Unchosen => return Vec::new(),
     };
     let (field, text) = match refusal {
@@ -302,7 +318,7 @@ fn password_faults(note: &Note, t: &Texts) -> Vec<Fault> {
         Refusal::KnownBad => ("new", t.change_known_bad),
         Refusal::Mismatch => ("again", t.change_mismatch),
     };
-    vec![Fault { field: Some(field), text }]
+    vec![Fault::in_field(field, text)]
 }
 
 /// POST `/r/TOKEN/password`: sets it.
@@ -345,8 +361,8 @@ pub(super) async fn priority(
     let why = visit.note().map(|note| note.why);
     let t = texts(visit.language());
     let fault = match why {
-        Some(Why::Unchosen) => Some(Fault { field: Some("priority"), text: t.priority_empty }),
-        Some(Why::Stale) => Some(Fault { field: None, text: t.stale }),
+        Some(Why::Unchosen) => Some(Fault::in_field("priority", t.priority_empty)),
+        Some(Why::Stale) => Some(Fault::from(None, t.stale)),
         _ => None,
     };
     Ok(Reply::page(
@@ -356,6 +372,7 @@ pub(super) async fn priority(
             action: place.page("/priority"),
             own: own.map(|number| number.to_string()),
             changed: why == Some(Why::Changed),
+            unchosen: why == Some(Why::Unchosen),
             slots: slots(&present, own, own.or(free)),
             errors: fault.into_iter().collect(),
         },

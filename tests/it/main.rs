@@ -12,6 +12,7 @@
     reason = "a test that meets the unexpected stops and shows it"
 )]
 
+mod browser;
 mod cli;
 mod config;
 mod conformance;

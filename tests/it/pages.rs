@@ -2,5 +2,5 @@
 
 mod attacks;
 mod frame;
-mod house;
+pub mod house;
 mod journey;

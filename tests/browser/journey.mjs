@@ -1,0 +1,280 @@
+// Drives Chromium through the landing pages as a person would, and looks at each page on the way.
+//
+// Reads one JSON object from standard input (see tests/it/browser.rs), prints what it saw, and exits 1 with a list of
+// everything that was wrong. Loads nothing but the pages it is given.
+
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const plan = JSON.parse(readFileSync(0, "utf8"));
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const wrong = [];
+let looks = 0;
+
+const words = {
+  ja: {
+    landing: "メールアドレスの登録", failed: "ログインできませんでした", login: "ログイン", change: "新しいパスワードを決める",
+    mismatch: "2回の入力がちがっています", use: "このパスワードにする", changed: "パスワードを変更しました", priority: "優先順位を選ぶ",
+    register: "登録する", confirm: "登録の確認", replace: "入れ替えて登録する", back: "もどって選び直す", done: "登録が完了しました",
+    used: "この登録はもう済んでいます", cut: "リンクが途中で切れています", expired: "リンクの期限が過ぎました", forged: "このリンクは使えません",
+    cookies: "Cookie（クッキー）を許可してください", missing: "ページが見つかりません", home: "メールアドレスの登録", outbox: "送信箱（デモ用）",
+    logout: "ログアウト", sure: "ログアウトの確認", out: "ログアウトしました", lapsed: "操作がなかったため", empty: "IDを入力してください",
+    show: "文字を見ながら入力する", unchosen: "優先順位を1つ選んでください",
+  },
+  en: {
+    landing: "Register your mail address", failed: "You could not be logged in", login: "Log in", change: "Choose a new password",
+    mismatch: "The two entries differ", use: "Use this password", changed: "Your password has been changed", priority: "Choose the priority",
+    register: "Register", confirm: "Please confirm", replace: "Replace and register", back: "Go back and choose again", done: "Your address is registered",
+    used: "This registration is already done", cut: "The link is incomplete", expired: "The link has expired", forged: "This link cannot be used",
+    cookies: "Please allow cookies", missing: "Page not found", home: "Register your mail address", outbox: "Outbox (demonstration)",
+    logout: "Log out", sure: "Log out?", out: "You are logged out", lapsed: "nothing happened for a while", empty: "Please enter the ID",
+    show: "Show the password while typing", unchosen: "Please choose a priority",
+  },
+};
+
+/** Runs inside the page: what no library looks for. */
+function measure(width) {
+  const found = [];
+  const root = document.documentElement;
+  if (root.scrollWidth > width) found.push(`scrolls sideways: ${root.scrollWidth} of ${width} px`);
+  const seen = (element) => element.offsetParent !== null && element.type !== "hidden";
+  for (const element of document.querySelectorAll("button, .button, input, summary, .languages a, .side, label.choice")) {
+    if (!seen(element) || element.type === "radio") continue;
+    const { width: w, height: h } = element.getBoundingClientRect();
+    const least = element.matches("main input, main button") ? 56 : 48;
+    if (h < least - 0.5 || w < 48 - 0.5) found.push(`${element.outerHTML.slice(0, 60)} is only ${w} × ${h} px`);
+  }
+  for (const element of document.querySelectorAll("main *, header *, footer *")) {
+    if (!seen(element) || element.matches(".unseen, .unseen *")) continue;
+    const size = parseFloat(getComputedStyle(element).fontSize);
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (own && size < 15) found.push(`${element.outerHTML.slice(0, 60)} is written in ${size} px`);
+  }
+  if (document.querySelectorAll("h1").length !== 1) found.push("has not one h1");
+  return found;
+}
+
+async function inspect(page, walk, name) {
+  looks += 1;
+  const complain = (text) => wrong.push(`${walk.lang}${walk.scripts ? "" : ", no scripts"}, ${name}: ${text}`);
+  const lang = await page.locator("html").getAttribute("lang");
+  if (lang !== walk.lang) complain(`is in ${lang}`);
+  for (const { width, colorScheme } of plan.views) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.emulateMedia({ colorScheme });
+    for (const text of await page.evaluate(measure, width)) complain(`${width} px: ${text}`);
+    if (!walk.scripts) continue;
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: { type: "tag", values: tags } }), plan.tags);
+    for (const { id, nodes } of violations) {
+      complain(`${width} px, ${colorScheme}: axe ${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`);
+    }
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.emulateMedia({ colorScheme: "light" });
+  if (!walk.scripts) return;
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `${plan.shots}/${walk.lang}-${name}-${colorScheme}.png`, fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+async function expectText(page, text, where) {
+  await page.getByText(text).first().waitFor({ timeout: 10_000 }).catch(async () => {
+    throw new Error(`${where}: no “${text}” on ${page.url()}:\n${await page.locator("body").innerText()}`);
+  });
+}
+
+/** Opens a page in a fresh context: no cookies, the walk's language. */
+async function fresh(browser, walk, more = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 1,
+    locale: walk.lang === "ja" ? "ja-JP" : "en-US",
+    javaScriptEnabled: walk.scripts,
+    ...more,
+  });
+  const page = await context.newPage();
+  page.on("console", (message) => message.type() === "error" && /Content Security|Refused/.test(message.text()) && wrong.push(`console: ${message.text()}`));
+  page.on("request", (request) => request.url().startsWith(plan.base) || wrong.push(`asked a third party: ${request.url()}`));
+  return page;
+}
+
+async function person(browser, walk) {
+  const t = words[walk.lang];
+  const link = `${plan.base}/r/${walk.token}`;
+  const page = await fresh(browser, walk);
+
+  // Scanners come first, ten times each.
+  for (let time = 0; time < 10; time += 1) {
+    for (const method of ["GET", "HEAD"]) {
+      const answer = await page.context().request.fetch(link, { method });
+      if (answer.status() !== 200) wrong.push(`${method} of a scanner: ${answer.status()}`);
+    }
+  }
+  await page.context().clearCookies();
+
+  const requests = [];
+  page.on("request", (request) => requests.push(request.url()));
+  await page.goto(link);
+  await expectText(page, walk.address, "landing");
+  if (requests.length > 2) wrong.push(`the landing page took ${requests.length} requests`);
+  await inspect(page, walk, "01-landing");
+  await page.getByRole("link", { name: t.show }).click();
+  await expectText(page, walk.address, "landing, shown");
+  if (await page.locator("#password").getAttribute("type") !== "text") wrong.push("the password is not shown");
+  await page.goto(link);
+
+  const logIn = async (password) => {
+    await page.fill("#org", "demo");
+    await page.fill("#id", walk.id);
+    await page.fill("#password", password);
+    await page.getByRole("button", { name: t.login, exact: true }).click();
+  };
+  await logIn("not-the-password");
+  await expectText(page, t.failed, "wrong password");
+  await inspect(page, walk, "02-refused");
+  await logIn(walk.start);
+  await expectText(page, t.change, "first login");
+  await inspect(page, walk, "03-password");
+  await page.fill("#new", walk.own);
+  await page.fill("#again", "something-else-4");
+  await page.getByRole("button", { name: t.use }).click();
+  await expectText(page, t.mismatch, "mismatch");
+  await inspect(page, walk, "04-mismatch");
+  await page.fill("#new", walk.own);
+  await page.fill("#again", walk.own);
+  await page.getByRole("button", { name: t.use }).click();
+  await expectText(page, t.changed, "changed");
+  await inspect(page, walk, "05-priority");
+
+  await page.evaluate(() => document.querySelectorAll("[type=radio]").forEach((radio) => Object.assign(radio, { checked: false, required: false })));
+  await page.getByRole("button", { name: t.register, exact: true }).click();
+  await expectText(page, t.unchosen, "unchosen");
+  await inspect(page, walk, "05-unchosen");
+
+  // Back and Reload do no harm.
+  await page.goBack();
+  await expectText(page, t.priority, "back");
+  await page.goto(link);
+  await expectText(page, t.priority, "link again");
+
+  await page.locator("input[value='1']").check();
+  await page.getByRole("button", { name: t.register, exact: true }).click();
+  await expectText(page, t.confirm, "taken");
+  await expectText(page, walk.taken, "taken");
+  await inspect(page, walk, "06-confirm");
+  await page.getByRole("link", { name: t.back }).click();
+  await expectText(page, t.priority, "back from confirm");
+  await page.locator("input[value='1']").check();
+  await page.getByRole("button", { name: t.register, exact: true }).click();
+  await page.getByRole("button", { name: t.replace }).click();
+  await expectText(page, t.done, "done");
+  await inspect(page, walk, "07-done");
+  await page.reload();
+  await expectText(page, t.done, "reload");
+  await page.goto(link);
+  await expectText(page, t.done, "link after done");
+
+  await page.getByRole("link", { name: t.logout }).first().click();
+  await expectText(page, t.sure, "logout");
+  await inspect(page, walk, "08-logout");
+  await page.getByRole("button", { name: t.logout }).click();
+  await expectText(page, t.out, "logged out");
+  await inspect(page, walk, "09-logged-out");
+  await page.goto(link);
+  await expectText(page, t.used, "used");
+  await inspect(page, walk, "10-used");
+  await page.context().close();
+}
+
+async function strays(browser, walk) {
+  const t = words[walk.lang];
+  const page = await fresh(browser, walk);
+  const places = [
+    ["11-cut", `/r/${walk.free.slice(0, 40)}`, t.cut],
+    ["12-expired", `/r/${walk.expired}`, t.expired],
+    ["13-forged", `/r/${walk.forged}`, t.forged],
+    ["14-missing", "/nowhere", t.missing],
+    ["15-home", "/", t.home],
+    ["16-outbox", "/outbox", t.outbox],
+  ];
+  for (const [name, path, text] of places) {
+    await page.goto(plan.base + path);
+    await expectText(page, text, name);
+    await inspect(page, walk, name);
+  }
+  await page.goto(`${plan.base}/r/${walk.free}`);
+  await page.evaluate(() => document.querySelectorAll("[required]").forEach((input) => input.removeAttribute("required")));
+  await page.fill("#org", "demo");
+  await page.getByRole("button", { name: t.login, exact: true }).click();
+  await expectText(page, t.empty, "empty");
+  await inspect(page, walk, "17-empty");
+  await page.goto(`${plan.base}/r/${walk.free}`);
+  await page.fill("#org", "demo");
+  await page.fill("#id", walk.id);
+  await page.fill("#password", "x");
+  await page.context().clearCookies();
+  await page.getByRole("button", { name: t.login, exact: true }).click();
+  await expectText(page, t.cookies, "cookies");
+  await inspect(page, walk, "18-cookies");
+  await page.locator("summary").first().click();
+  await inspect(page, walk, "19-help");
+  // The other language, on the same page, by its link.
+  const other = walk.lang === "ja" ? "en" : "ja";
+  await page.locator(`.languages a[lang=${other}]`).click();
+  await expectText(page, words[other].cookies, "switched");
+  await page.context().close();
+}
+
+/** The whole way with the keyboard alone. */
+async function keyboard(browser, walk) {
+  const t = words[walk.lang];
+  const page = await fresh(browser, walk);
+  const press = (key) => page.keyboard.press(key);
+  const reach = async (selector) => {
+    for (let step = 0; step < 40; step += 1) {
+      await press("Tab");
+      if (await page.locator(`${selector}:focus`).count()) return;
+    }
+    throw new Error(`Tab does not reach ${selector} on ${page.url()}`);
+  };
+  await page.goto(`${plan.base}/r/${walk.token}`);
+  for (const [selector, text] of [["#org", "DEMO"], ["#id", walk.id], ["#password", walk.start]]) {
+    await reach(selector);
+    await page.keyboard.type(text);
+  }
+  await press("Enter");
+  await expectText(page, t.change, "keyboard: login");
+  for (const selector of ["#new", "#again"]) {
+    await reach(selector);
+    await page.keyboard.type(walk.own);
+  }
+  await reach("main button");
+  await press("Enter");
+  await expectText(page, t.priority, "keyboard: password");
+  await reach("input[type=radio]");
+  await press("Space");
+  await reach("main button");
+  await press("Enter");
+  await expectText(page, t.done, "keyboard: done");
+  await page.context().close();
+}
+
+await mkdir(plan.shots, { recursive: true });
+const browser = await chromium.launch({ executablePath: plan.chromium, args: plan.flags });
+try {
+  for (const walk of plan.walks) await person(browser, walk);
+  for (const walk of plan.walks) await strays(browser, walk);
+  await keyboard(browser, plan.keyboard);
+} catch (error) {
+  wrong.push(String(error));
+} finally {
+  await browser.close();
+}
+console.log(`${looks} looks at pages; screenshots in ${plan.shots}`);
+for (const text of wrong) console.log(`WRONG ${text}`);
+process.exitCode = wrong.length ? 1 : 0;

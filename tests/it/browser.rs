@@ -1,0 +1,115 @@
+//! The pages in a real browser: Debian's Chromium, driven by `tests/browser/journey.mjs`, with scripts and without.
+
+use crate::pages::house::{ADDRESS, House, START};
+use karamail::model::{Language, Priority, RegistrationId, Span};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+/// What keeps Chromium to the pages it is given.
+const FLAGS: &[&str] = &[
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// Prepares everything one walk through the pages needs.
+async fn walk(house: &House, id: &str, language: Language, scripts: bool) -> Value {
+    let member = house.member(id, "見本 花子", language, Some(START)).await;
+    house.put(member, Priority::First, "hanako.mihon@example.jp").await;
+    house.put(member, Priority::Third, "a-rather-long-address-that-has-to-break.somewhere@mail.example.co.jp").await;
+    let address = format!("{id}.{ADDRESS}");
+    let token = house.registration(&address, Some("DEMO")).await;
+    let over = house.clock.now().minus(Span::from_secs(60));
+    let mut forged = token.clone().into_bytes();
+    forged[40] = if forged[40] == b'A' { b'B' } else { b'A' };
+    json!({
+        "id": id,
+        "lang": language.as_str(),
+        "scripts": scripts,
+        "address": address,
+        "token": token,
+        "taken": "hanako.mihon@example.jp",
+        "free": house.registration(&format!("free.{address}"), None).await,
+        "expired": house.token(RegistrationId::new(9_999), over),
+        "forged": String::from_utf8(forged).unwrap(),
+        "start": START,
+        "own": format!("umi-to-yama-{id}"),
+    })
+}
+
+async fn install() {
+    if !Path::new(FOLDER).join("node_modules/playwright-core").exists() {
+        let npm = Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(FOLDER).status();
+        assert!(npm.await.unwrap().success(), "npm ci failed in {FOLDER}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chromium_walks_through_every_page_in_both_languages_with_and_without_scripts() {
+    assert!(Path::new(CHROMIUM).exists(), "Chromium is missing: apt-get install chromium");
+    install().await;
+    let house = House::open().await;
+    std::fs::create_dir(house.outbox()).unwrap();
+    let mail = "From: =?utf-8?B?5a6J5ZCm56K66KqN?= <anpi@mob-connect.com>\r\nTo: hanako@docomo.ne.jp\r\n\
+                Subject: =?utf-8?B?55m76Yyy?=\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+                次のリンクを押してください。\r\nhttp://www.mc-anpi.com/r/AQABAQ\r\n";
+    std::fs::write(house.outbox().join("1.eml"), mail).unwrap();
+    let mut walks = Vec::new();
+    for (id, language, scripts) in [
+        ("w1", Language::Ja, true),
+        ("w2", Language::En, true),
+        ("w3", Language::Ja, false),
+        ("w4", Language::En, false),
+    ] {
+        walks.push(walk(&house, id, language, scripts).await);
+    }
+    // Each width and each scheme once; every pairing where there is time for it.
+    let views = match std::env::var_os("KARAMAIL_LONG") {
+        Some(_) => {
+            let schemes = |width: u32| ["light", "dark"].map(|scheme| json!({ "width": width, "colorScheme": scheme }));
+            [320, 390, 1280].map(schemes).concat()
+        }
+        None => vec![json!({"width": 320, "colorScheme": "dark"}), json!({"width": 390, "colorScheme": "light"})],
+    };
+    let profile = tempfile::tempdir().unwrap();
+    let plan = json!({
+        "base": format!("http://{}", house.at),
+        "chromium": CHROMIUM,
+        "flags": FLAGS,
+        "shots": concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots"),
+        "tags": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+        "views": views,
+        "walks": walks,
+        "keyboard": {
+            "lang": "ja", "scripts": false, "id": "0001", "start": START, "own": "umi-to-yama-0001",
+            "token": house.registration("keyboard@example.jp", None).await,
+        },
+    });
+    let mut node = Command::new("node")
+        .arg("journey.mjs")
+        .current_dir(FOLDER)
+        .env("TMPDIR", profile.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    node.stdin.take().unwrap().write_all(plan.to_string().as_bytes()).await.unwrap();
+    let seen = node.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&seen.stdout);
+    assert!(seen.status.success(), "{said}");
+    println!("{said}");
+    assert_eq!(house.events("registered").await.len(), 5);
+    house.close().await;
+}
