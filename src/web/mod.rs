@@ -5,7 +5,7 @@
 //! went wrong, is a page of ours in the reader's language, without scripts and with the same strict headers; what a browser
 //! is told comes from `texts`, the cause goes to our log, and no link, password or cookie goes there.
 //!
-//! A request passes `dress`, which finds out who asks and in which language; the handler answers with a [`Reply`], a value;
+//! A request passes `dress`, which finds out who asks and in which language; the handler answers with a `Reply`, a value;
 //! `dress` makes the page of it.
 
 mod cookie;

@@ -232,7 +232,7 @@ fn shown(visit: &Visit) -> &'static str {
 fn login_faults(note: &Note, t: &Texts) -> Vec<Fault> {
     let whole = |text| vec![Fault::from(None, text)];
     match &note.why {
-        Why::Wrong => vec![Fault::from(Some("org"), t.login_wrong)],
+        Why::Wrong => vec![Fault::from(Some("org"), t.login_wrong), Fault::from(None, t.login_wait)],
         Why::Stale => whole(t.stale),
         Why::Lapsed => whole(t.lapsed),
         Why::Empty(fields) => [("org", t.org_empty), ("id", t.id_empty), ("password", t.password_empty)]

@@ -79,7 +79,8 @@ texts! {
     hide_password: "文字を隠して入力する", "Hide the password while typing";
     login_button: "ログイン", "Log in";
     valid_until: "このページは {time} まで使えます。登録が終わるまで、何も変わりません。", "This page works until {time}. Nothing changes before you finish.";
-    login_wrong: "ログインできませんでした。団体コード、ID、パスワードをもう一度お確かめください。まちがいが続いたときは、1分待ってからお試しください。", "You could not be logged in. Please check the organisation code, the ID and the password. After several wrong tries, wait one minute and try again.";
+    login_wrong: "ログインできませんでした。団体コード、ID、パスワードをもう一度お確かめください。", "You could not be logged in. Please check the organisation code, the ID and the password.";
+    login_wait: "まちがいが続いたときは、1分待ってからお試しください。", "After several wrong tries, wait one minute and try again.";
     org_empty: "団体コードを入力してください。", "Please enter the organisation code.";
     id_empty: "IDを入力してください。", "Please enter the ID.";
     password_empty: "パスワードを入力してください。", "Please enter the password.";
