@@ -5,10 +5,10 @@
 //!
 //! A mail walks through the modules in one direction, carried by five nouns:
 //!
-//! > [`model::Received`] → `service::registration::Decision` → [`queue::Job`] → [`queue::Attempt`] → [`queue::Outcome`]
+//! > [`model::Received`] → [`service::registration::Decision`] → [`queue::Job`] → [`queue::Attempt`] → [`queue::Outcome`]
 //!
 //! Follow an empty mail and you have seen the building: `inbound::smtp` drives a `smtp::server` session and ends up with a
-//! `Received`; `inbound::route` reads the recipient; `service::registration` loads facts, asks its pure `decide`, and in one
+//! `Received`; `inbound::route` reads the recipient; `service::reception` loads facts, asks `registration::decide`, and in one
 //! transaction remembers the mail and enqueues the answer; the peer hears 250 after the commit. `outbound::worker` claims the
 //! job, `service::compose` builds the mail, `outbound::sign` signs it, a `smtp::client` session sends it, `service::settle`
 //! records what came of it. `web` serves the page behind the link.
