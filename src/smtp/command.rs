@@ -243,10 +243,14 @@ fn address_beyond_the_grammar(path: &[u8]) -> Option<EmailAddress> {
 fn hello(line: &[u8]) -> Result<Command, Refusal> {
     let extended = after(line, b"EHLO").is_some();
     let name = line.get(4..).unwrap_or_default().trim_ascii();
-    if name.is_empty() || name.len() > NAME_MAX || name.iter().any(u8::is_ascii_control) {
+    if name.is_empty() || name.len() > NAME_MAX {
         return Err(Refusal::Arguments);
     }
-    Ok(Command::Hello(Hello { extended, name: String::from_utf8_lossy(name).into_owned() }))
+    let name = String::from_utf8_lossy(name).into_owned();
+    if name.contains(char::is_control) {
+        return Err(Refusal::Arguments);
+    }
+    Ok(Command::Hello(Hello { extended, name }))
 }
 
 fn mail(sender: ReversePath, parameters: &[u8], beyond_ascii: bool) -> Result<Command, Refusal> {
