@@ -45,7 +45,8 @@ pub enum Settlement {
     },
 }
 
-/// Which jobs are asked for; what is given holds for all of them.
+/// Which jobs are asked for; what is given holds for all of them. Jobs are looked through one by one, which is for people
+/// to wait for; what happened to a mail or an address is found faster in the events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobFilter {
     /// Of this class.
@@ -127,7 +128,7 @@ fn read_shared(row: &Row<'_>) -> Result<Job, StoreError> {
 }
 
 /// Looks at the front of each class: a condition on `due` alone would walk over all that is not due.
-fn first_due_sql() -> String {
+pub(super) fn first_due_sql() -> String {
     let each = Class::ALL.map(|class| {
         let rank = class.rank();
         format!("(SELECT due FROM jobs WHERE {WAITING} AND class_rank = {rank} ORDER BY due LIMIT 1)")

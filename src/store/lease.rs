@@ -33,7 +33,7 @@ pub enum Reclaim {
 }
 
 /// Claims of one class. What is chosen is chosen once: PostgreSQL might run a subquery again for each row it compares.
-fn claim_sql(condition: &str) -> String {
+pub(super) fn claim_sql(condition: &str) -> String {
     format!(
         "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4{condition} \
          ORDER BY due, id LIMIT ?5 /* skip locked */) \

@@ -95,14 +95,13 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed, or the decision is none that the schema knows.
     pub fn remember_mail(&mut self, mail: &NewMail) -> Result<MailId, StoreError> {
-        let sql = "INSERT INTO mails (via, peer, helo, sender, folded, recipient, message_id, size, received_at, decision, \
-                   reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        let sql = "INSERT INTO mails (via, peer, helo, sender, recipient, message_id, size, received_at, decision, reason) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let values = params![
             mail.via.as_str(),
             mail.peer.to_string(),
             &mail.helo,
             mail.sender.as_ref(),
-            mail.sender.as_ref().map(EmailAddress::folded),
             &mail.to,
             mail.message_id.as_ref(),
             mail.size,
@@ -131,15 +130,6 @@ impl Tx<'_> {
     /// The database failed.
     pub fn mail_raw(&mut self, id: MailId) -> Result<Option<Vec<u8>>, StoreError> {
         self.one("SELECT raw FROM mail_bodies WHERE mail = ?1", params![id], |row| row.get(0))
-    }
-
-    /// Gives the last `limit` mails that came from an address, newest first.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn mails_from(&mut self, sender: &EmailAddress, limit: usize) -> Result<Vec<MailRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} WHERE folded = ?1 ORDER BY id DESC LIMIT ?2");
-        self.query(&sql, params![sender.folded(), limit], read)
     }
 
     /// Notes a mail's fingerprint; false where this very mail came before.

@@ -81,6 +81,7 @@ impl Tx<'_> {
         member: &NewMember,
         at: Timestamp,
     ) -> Result<(MemberId, bool), StoreError> {
+        self.guard()?;
         let known = self.member(org, &member.login)?;
         let id = match &known {
             Some(known) => self.update_member(known, member, at)?,

@@ -183,3 +183,6 @@ fn read_one(connection: &Connection, work: &mut Waiting) -> Result<(), StoreErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

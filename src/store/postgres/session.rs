@@ -16,6 +16,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a silent connection is believed in before it is asked.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How many statements are kept prepared.
+const STATEMENTS: usize = 512;
 
 /// Where the server is and how it is spoken to.
 #[derive(Clone)]
@@ -142,6 +144,10 @@ impl Session {
     fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
+        }
+        // Lists of conditions make statements of many lengths; those of long ago are forgotten.
+        if self.statements.len() >= STATEMENTS {
+            self.statements.clear();
         }
         let statement = self.client.prepare(&for_postgres(sql))?;
         self.statements.insert(sql.to_owned(), statement.clone());

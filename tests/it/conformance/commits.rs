@@ -1,6 +1,6 @@
 //! Transactions: what is kept, what is undone, who hears of it.
 
-use super::{Place, address, at, event, mail, order, read, write};
+use super::{Place, address, at, event, hand_in, mail, order, read, write};
 use karamail::queue::Class;
 use karamail::store::{EventFilter, Options, Store, StoreError, Tx};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -50,26 +50,24 @@ pub async fn what_was_committed_is_there_after_a_restart(place: Place) {
     assert!(read(&store, move |tx| tx.mail(id)).await.is_some());
 }
 
-/// Several pieces of work that wait while another is under way, so that they are committed together.
+/// Several pieces of work that wait while another is under way: one connection commits them together.
 async fn a_group(place: &Place, odd: fn(&mut Tx<'_>) -> Result<(), Refusal>) -> (Store, Vec<Result<(), Refusal>>) {
     let store = place.open().await;
     let (first, has_begun, let_go) = held("first");
-    let mut tasks = JoinSet::new();
-    let handle = store.clone();
-    tasks.spawn(async move { handle.write(first).await.map_err(Refusal::Store) });
+    let first = hand_in(&store, first).await;
     has_begun.recv_timeout(LONG).unwrap();
+    let mut waiting = Vec::new();
     for number in 0..9 {
-        let handle = store.clone();
-        tasks.spawn(async move {
-            let work = move |tx: &mut Tx<'_>| {
-                tx.record(event("before"))?;
-                if number % 3 == 1 { odd(tx) } else { Ok(tx.enqueue(&order(Class::Otp, number)).map(drop)?) }
-            };
-            handle.write(work).await
-        });
+        let work = move |tx: &mut Tx<'_>| {
+            tx.record(event("before"))?;
+            if number % 3 == 1 { odd(tx) } else { Ok(tx.enqueue(&order(Class::Otp, number)).map(drop)?) }
+        };
+        waiting.push(hand_in(&store, work).await);
     }
     let_go.send(()).unwrap();
-    (store, tasks.join_all().await)
+    let mut results = JoinSet::from_iter(waiting).join_all().await;
+    results.push(first.await.map_err(Refusal::Store));
+    (store, results)
 }
 
 pub async fn work_that_refuses_is_undone_alone(place: Place) {
@@ -197,18 +195,10 @@ pub async fn closing_finishes_what_waits_and_refuses_the_rest(place: Place) {
     let store = place.open().await;
     let (first, has_begun, let_go) = held("first");
     let mut tasks = JoinSet::new();
-    let handle = store.clone();
-    tasks.spawn(async move { handle.write(first).await });
+    tasks.spawn(hand_in(&store, first).await);
     has_begun.recv_timeout(LONG).unwrap();
     for _ in 0..20 {
-        let handle = store.clone();
-        // Polled once, so that the work has been handed in when the store is closed.
-        let mut waiting = Box::pin(async move { handle.write(|tx| tx.record(event("waited"))).await });
-        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
-        match polled {
-            std::task::Poll::Pending => drop(tasks.spawn(waiting)),
-            std::task::Poll::Ready(done) => done.unwrap(),
-        }
+        tasks.spawn(hand_in(&store, |tx| tx.record(event("waited"))).await);
     }
     let other = store.clone();
     let mut closing = JoinSet::new();

@@ -3,7 +3,7 @@
 use super::{Place, at, event, order, read, server, write};
 use karamail::queue::Class;
 use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tx};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -61,6 +61,27 @@ mod postgres {
         }
     }
 
+    /// Takes the first row, says so, and wants the second once the other has said so, too; only the first time round.
+    async fn crossing(
+        store: Store,
+        rows: [&'static str; 2],
+        took: SyncSender<()>,
+        other_took: Receiver<()>,
+    ) -> Result<u32, StoreError> {
+        let mut runs = 0;
+        let work = move |tx: &mut Tx<'_>| {
+            tx.set_budget("x", rows[0], at(1))?;
+            runs += 1;
+            if runs == 1 {
+                took.send(()).unwrap();
+                other_took.recv_timeout(LONG).unwrap();
+            }
+            tx.set_budget("x", rows[1], at(1))?;
+            tx.record(event(rows[0])).map(|()| runs)
+        };
+        store.write(work).await
+    }
+
     async fn count(store: &Store) -> usize {
         read(store, |tx| tx.events(&EventFilter::default())).await.len()
     }
@@ -113,24 +134,17 @@ mod postgres {
             tx.set_budget("x", "b", at(0))
         })
         .await;
-        let meeting = std::sync::Arc::new(std::sync::Barrier::new(2));
+        let (left_a, left_b) = (sync_channel(1), sync_channel(1));
         let mut tasks = JoinSet::new();
-        for (first, second) in [("a", "b"), ("b", "a")] {
-            let (store, meeting) = (store.clone(), std::sync::Arc::clone(&meeting));
-            let mut met = false;
-            tasks.spawn(async move {
-                let work = move |tx: &mut Tx<'_>| {
-                    tx.set_budget("x", first, at(1))?;
-                    if !std::mem::replace(&mut met, true) {
-                        meeting.wait();
-                    }
-                    tx.set_budget("x", second, at(1))?;
-                    tx.record(event(first))
-                };
-                store.write::<_, StoreError, _>(work).await
-            });
-        }
-        assert_eq!(tasks.join_all().await, [Ok(()), Ok(())]);
+        tasks.spawn(crossing(store.clone(), ["a", "b"], left_a.0, left_b.1));
+        // Handed in only now, it is taken by another connection than the first.
+        let (begun, has_begun) = sync_channel(1);
+        left_a.1.recv_timeout(LONG).unwrap();
+        begun.send(()).unwrap();
+        tasks.spawn(crossing(store.clone(), ["b", "a"], left_b.0, has_begun));
+        let runs: Vec<_> = tasks.join_all().await.into_iter().map(Result::unwrap).collect();
+        // One of them was in the other's way, and was run again.
+        assert!(runs.iter().sum::<u32>() > 2, "{runs:?}");
         assert_eq!(count(&store).await, 2);
     }
 

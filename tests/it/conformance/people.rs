@@ -142,6 +142,9 @@ pub async fn an_address_has_its_holders(place: Place) {
     assert_eq!(read(&store, move |tx| tx.addresses_of(taro)).await, [(Priority::Second, who)]);
     write(&store, move |tx| tx.put_address(taro, Priority::Second, &address("new@docomo.ne.jp"), "page", at(3))).await;
     assert_eq!(read(&store, |tx| tx.holders(&address("shared@docomo.ne.jp"))).await.len(), 1);
+    write(&store, move |tx| tx.drop_address(taro, Priority::Second)).await;
+    assert_eq!(read(&store, move |tx| tx.addresses_of(taro)).await, []);
+    assert_eq!(read(&store, |tx| tx.holders(&address("other@docomo.ne.jp"))).await.len(), 1);
 }
 
 pub async fn a_new_password_wipes_the_start_password(place: Place) {

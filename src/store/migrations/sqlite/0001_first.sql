@@ -56,7 +56,6 @@ CREATE TABLE mails (
     peer        TEXT    NOT NULL,
     helo        TEXT    NOT NULL,
     sender      TEXT,
-    folded      TEXT,
     recipient   TEXT    NOT NULL,
     message_id  TEXT,
     size        INTEGER NOT NULL CHECK (size >= 0),
@@ -64,8 +63,6 @@ CREATE TABLE mails (
     decision    TEXT    NOT NULL CHECK (decision IN ('answered', 'ignored', 'kept')),
     reason      TEXT
 ) STRICT;
-
-CREATE INDEX mails_folded ON mails (folded) WHERE folded IS NOT NULL;
 
 -- Whole mails, for those that are handed on or looked at later; most are not kept.
 CREATE TABLE mail_bodies (
@@ -146,8 +143,6 @@ CREATE TABLE jobs (
 -- What may be claimed, by urgency and then by time: finding what is due costs no more than what is due.
 CREATE INDEX jobs_waiting ON jobs (class_rank, due) WHERE state IN ('queued', 'deferred', 'unknown');
 CREATE INDEX jobs_leases ON jobs (lease_until) WHERE state = 'sending';
-CREATE INDEX jobs_cause ON jobs (cause) WHERE cause IS NOT NULL;
-CREATE INDEX jobs_folded ON jobs (folded);
 
 CREATE TABLE history (
     id          INTEGER PRIMARY KEY,
@@ -173,8 +168,6 @@ CREATE TABLE history (
 ) STRICT;
 
 CREATE INDEX history_ended ON history (ended_at);
-CREATE INDEX history_cause ON history (cause) WHERE cause IS NOT NULL;
-CREATE INDEX history_folded ON history (folded);
 
 -- What must be readable again but never seen; sealed with a key that is not in this database.
 CREATE TABLE secrets (
