@@ -277,3 +277,20 @@ fn a_key_in_the_wrong_place_is_shown_where_it_belongs() {
         said[0].ends_with("web.hostname: there is no such setting (hint: “hostname” belongs before the first [table])")
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_stands_in_the_file_is_read_or_complained_about(
+        key in "[a-z_.]{1,12}",
+        table in "(|\\[[a-z.]{1,12}\\]|\\[\\[[a-z]{1,8}\\]\\])",
+        value in "([0-9a-z+:._-]{0,12}|\"[^\"\\\\\u{0}-\u{1f}]{0,24}\"|\\[[\"a-z0-9:., ]{0,24}\\]|\\{[a-z= ]{0,8}\\})",
+        noise in "\\PC{0,40}",
+    ) {
+        for text in [format!("{table}\n{key} = {value}\n"), format!("{LEAST}\n{table}\n{key} = {value}\n"), noise.clone()] {
+            match read(&text) {
+                Ok(config) => proptest::prop_assert_eq!(config.hostname.as_str(), "mx.example.jp"),
+                Err(problems) => proptest::prop_assert!(!problems.is_empty()),
+            }
+        }
+    }
+}

@@ -276,3 +276,20 @@ async fn members_of_an_organisation_that_is_not_there_are_refused_with_what_to_d
     let refused = office.importer.import(&none, &good(&["0001,kite7,山田,,,,,,"]), at(1)).await.unwrap_err();
     assert!(refused.to_string().contains("org add NONE --title"), "{refused}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_bytes_a_file_has_it_is_read_or_its_faults_are_named(
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        cells in proptest::collection::vec("[ -~あ\"\r\n\u{1b}]{0,12}", 0..24),
+    ) {
+        let lines: String = cells.chunks(3).map(|cells| cells.join(",") + "\n").collect();
+        let files = [bytes.clone(), [HEADER.as_bytes(), b"\n", &bytes].concat(), format!("id,name,mail1\n{lines}").into_bytes()];
+        for file in files {
+            match MemberFile::read(&file) {
+                Ok(file) => proptest::prop_assert!(!file.rows().is_empty()),
+                Err(faults) => proptest::prop_assert!(!faults.shown().is_empty()),
+            }
+        }
+    }
+}
