@@ -222,7 +222,6 @@ impl Desk {
     async fn log(&self, lines: Option<usize>, follow: bool, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
         // Before looking: what is committed while we look counts as news.
         let mut commits = self.commits.clone();
-        commits.mark_unchanged();
         let mut last = match lines {
             Some(lines) => self
                 .send_events(EventFilter { limit: lines.clamp(1, LINES), newest: true, ..all() }, to)

@@ -341,8 +341,14 @@ async fn an_address_is_shown_with_the_keys_scripts_rely_on() {
     assert_eq!(shown["members"], json!([{"org": "DEMO", "id": "0001", "priority": 2}]));
 }
 
-/// Two mails of one sender, an answer to each, and a visit after the second.
+/// A visit, then two mails of one sender, an answer to each, and a visit after the second.
 async fn two_lives(office: &Office) -> [(MailId, JobId); 2] {
+    let visit = |second| {
+        move |tx: &mut Tx<'_>| {
+            maillog::visited(tx, RegistrationId::new(1), &address("hanako@docomo.ne.jp"), "page", at(second))
+        }
+    };
+    office.write(visit(5)).await;
     let mut lives = Vec::new();
     for minute in [1, 2] {
         let life = office
@@ -366,9 +372,7 @@ async fn two_lives(office: &Office) -> [(MailId, JobId); 2] {
             .await;
         lives.push(life);
     }
-    office
-        .write(|tx| maillog::visited(tx, RegistrationId::new(1), &address("hanako@docomo.ne.jp"), "page", at(180)))
-        .await;
+    office.write(visit(180)).await;
     lives.try_into().unwrap()
 }
 
@@ -387,10 +391,29 @@ async fn a_life_is_told_in_order_without_what_belongs_to_others() {
         assert_eq!(trace["events"][1]["job"], job.to_string());
     }
     let all = office.facts(Request::Trace { of: Subject::Address(address("Hanako@docomo.ne.jp")) }).await;
-    assert_eq!(names(&all), ["received", "queued", "received", "queued", "visited"]);
+    assert_eq!(names(&all), ["visited", "received", "queued", "received", "queued", "visited"]);
     for of in [Subject::Mail(MailId::new(99)), Subject::Job(JobId::new(99)), Subject::Address(address("x@y.jp"))] {
         assert!(office.refusal(Request::Trace { of }).await.contains("nothing is known"));
     }
+}
+
+#[tokio::test]
+async fn the_life_of_one_of_two_jobs_of_a_mail_leaves_out_the_other() {
+    let office = Office::open().await;
+    let [(mail, first), _] = two_lives(&office).await;
+    let second = office
+        .write(move |tx| {
+            let order = NewJob { queued_at: at(90), ..job("ops@example.jp", Some(mail)) };
+            let id = tx.enqueue(&order)?;
+            maillog::queued(tx, id, &order)?;
+            Ok(id)
+        })
+        .await;
+    let trace = office.facts(Request::Trace { of: Subject::Job(first) }).await;
+    assert_eq!(names(&trace), ["received", "queued", "visited"]);
+    assert!(!trace.to_string().contains(&second.to_string()));
+    let trace = office.facts(Request::Trace { of: Subject::Mail(mail) }).await;
+    assert_eq!(names(&trace), ["received", "queued", "queued", "visited"]);
 }
 
 #[tokio::test]
@@ -398,7 +421,7 @@ async fn the_log_gives_all_or_the_last_lines() {
     let office = Office::open().await;
     two_lives(&office).await;
     let all = office.facts(Request::Log { lines: None, follow: false }).await;
-    assert_eq!(all.as_array().unwrap().len(), 5);
+    assert_eq!(all.as_array().unwrap().len(), 6);
     let last = office.facts(Request::Log { lines: Some(2), follow: false }).await;
     let last: Vec<&str> = last.as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(last, ["queued", "visited"]);

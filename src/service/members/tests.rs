@@ -221,6 +221,18 @@ async fn what_the_file_does_not_say_stays() {
 }
 
 #[tokio::test]
+async fn a_member_without_any_password_is_given_the_files() {
+    let office = Office::open().await;
+    let line = "0001,hajime-kite7,山田,,,,,,";
+    office.import(&[line]).await;
+    let id = office.member("0001").await.unwrap().id;
+    let store = &office.importer.store;
+    store.write(move |tx| tx.wipe_secret(start_password::PURPOSE, id.number())).await.unwrap();
+    assert_eq!(office.import(&[line]).await, Report { changed: 1, ..Report::default() });
+    assert_eq!(office.start_password("0001").await.as_deref(), Some("hajime-kite7"));
+}
+
+#[tokio::test]
 async fn a_hashed_start_password_is_taken_as_it_is() {
     let office = Office::open().await;
     let phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ";
