@@ -73,7 +73,7 @@ fn the_example_of_the_interface_is_refused_only_for_what_does_not_exist_yet() {
         "{}\n[delivery]\ntrust_anchor = \"x\"\nbind = []\n[[imap]]\nhost = \"x\"\n[[destination]]\nname = \"docomo\"\n[lmtp]\nlisten = []\n[api]\nlisten = []",
         LEAST
             .replace("[registration]", "[smtp]\ntls_cert = \"x\"\ntls_key = \"x\"\nproxy_protocol_from = []\n[registration]\nauthentication = \"require\"")
-            .replace("[web]", "[web]\ntls_cert = \"x\"\ntls_key = \"x\"\ntrusted_proxies = []")
+            .replace("[web]", "[web]\ntls_cert = \"x\"\ntls_key = \"x\"")
     );
     let said = read(&text).unwrap_err();
     let keys: Vec<&str> = said.iter().map(|line| line.split(": ").nth(1).unwrap()).collect();
@@ -86,7 +86,6 @@ fn the_example_of_the_interface_is_refused_only_for_what_does_not_exist_yet() {
             "registration.authentication",
             "web.tls_cert",
             "web.tls_key",
-            "web.trusted_proxies",
             "delivery.trust_anchor",
             "delivery.bind",
             "imap",

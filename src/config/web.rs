@@ -3,6 +3,7 @@
 use super::intake::listen;
 use super::reader::Section;
 use super::value::BaseUrl;
+use crate::model::Network;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// `[web]`.
@@ -14,6 +15,8 @@ pub struct Web {
     pub public_url: BaseUrl,
     /// Where `/` sends the browser (`system_url`).
     pub system_url: BaseUrl,
+    /// The proxies whose `X-Forwarded-For` says where a request comes from (`trusted_proxies`).
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Web {
@@ -24,8 +27,8 @@ impl Web {
         for key in ["tls_cert", "tls_key"] {
             section.not_yet(key, "put a proxy that speaks HTTPS before web.listen; remove it");
         }
-        section.not_yet("trusted_proxies", "the address of a browser is not needed so far; remove it");
+        let trusted_proxies = section.list("trusted_proxies").unwrap_or_default();
         let public_url = public_url?;
-        Some(Self { listen, system_url: system_url.unwrap_or_else(|| public_url.clone()), public_url })
+        Some(Self { listen, system_url: system_url.unwrap_or_else(|| public_url.clone()), public_url, trusted_proxies })
     }
 }

@@ -175,6 +175,29 @@ async fn a_device_that_logged_in_before_does_not_wait_for_the_guesses_of_others(
 }
 
 #[tokio::test]
+async fn where_a_guess_comes_from_is_believed_of_our_own_proxies_only() {
+    for (proxies, counted_apart) in [(vec![], false), (vec!["127.0.0.0/8", "10.0.0.0/8"], true)] {
+        let proxies = proxies.into_iter().map(|network| network.parse().unwrap()).collect();
+        let house = House::open_with(|settings| settings.trusted_proxies = proxies).await;
+        let token = house.registration(ADDRESS, None).await;
+        let from = |chain: &str| house.browser().with("x-forwarded-for", chain);
+        for _ in 0..4 {
+            // The first address is the guesser's own invention, the last one that of our second proxy.
+            let chain = "192.0.2.77, 198.51.100.7, 10.0.0.1";
+            from(chain).log_in(&token, "0001", "wrong").await.has("ログインできませんでした");
+        }
+        let mut elsewhere = from("198.51.100.7, 203.0.113.9, 10.0.0.1");
+        elsewhere.log_in(&token, "0001", START).await;
+        elsewhere.page.has(if counted_apart {
+            "新しいパスワードを決める"
+        } else {
+            "ログインできませんでした"
+        });
+        house.close().await;
+    }
+}
+
+#[tokio::test]
 async fn of_ten_thousand_guesses_at_once_two_are_judged() {
     let house = House::open().await;
     let hasher = Hasher::new(2, house.clock.clone());
