@@ -58,4 +58,14 @@ impl Tx<'_> {
         let sql = "DELETE FROM login_failures WHERE account = ?1 AND device = ?2";
         self.execute(sql, params![account, device]).map(drop)
     }
+
+    /// Forgets at most `limit` counts whose gate opened before that moment; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_login_failures(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM login_failures WHERE (account, device) IN \
+                   (SELECT account, device FROM login_failures WHERE open_at < ?1 ORDER BY open_at LIMIT ?2)";
+        self.execute(sql, params![before, limit])
+    }
 }

@@ -152,6 +152,7 @@ conformance![
     people::what_is_known_of_an_address_is_replaced,
     people::a_secret_belongs_to_its_purpose_and_owner,
     people::a_login_gate_opens_for_one_at_a_time_and_longer_each_time,
+    people::old_failures_are_forgotten_and_recent_ones_are_not,
     people::many_guesses_at_once_are_judged_once_per_open_moment,
     people::a_right_password_takes_the_failures_away,
     people::a_clock_set_back_locks_nobody_out,

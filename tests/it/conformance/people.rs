@@ -231,6 +231,19 @@ pub async fn many_guesses_at_once_are_judged_once_per_open_moment(place: Place) 
     }
 }
 
+pub async fn old_failures_are_forgotten_and_recent_ones_are_not(place: Place) {
+    let store = place.open().await;
+    let try_at = |device: u8, now: i64| write(&store, move |tx| tx.try_login(&[1; 32], &[device; 32], at(now)));
+    for (device, now) in [(1, 100), (2, 200), (3, 300), (4, 300)] {
+        assert_eq!(try_at(device, now).await, Gate::Open { failures: 0 });
+    }
+    assert_eq!(write(&store, |tx| tx.trim_login_failures(at(300), 1)).await, 1);
+    assert_eq!(write(&store, |tx| tx.trim_login_failures(at(300), 9)).await, 1);
+    assert_eq!(write(&store, |tx| tx.trim_login_failures(at(300), 9)).await, 0);
+    assert_eq!(try_at(2, 400).await, Gate::Open { failures: 0 });
+    assert_eq!(try_at(3, 400).await, Gate::Open { failures: 1 });
+}
+
 pub async fn a_right_password_takes_the_failures_away(place: Place) {
     let store = place.open().await;
     knock(&store, 0).await;

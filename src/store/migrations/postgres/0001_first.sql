@@ -187,6 +187,8 @@ CREATE TABLE login_failures (
     PRIMARY KEY (account, device)
 );
 
+CREATE INDEX login_failures_open ON login_failures (open_at);
+
 CREATE TABLE sessions (
     hash        BYTEA   NOT NULL PRIMARY KEY CHECK (octet_length(hash) = 32),
     member      BIGINT  NOT NULL REFERENCES members (id),

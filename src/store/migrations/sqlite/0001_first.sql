@@ -185,6 +185,8 @@ CREATE TABLE login_failures (
     PRIMARY KEY (account, device)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX login_failures_open ON login_failures (open_at);
+
 CREATE TABLE sessions (
     hash        BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
     member      INTEGER NOT NULL REFERENCES members (id),
