@@ -11,8 +11,6 @@ use crate::store::{Member, Session, Store, StoreError, Tx};
 pub const IDLE: Span = Span::from_secs(30 * 60);
 /// How long a session lives at most (ASVS 7.3.2).
 pub const ABSOLUTE: Span = Span::from_secs(12 * 60 * 60);
-/// How many ended sessions a login sweeps out.
-const SWEPT: usize = 100;
 
 /// How far a login got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +57,9 @@ pub struct Visitor {
 pub enum Standing {
     /// It is good.
     In(Box<Visitor>),
-    /// It was ours, and its time is over.
+    /// It is over: its time ran out, or it was ended elsewhere.
     Lapsed,
-    /// We know of none.
+    /// There is none.
     Out,
 }
 
@@ -87,14 +85,14 @@ pub async fn standing(store: &Store, hash: [u8; 32], now: Timestamp) -> Result<S
 
 fn look(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(Standing, Timestamp), StoreError> {
     let Some(session) = tx.session(hash)? else {
-        return Ok((Standing::Out, now));
+        return Ok((Standing::Lapsed, now));
     };
     let seen = session.seen;
     let Some(stage) = Stage::named(&session.stage).filter(|_| is_good(&session, now)) else {
         return Ok((Standing::Lapsed, seen));
     };
     let visitor = visitor(tx, session.member, *hash, stage)?;
-    Ok((visitor.map_or(Standing::Out, |visitor| Standing::In(Box::new(visitor))), seen))
+    Ok((visitor.map_or(Standing::Lapsed, |visitor| Standing::In(Box::new(visitor))), seen))
 }
 
 fn visitor(tx: &mut Tx<'_>, member: MemberId, session: [u8; 32], stage: Stage) -> Result<Option<Visitor>, StoreError> {
@@ -105,7 +103,7 @@ fn visitor(tx: &mut Tx<'_>, member: MemberId, session: [u8; 32], stage: Stage) -
     Ok(org.map(|org| Visitor { session, member, org: org.code, titles: (org.title, org.title_en), stage }))
 }
 
-/// Begins a session and sweeps out some that ended; part of the transaction that let the member in.
+/// Begins a session; part of the transaction that let the member in.
 ///
 /// # Errors
 /// The database failed.
@@ -116,7 +114,6 @@ pub fn begin(
     stage: Stage,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.trim_sessions(now.minus(IDLE), now.minus(ABSOLUTE), SWEPT)?;
     let session = Session {
         member: member.id,
         created: now,
