@@ -36,6 +36,12 @@ impl Span {
         self.0
     }
 
+    /// Gives both lengths one after the other; stays at the longest there is rather than overflow.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// Gives the standard library's type, for timers.
     #[must_use]
     pub const fn to_std(self) -> Duration {

@@ -19,6 +19,7 @@ use smtp_proto::{
     AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse,
     Response,
 };
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,6 +44,13 @@ pub struct Peer {
     pub name: String,
     /// One of its addresses.
     pub address: SocketAddr,
+}
+
+/// `name[address]`, as the mail log shows it.
+impl fmt::Display for Peer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}[{}]", self.name, self.address.ip())
+    }
 }
 
 /// Why a connection could not be opened: to what, and what was said (code 0 where nothing was).
@@ -195,8 +203,7 @@ impl Dialer {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let server = format!("{}[{}]", peer.name, peer.address.ip());
-        Session::new(Box::new(stream), self.clock.clone(), offers_of(hello), server, tls)
+        Session::new(Box::new(stream), self.clock.clone(), offers_of(hello), peer.to_string(), tls)
     }
 
     async fn phase<T>(

@@ -1,0 +1,302 @@
+//! Carries the mails of one destination over one connection, one mail at a time.
+//!
+//! For each job: a connection, the mail composed and signed, the transaction, and what came of it written down. What goes
+//! wrong with a server before it has said anything about the mail sends the courier on to the next one.
+//!
+//! Knows nothing of where jobs come from. What always holds: a mail's outcome is in the store before the next mail is
+//! given away, so that a crash repeats at most one mail for each connection; a mail is composed when there is a server to
+//! hand it to; when no server of a destination is to be reached, what waits for it shares that fate and does not try one
+//! by one.
+
+use super::lane::Limits;
+use super::line::{Line, Servers, Trip};
+use super::outbox::Outbox;
+use super::pool::{Pool, Seat};
+use super::sign::{SignError, Signer};
+use crate::clock::Clock;
+use crate::model::{Reply, ReversePath, Span, Stage};
+use crate::queue::{Attempt, Blame, Job, Outcome, Verdict, verdict};
+use crate::service::compose::{ComposeError, Composed, Composer, Outgoing};
+use crate::service::settle::Settler;
+use crate::smtp::client::{After, Ending, Envelope, Unfit, Upshot};
+use crate::store::StoreError;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// The first and the longest wait before an outcome that could not be kept is handed in again.
+const PATIENCE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
+
+/// Which way mails leave.
+pub(super) enum Exit {
+    /// By SMTP.
+    Servers(Box<Servers>),
+    /// Into a folder.
+    Outbox(Outbox),
+}
+
+/// What all couriers share.
+pub(super) struct Office {
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+    pub(super) pool: Arc<Pool>,
+    pub(super) composer: Composer,
+    pub(super) signer: Signer,
+    pub(super) settler: Settler,
+    pub(super) exit: Exit,
+}
+
+/// Carries mails until nothing is left to carry.
+pub(super) struct Courier {
+    office: Arc<Office>,
+    seat: Seat,
+    line: Option<Line>,
+    /// The outcomes on their way into the store.
+    settling: JoinSet<()>,
+    /// The connections that are being closed.
+    parting: JoinSet<()>,
+}
+
+/// How an errand ended.
+enum End {
+    /// The mail was tried.
+    Tried(Outcome),
+    /// No server was to be reached, which is no matter of this mail.
+    Unreached(Outcome),
+    /// The mail is not wanted any more.
+    Pointless(&'static str),
+}
+
+/// Why a mail could not be written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl Office {
+    /// Composes and signs the mail.
+    async fn write(&self, job: &Job) -> Result<Outgoing, End> {
+        match self.written(job).await {
+            Ok(Composed::Mail(mail)) => Ok(mail),
+            Ok(Composed::Pointless(why)) => Err(End::Pointless(why)),
+            Err(error) => {
+                tracing::error!(job = %job.id, %error, "a mail cannot be written; it waits");
+                Err(End::Tried(ours(&format!("the mail cannot be written: {error}"))))
+            }
+        }
+    }
+
+    async fn written(&self, job: &Job) -> Result<Composed, WriteError> {
+        Ok(match self.composer.compose(job).await? {
+            Composed::Mail(mail) => {
+                let message = self.signer.sign(mail.message).await?;
+                Composed::Mail(Outgoing { message, ..mail })
+            }
+            pointless @ Composed::Pointless(_) => pointless,
+        })
+    }
+}
+
+impl Courier {
+    pub(super) fn new(office: Arc<Office>, seat: Seat) -> Self {
+        Self { office, seat, line: None, settling: JoinSet::new(), parting: JoinSet::new() }
+    }
+
+    /// Carries `first` and whatever else comes for the destination.
+    pub(super) async fn run(mut self, first: Job) {
+        let mut next = Some(first);
+        while let Some(job) = next {
+            self.carry(job).await;
+            next = self.seat.next().await;
+        }
+        if let Some(line) = self.line.take() {
+            line.session.quit().await;
+        }
+        self.settled().await;
+        while self.parting.join_next().await.is_some() {}
+    }
+
+    async fn carry(&mut self, job: Job) {
+        let mut trip = Trip::default();
+        trip.delays.queue = self.office.clock.now().since(job.due);
+        match Box::pin(self.errand(&job, &mut trip)).await {
+            End::Tried(outcome) => self.record(job, trip, outcome),
+            End::Unreached(outcome) => {
+                for other in self.seat.rest() {
+                    self.record(other, trip.clone(), outcome.clone());
+                }
+                self.record(job, trip, outcome);
+            }
+            End::Pointless(why) => self.call_back(job, why),
+        }
+    }
+
+    async fn errand(&mut self, job: &Job, trip: &mut Trip) -> End {
+        if job.order.give_up <= self.office.clock.now() {
+            return End::Tried(Outcome::Expired);
+        }
+        let office = Arc::clone(&self.office);
+        let end = match &office.exit {
+            Exit::Outbox(outbox) => self.capture(outbox, job, trip).await,
+            Exit::Servers(servers) => self.deliver(servers, job, trip).await,
+        };
+        end.unwrap_or_else(|end| end)
+    }
+
+    async fn capture(&mut self, outbox: &Outbox, job: &Job, trip: &mut Trip) -> Result<End, End> {
+        let mail = self.office.write(job).await?;
+        self.settled().await;
+        trip.meet("outbox", None);
+        Ok(End::Tried(match outbox.put(job.id, mail.message).await {
+            Ok(()) => Outcome::Accepted(Reply::new(250, "2.0.0 captured")),
+            Err(error) => ours(&format!("the outbox cannot be written: {error}")),
+        }))
+    }
+
+    async fn deliver(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<End, End> {
+        self.connect(servers, job, trip).await.map_err(End::Unreached)?;
+        let began = self.office.clock.now();
+        let mail = self.office.write(job).await?;
+        self.settled().await;
+        let outcome = self.hand_over(servers, job, mail, trip).await;
+        trip.delays.send = self.office.clock.now().since(began);
+        Ok(End::Tried(outcome))
+    }
+
+    /// Opens a connection, unless the last one is still good.
+    async fn connect(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<(), Outcome> {
+        if let Some(mut line) = self.line.take()
+            && line.session.is_usable().await
+        {
+            self.line = Some(line);
+            return Ok(());
+        }
+        self.line = Some(servers.connect(job.order.to.domain(), trip).await?);
+        Ok(())
+    }
+
+    /// Gives the mail to the server that is connected, or, where that fails before anything was said about the mail, to
+    /// the next one.
+    async fn hand_over(&mut self, servers: &Servers, job: &Job, mail: Outgoing, trip: &mut Trip) -> Outcome {
+        let envelope = Envelope { sender: ReversePath::Address(mail.sender), recipient: mail.to };
+        let mut outcome = ours("there is no connection");
+        while let Some(mut line) = self.line.take() {
+            let ending = line.session.deliver(&envelope, &mail.message, job.order.give_up).await;
+            trip.meet(line.session.server(), line.session.tls());
+            if !goes_on(&ending) {
+                self.put_back(line, ending.after);
+                return outcome_of(ending.upshot);
+            }
+            // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
+            // closed after its last mail. The way begins anew.
+            let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
+            outcome = outcome_of(ending.upshot);
+            let next = if served_before {
+                servers.connect(job.order.to.domain(), trip).await
+            } else {
+                servers.go_on(line.way, trip).await
+            };
+            self.line = next.ok();
+        }
+        outcome
+    }
+
+    fn put_back(&mut self, line: Line, after: After) {
+        match after {
+            After::Gone => {}
+            After::Ready | After::Reset if line.session.sent() >= self.office.limits.mails => {
+                self.parting.spawn(line.session.quit());
+            }
+            After::Ready | After::Reset => self.line = Some(line),
+        }
+    }
+
+    fn record(&mut self, job: Job, trip: Trip, outcome: Outcome) {
+        let attempt = trip.attempt(&job, outcome);
+        self.settling.spawn(keep(Arc::clone(&self.office), job, attempt));
+    }
+
+    fn call_back(&mut self, job: Job, why: &'static str) {
+        let office = Arc::clone(&self.office);
+        self.settling.spawn(async move {
+            let at = office.clock.now();
+            insist(&office, &job, || office.settler.call_back(&job, why, at)).await;
+        });
+    }
+
+    /// Waits until every outcome so far is in the store.
+    async fn settled(&mut self) {
+        while self.settling.join_next().await.is_some() {}
+    }
+}
+
+/// Writes down what came of an attempt.
+pub(super) async fn keep(office: Arc<Office>, job: Job, attempt: Attempt) {
+    let at = office.clock.now();
+    insist(&office, &job, || office.settler.settle(&job, &attempt, at)).await;
+}
+
+/// Hands an outcome in until the store has kept it: a mail that was given away and not recorded would be given away again.
+async fn insist<F>(office: &Office, job: &Job, mut hand_in: impl FnMut() -> F)
+where
+    F: Future<Output = Result<bool, StoreError>>,
+{
+    let (mut wait, longest) = PATIENCE;
+    loop {
+        match hand_in().await {
+            Ok(kept) => {
+                if !kept {
+                    tracing::warn!(job = %job.id, "the claim was lost before the outcome was recorded");
+                }
+                break;
+            }
+            Err(StoreError::Closed) => break,
+            Err(error) => {
+                tracing::error!(job = %job.id, %error, "an outcome cannot be recorded yet");
+                office.clock.sleep(wait).await;
+                wait = wait.plus(wait).min(longest);
+            }
+        }
+    }
+    office.pool.settled(job.id);
+}
+
+/// Says whether the next server may be asked: this one broke off before the final dot, or said that it closes.
+const fn goes_on(ending: &Ending) -> bool {
+    match &ending.upshot {
+        Upshot::Broken { .. } => true,
+        Upshot::Refused { reply, .. } => reply.code == 421,
+        Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => false,
+    }
+}
+
+const fn is_before_rcpt(upshot: &Upshot) -> bool {
+    match upshot {
+        Upshot::Broken { stage, .. } | Upshot::Refused { stage, .. } => matches!(stage, Stage::Mail),
+        Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => false,
+    }
+}
+
+fn outcome_of(upshot: Upshot) -> Outcome {
+    match upshot {
+        Upshot::Accepted(reply) => Outcome::Accepted(reply),
+        Upshot::Refused { stage, reply } | Upshot::Broken { stage, reply } => verdict::judge(stage, reply),
+        Upshot::Unknown(reply) => Outcome::Unknown(reply),
+        Upshot::Expired => Outcome::Expired,
+        Upshot::Unfit(unfit) => Outcome::Refused {
+            stage: Stage::Mail,
+            reply: Reply::none(&unfit.to_string()),
+            verdict: match unfit {
+                Unfit::TooLarge { .. } => Verdict::TooLarge,
+                Unfit::EightBit | Unfit::Internationalised => Verdict::OurFault,
+            },
+        },
+    }
+}
+
+/// Trouble of our own, before a server was given anything: the mail waits.
+fn ours(why: &str) -> Outcome {
+    Outcome::Deferred { stage: Stage::Data, reply: Reply::none(why), blame: Blame::Message }
+}

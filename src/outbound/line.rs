@@ -1,0 +1,89 @@
+//! A connection to a destination, found and opened: servers one after another until one takes us in.
+//!
+//! Knows nothing of mails. What always holds: each server is tried at most once on a [`Way`]; what was met on the way is
+//! in the [`Trip`], whether it led anywhere or not.
+
+use super::dial::Dialer;
+use super::session::Session;
+use super::way::{Way, Ways, outcome_of};
+use crate::clock::Clock;
+use crate::model::Domain;
+use crate::queue::outcome::Delays;
+use crate::queue::{Attempt, Job, Outcome, verdict};
+
+/// A connection, and the servers left to try should it fail.
+pub(super) struct Line {
+    pub(super) session: Session,
+    pub(super) way: Way,
+}
+
+/// What is told of an attempt besides its outcome.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trip {
+    mx: String,
+    tls: Option<String>,
+    pub(super) delays: Delays,
+}
+
+impl Trip {
+    /// Notes the server that is being talked to.
+    pub(super) fn meet(&mut self, server: &str, tls: Option<&str>) {
+        self.mx = server.to_owned();
+        self.tls = tls.map(str::to_owned);
+    }
+
+    /// Tells of the attempt.
+    pub(super) fn attempt(self, job: &Job, outcome: Outcome) -> Attempt {
+        let fence = job.lease.as_ref().map_or(0, |lease| lease.fence);
+        Attempt { job: job.id, fence, mx: self.mx, tls: self.tls, delays: self.delays, outcome }
+    }
+}
+
+/// Opens lines.
+pub(super) struct Servers {
+    ways: Ways,
+    dialer: Dialer,
+    clock: Clock,
+}
+
+impl Servers {
+    pub(super) const fn new(ways: Ways, dialer: Dialer, clock: Clock) -> Self {
+        Self { ways, dialer, clock }
+    }
+
+    /// Opens a connection to the first server of a domain that takes us in.
+    ///
+    /// # Errors
+    /// None does, or the domain has none: what that means for its mail.
+    pub(super) async fn connect(&self, domain: &Domain, trip: &mut Trip) -> Result<Line, Outcome> {
+        let began = self.clock.now();
+        let found = self.ways.find(domain).await;
+        trip.delays.resolve = trip.delays.resolve.plus(self.clock.now().since(began));
+        self.go_on(found.map_err(|unresolved| outcome_of(&unresolved))?, trip).await
+    }
+
+    /// Opens a connection to the next server on a way.
+    ///
+    /// # Errors
+    /// None is left that takes us in: what that means for the mail.
+    pub(super) async fn go_on(&self, mut way: Way, trip: &mut Trip) -> Result<Line, Outcome> {
+        let mut met = None;
+        loop {
+            let began = self.clock.now();
+            let peer = way.next().await;
+            let found = self.clock.now();
+            trip.delays.resolve = trip.delays.resolve.plus(found.since(began));
+            let Some(peer) = peer else { return Err(met.unwrap_or_else(|| way.end())) };
+            let opened = self.dialer.open(&peer).await;
+            trip.delays.connect = trip.delays.connect.plus(self.clock.now().since(found));
+            match opened {
+                Ok(session) => return Ok(Line { session, way }),
+                Err(trouble) => {
+                    trip.meet(&peer.to_string(), None);
+                    tracing::debug!(server = %peer, stage = %trouble.stage, said = %trouble.reply, "no connection");
+                    met = Some(verdict::judge(trouble.stage, trouble.reply));
+                }
+            }
+        }
+    }
+}

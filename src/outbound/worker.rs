@@ -1,0 +1,351 @@
+//! Claims what is due and hands it to couriers.
+//!
+//! Wakes when something is ordered, when something falls due, and when there is room again; keeps the claims of what is
+//! under way; at the end lets transactions finish and gives back what was not begun.
+//!
+//! Knows nothing of SMTP or of messages. What always holds: what is claimed at a time has a bound; a destination that is
+//! slow or full keeps no other waiting; while the store refuses to write nothing is claimed, so nothing is sent.
+
+use super::courier::{Courier, Exit, Office, keep};
+use super::dial::Dialer;
+use super::lane::{Destination, Limits};
+use super::line::{Servers, Trip};
+use super::outbox::Outbox;
+use super::pool::{Placed, Pool, Seat};
+use super::sign::Signer;
+use super::way::Ways;
+use crate::clock::Clock;
+use crate::config::{Delivery, Route};
+use crate::model::{Domain, JobId, Span, Timestamp};
+use crate::net::resolver::{Resolver, ResolverError};
+use crate::net::tls::{Connectors, TlsError};
+use crate::queue::{Class, Job, Outcome};
+use crate::random::{NoChance, Random};
+use crate::service::compose::Composer;
+use crate::service::settle::Settler;
+use crate::store::{Reclaim, Store, StoreError, Wish};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+/// How long a claim lasts; short, so that after a crash nothing waits long, and kept while the work goes on.
+const LEASE: Span = Span::from_secs(60);
+/// How often claims are kept.
+const RENEWAL: Span = Span::from_secs(20);
+/// How often it is looked for claims of workers that are gone.
+const RECLAIM: Span = Span::from_secs(60);
+/// The most jobs of one claim: a transaction that nobody waits for long.
+const BATCH: usize = 500;
+/// How soon it is looked again while a lane is full, and for how long looking past it is put off.
+const LOOK_AGAIN: Span = Span::from_secs(1);
+/// The longest wait without looking.
+const LOOK: Span = Span::from_secs(60);
+/// The longest wait after the store refused.
+const TROUBLE: Span = Span::from_secs(30);
+
+/// How delivery is to behave.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our name, said in EHLO.
+    pub hostname: Domain,
+    /// `[delivery]`.
+    pub delivery: Delivery,
+    /// The folder of captured mails.
+    pub outbox: PathBuf,
+    /// No other process works on this store: what is claimed at the start was claimed by a daemon that is gone.
+    pub alone: bool,
+    /// How many of everything.
+    pub limits: Limits,
+    /// How long transactions under way may take to finish at the end.
+    pub grace: Span,
+}
+
+/// What delivery is built on.
+pub struct Parts {
+    /// Where jobs are.
+    pub store: Store,
+    /// Writes mails.
+    pub composer: Composer,
+    /// Signs them.
+    pub signer: Signer,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Spreads retries.
+    pub random: Random,
+    /// Rung when something was ordered.
+    pub wake: Arc<Notify>,
+}
+
+/// Why delivery cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No name servers.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No folder for captured mails.
+    #[error("the outbox cannot be made: {0}")]
+    Outbox(#[from] io::Error),
+    /// No chance to make a name of.
+    #[error(transparent)]
+    Chance(#[from] NoChance),
+}
+
+/// Delivers what is due.
+pub struct Worker {
+    office: Arc<Office>,
+    store: Store,
+    wake: Arc<Notify>,
+    /// The name in our claims: one for each start.
+    owner: String,
+    /// All mail takes one way, whatever its domain.
+    one_way: bool,
+    alone: bool,
+    grace: Span,
+}
+
+/// When what is to be done next, and what has been put off.
+struct Agenda {
+    look: Timestamp,
+    renew: Timestamp,
+    reclaim: Timestamp,
+    /// When it was last looked past full lanes.
+    looked_past: Timestamp,
+    /// How long to wait after the next refusal of the store.
+    trouble: Span,
+}
+
+impl Agenda {
+    fn next(&self) -> Timestamp {
+        self.look.min(self.renew).min(self.reclaim)
+    }
+}
+
+impl Worker {
+    /// Puts delivery together.
+    ///
+    /// # Errors
+    /// A part of it cannot be set up.
+    pub fn new(settings: Settings, parts: Parts) -> Result<Self, SetupError> {
+        let Settings { hostname, delivery, outbox, alone, limits, grace } = settings;
+        let Parts { store, composer, signer, clock, random, wake } = parts;
+        let owner = format!("{hostname}-{:016x}", u64::from_le_bytes(random.bytes()?));
+        let one_way = !matches!(delivery.route, Route::Mx);
+        let settler = Settler::new(store.clone(), delivery.classes.clone(), random.clone());
+        let exit = exit(&hostname, &delivery, outbox, &clock, &random)?;
+        let pool = Pool::new(limits, clock.clone());
+        let office = Arc::new(Office { clock, limits, pool, composer, signer, settler, exit });
+        Ok(Self { office, store, wake, owner, one_way, alone, grace })
+    }
+
+    /// Delivers until `stop` turns true (or is dropped), then lets transactions under way finish and gives back the rest.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut couriers = JoinSet::new();
+        let mut agenda = self.begin().await;
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stopping| *stopping) => break,
+                Some(_) = couriers.join_next() => self.open_more(&mut couriers),
+                () = self.wake.notified() => self.claim(&mut couriers, &mut agenda).await,
+                () = self.office.pool.room() => self.claim(&mut couriers, &mut agenda).await,
+                () = self.office.clock.sleep_until(agenda.next()) => self.keep_agenda(&mut couriers, &mut agenda).await,
+            }
+        }
+        self.end(couriers).await;
+    }
+
+    async fn begin(&self) -> Agenda {
+        let now = self.office.clock.now();
+        if self.alone {
+            self.reclaim(Reclaim::All).await;
+        }
+        Agenda {
+            look: now,
+            renew: now.plus(RENEWAL),
+            reclaim: now.plus(RECLAIM),
+            looked_past: now.minus(LOOK_AGAIN),
+            trouble: LOOK_AGAIN,
+        }
+    }
+
+    async fn keep_agenda(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
+        let now = self.office.clock.now();
+        if agenda.renew <= now {
+            agenda.renew = now.plus(RENEWAL);
+            self.renew(now).await;
+        }
+        if agenda.reclaim <= now {
+            agenda.reclaim = now.plus(RECLAIM);
+            self.reclaim(Reclaim::Expired).await;
+        }
+        if agenda.look <= now {
+            self.claim(couriers, agenda).await;
+        }
+    }
+
+    /// Claims what is due and there is room for, and decides when to look again.
+    async fn claim(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
+        match self.claim_all(couriers, agenda).await {
+            Ok(look) => {
+                agenda.look = look;
+                agenda.trouble = LOOK_AGAIN;
+            }
+            Err(StoreError::Closed) => agenda.look = self.office.clock.now().plus(LOOK),
+            Err(error) => {
+                tracing::error!(%error, "nothing is sent while the store refuses");
+                agenda.look = self.office.clock.now().plus(agenda.trouble);
+                agenda.trouble = agenda.trouble.plus(agenda.trouble).min(TROUBLE);
+            }
+        }
+    }
+
+    async fn claim_all(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) -> Result<Timestamp, StoreError> {
+        loop {
+            let now = self.office.clock.now();
+            let (wishes, full) = self.wishes(agenda, now);
+            let (owner, until) = (self.owner.clone(), now.plus(LEASE));
+            let claimed = self.store.write(move |tx| tx.claim_some(&owner, now, until, BATCH, &wishes)).await?;
+            let count = claimed.len();
+            self.give_out(claimed, now, couriers).await?;
+            if count == BATCH {
+                continue;
+            }
+            let next = self.store.read::<_, StoreError, _>(|tx| tx.next_due()).await?;
+            let later = now.plus(LOOK);
+            let next = next.map_or(later, |due| due.min(later));
+            // What is due and was not claimed is for a full lane, or another node is at it: both pass.
+            let soonest = if full || count == 0 { now.plus(LOOK_AGAIN) } else { now };
+            return Ok(next.max(soonest));
+        }
+    }
+
+    /// Says what is to be claimed; and whether anything is left out because there is no room for it.
+    fn wishes(&self, agenda: &mut Agenda, now: Timestamp) -> (Vec<Wish>, bool) {
+        let mut full = false;
+        let may_look_past = agenda.looked_past.plus(LOOK_AGAIN) <= now;
+        let mut wishes = Vec::new();
+        for class in Class::ALL {
+            let limit = self.office.pool.room_for(class);
+            let except = self.office.pool.full_for(class);
+            full = full || limit == 0 || !except.is_empty();
+            // Looking past what is not wanted costs time that grows with the backlog, so it is not done at every order.
+            if except.contains(&Destination::Everything) || !(except.is_empty() || may_look_past) {
+                continue;
+            }
+            if !except.is_empty() {
+                agenda.looked_past = now;
+            }
+            let except = except.into_iter().filter_map(domain_of).collect();
+            wishes.push(Wish { class, limit, except });
+        }
+        (wishes, full)
+    }
+
+    async fn give_out(&self, jobs: Vec<Job>, now: Timestamp, couriers: &mut JoinSet<()>) -> Result<(), StoreError> {
+        let mut turned_away = Vec::new();
+        for job in jobs {
+            if job.order.give_up <= now {
+                self.office.pool.hold(&job);
+                let attempt = Trip::default().attempt(&job, Outcome::Expired);
+                couriers.spawn(keep(Arc::clone(&self.office), job, attempt));
+                continue;
+            }
+            match self.office.pool.place(self.destination(&job), job) {
+                Placed::Open(seat, job) => self.open(seat, job, couriers),
+                Placed::Kept => {}
+                Placed::TurnedAway(job) => turned_away.push(job),
+            }
+        }
+        self.release(turned_away).await
+    }
+
+    fn destination(&self, job: &Job) -> Destination {
+        if self.one_way { Destination::Everything } else { Destination::Domain(job.order.to.domain().clone()) }
+    }
+
+    fn open(&self, seat: Seat, job: Job, couriers: &mut JoinSet<()>) {
+        couriers.spawn(Courier::new(Arc::clone(&self.office), seat).run(job));
+    }
+
+    fn open_more(&self, couriers: &mut JoinSet<()>) {
+        while let Some((seat, job)) = self.office.pool.another() {
+            self.open(seat, job, couriers);
+        }
+    }
+
+    /// Gives jobs back unsent.
+    async fn release(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let owner = self.owner.clone();
+        let claims: Vec<(JobId, i64)> =
+            jobs.iter().filter_map(|job| Some((job.id, job.lease.as_ref()?.fence))).collect();
+        self.store
+            .write(move |tx| claims.iter().try_for_each(|(job, fence)| tx.release(*job, &owner, *fence).map(drop)))
+            .await
+    }
+
+    async fn renew(&self, now: Timestamp) {
+        let held = self.office.pool.held();
+        if held.is_empty() {
+            return;
+        }
+        let (owner, until) = (self.owner.clone(), now.plus(LEASE));
+        match self.store.write(move |tx| tx.extend(&owner, until, &held)).await {
+            Ok(lost) => self.office.pool.lost(&lost),
+            Err(error) => tracing::error!(%error, "claims cannot be kept"),
+        }
+    }
+
+    async fn reclaim(&self, which: Reclaim) {
+        let now = self.office.clock.now();
+        match self.store.write::<_, StoreError, _>(move |tx| tx.reclaim(now, which)).await {
+            Ok(jobs) if jobs.is_empty() => {}
+            Ok(jobs) => tracing::warn!(count = jobs.len(), "jobs of a worker that is gone are sent again"),
+            Err(error) => tracing::error!(%error, "claims of workers that are gone cannot be taken back"),
+        }
+    }
+
+    async fn end(&self, mut couriers: JoinSet<()>) {
+        if let Err(error) = self.release(self.office.pool.stop()).await {
+            tracing::warn!(%error, "jobs could not be given back; they are sent after the next start");
+        }
+        let clock = &self.office.clock;
+        let finishing = async { while couriers.join_next().await.is_some() {} };
+        if clock.within(clock.now().plus(self.grace), finishing).await.is_err() {
+            tracing::warn!(count = couriers.len(), "transactions did not end in time and are broken off");
+            couriers.shutdown().await;
+        }
+    }
+}
+
+fn domain_of(destination: Destination) -> Option<Domain> {
+    match destination {
+        Destination::Domain(domain) => Some(domain),
+        Destination::Everything => None,
+    }
+}
+
+fn exit(
+    hostname: &Domain,
+    delivery: &Delivery,
+    outbox: PathBuf,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Exit, SetupError> {
+    let login = match &delivery.route {
+        Route::Capture => return Ok(Exit::Outbox(Outbox::open(outbox)?)),
+        Route::Smarthost(smarthost) => smarthost.login.clone(),
+        Route::Mx => None,
+    };
+    let resolver = Resolver::new(delivery.resolver, clock.clone(), random.clone())?;
+    let ways = Ways::new(resolver, &delivery.route, delivery.port, delivery.private_addresses);
+    let tls = Connectors::new(delivery.tls_ca_file.as_deref())?;
+    let dialer = Dialer::new(clock.clone(), hostname.to_string(), tls, delivery.tls, login);
+    Ok(Exit::Servers(Box::new(Servers::new(ways, dialer, clock.clone()))))
+}
