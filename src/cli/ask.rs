@@ -3,12 +3,13 @@
 use super::failure::{Failure, complain};
 use super::{owner, place, voice};
 use crate::clock::Clock;
-use crate::config::{Config, Format, Storage};
+use crate::config::{Config, Format};
 use crate::control::{self, AskError, Desk, Lock, LockError, Request, Response};
+use crate::daemon::location;
 use crate::keys::Keys;
 use crate::model::Span;
 use crate::random::Random;
-use crate::store::{Location, Options, Store};
+use crate::store::{Options, Store};
 use std::path::PathBuf;
 use tokio::sync::{mpsc, watch};
 
@@ -108,14 +109,6 @@ async fn work_alone(
     let ((), shown) = tokio::join!(desk.answer(request.clone(), to), showing);
     store.close().await;
     shown
-}
-
-/// Where the settings say that the database is.
-pub(super) fn location(storage: &Storage) -> Location {
-    match storage {
-        Storage::Sqlite(file) => Location::Sqlite(file.clone()),
-        Storage::Postgres(url) => Location::Postgres(url.reveal().clone()),
-    }
 }
 
 fn take(answer: Response, each: &mut impl FnMut(Response) -> Result<(), Failure>) -> Result<(), Failure> {

@@ -1,12 +1,13 @@
 //! `check`: everything that would keep the daemon from starting, said at once.
 
-use super::ask::{block_on, location};
+use super::ask::block_on;
 use super::failure::Failure;
 use super::org::Form;
 use super::print::Out;
 use super::{owner, place, voice};
 use crate::config::{Config, Format, Storage};
 use crate::control::{self, AskError, Lock, Request, Response};
+use crate::daemon::location;
 use crate::keys::Keys;
 use crate::store::{Options, Store};
 use clap::Args;

@@ -8,6 +8,7 @@
 mod address;
 mod ask;
 mod check;
+mod demo;
 mod failure;
 mod log;
 mod member;
@@ -16,6 +17,7 @@ mod owner;
 mod place;
 mod print;
 mod queue;
+mod serve;
 mod trace;
 mod voice;
 
@@ -49,6 +51,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
     Check(check::Check),
     #[command(subcommand)]
     Org(org::Org),
@@ -65,6 +69,8 @@ enum Command {
 impl Command {
     fn run(self, config: Option<PathBuf>, out: &mut Out) -> Result<(), Failure> {
         match self {
+            Self::Serve(serve) => serve.run(config),
+            Self::Demo(demo) => demo.run(out),
             Self::Check(check) => check.run(config, out),
             Self::Org(org) => org.run(config, out),
             Self::Member(member) => member.run(config, out),

@@ -32,6 +32,12 @@ pub(super) fn log_filter() -> Option<String> {
     variable("KARAMAIL_LOG")?.into_string().ok()
 }
 
+/// After how many commits the process is to kill itself.
+#[cfg(feature = "crash-test")]
+pub(super) fn crash_after() -> Option<u64> {
+    variable("KARAMAIL_CRASH_AFTER_COMMIT")?.to_str()?.parse().ok()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that may read the environment")]
 fn variable(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

@@ -90,6 +90,12 @@ impl Config {
         }
     }
 
+    /// Where captured mails lie.
+    #[must_use]
+    pub fn outbox(&self) -> PathBuf {
+        self.data_dir.join("outbox")
+    }
+
     /// Lists the paths of all settings there are, such as `smtp.listen`.
     #[must_use]
     pub fn settings() -> Vec<String> {

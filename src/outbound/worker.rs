@@ -148,7 +148,7 @@ impl Worker {
         let mut agenda = self.begin().await;
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stopping| *stopping) => break,
+                () = stopped(&mut stop) => break,
                 Some(_) = couriers.join_next() => self.open_more(&mut couriers),
                 () = self.wake.notified() => self.claim(&mut couriers, &mut agenda).await,
                 () = self.office.pool.room() => self.claim(&mut couriers, &mut agenda).await,
@@ -348,4 +348,9 @@ fn exit(
     let tls = Connectors::new(delivery.tls_ca_file.as_deref())?;
     let dialer = Dialer::new(clock.clone(), hostname.to_string(), tls, delivery.tls, login);
     Ok(Exit::Servers(Box::new(Servers::new(ways, dialer, clock.clone()))))
+}
+
+/// Waits until the daemon is to stop, or is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopping| *stopping).await);
 }

@@ -1,0 +1,71 @@
+//! `serve`: the daemon itself.
+//!
+//! Opens the doors while it may still be root, becomes the owner of the data folder, and runs until it is asked to stop.
+
+use super::failure::Failure;
+use super::{owner, place, voice};
+use crate::daemon::{Daemon, Doors, World};
+use clap::Args;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+const EXAMPLES: &str = "\
+Examples:
+  karamail serve
+  karamail serve -c /etc/karamail/karamail.toml
+
+SIGTERM and Ctrl-C stop it in order. KARAMAIL_LOG=debug says more on standard error.";
+
+/// Runs the daemon
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {}
+
+impl Serve {
+    pub(super) fn run(self, config: Option<PathBuf>) -> Result<(), Failure> {
+        let Self {} = self;
+        let config = place::load(config)?;
+        voice::start(config.log.format, "info");
+        let doors = Doors::open(&config.smtp.listen, &config.web.listen).map_err(said)?;
+        owner::become_owner(&config.data_dir)?;
+        let served = on_all_cores(async {
+            let mut daemon = Daemon::start(config, doors, world()).await?;
+            let asked = until_asked_to_stop(&mut daemon).await;
+            daemon.stop().await;
+            asked
+        })?;
+        served.map_err(said)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn said(error: anyhow::Error) -> Failure {
+    Failure::Refused(format!("{error:#}"))
+}
+
+fn world() -> World {
+    #[cfg(feature = "crash-test")]
+    return World { crash_after: place::crash_after(), ..World::real() };
+    #[cfg(not(feature = "crash-test"))]
+    World::real()
+}
+
+/// Runs work to its end with every core.
+pub(super) fn on_all_cores<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    Ok(runtime.map_err(Failure::refused)?.block_on(work))
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// A part of the daemon ended by itself.
+pub(super) async fn until_asked_to_stop(daemon: &mut Daemon) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = daemon.failed() => anyhow::bail!("a part of the daemon ended by itself; see above"),
+    }
+}

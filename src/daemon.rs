@@ -1,0 +1,181 @@
+//! Puts it all together: build, start, stop.
+//!
+//! Each part is handed what it needs here, and nobody else holds the whole [`Config`]. Knows the long-lived tasks by name.
+//! What always holds: nothing listens before the store is open and the keys are there; when [`Daemon::stop`] returns, every
+//! task has ended, every claim on a mail has been settled or given back, and the store is closed.
+
+mod doors;
+mod housekeeping;
+mod journal;
+mod parts;
+
+pub use doors::Doors;
+
+use journal::News;
+
+use crate::clock::Clock;
+use crate::config::{Config, Format, Storage};
+use crate::control::{Desk, Lock, Socket};
+use crate::inbound::smtp::Intake;
+use crate::keys::Keys;
+use crate::maillog;
+use crate::outbound::worker::Worker;
+use crate::random::Random;
+use crate::store::{Location, Observer, Options, Store};
+use crate::web::Web;
+use anyhow::Context as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What a daemon takes from the world around it; a test hands in its own.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The time.
+    pub clock: Clock,
+    /// Chance.
+    pub random: Random,
+    /// After how many commits the process kills itself; only where built for tests.
+    #[cfg(feature = "crash-test")]
+    pub crash_after: Option<u64>,
+}
+
+impl World {
+    /// The world as it is.
+    #[must_use]
+    pub const fn real() -> Self {
+        Self {
+            clock: Clock::system(),
+            random: Random::system(),
+            #[cfg(feature = "crash-test")]
+            crash_after: None,
+        }
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// Where mail is taken in.
+    pub smtp: Vec<SocketAddr>,
+    /// Where the pages are.
+    pub web: Vec<SocketAddr>,
+    /// The database, for whoever runs in the same process.
+    pub store: Store,
+    /// Changes with each commit that has events, for whoever runs in the same process.
+    pub commits: watch::Receiver<u64>,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    printer: JoinHandle<()>,
+    _lock: Lock,
+}
+
+impl Daemon {
+    /// Builds everything, opens the store and starts to serve at `doors`.
+    ///
+    /// # Errors
+    /// Somebody else works in the data folder, or a key, the database or a socket cannot be used; the message says which
+    /// and what to do.
+    pub async fn start(config: Config, doors: Doors, world: World) -> anyhow::Result<Self> {
+        let lock = Lock::take(&config.data_dir)?;
+        let keys = Arc::new(Keys::open(&config.data_dir, &world.random)?);
+        let news = journal::start(mail_log_format(config.log.format)).context("the thread of the mail log")?;
+        let News { observer, queued, commits, printer } = news;
+        let store = open_store(&config.storage, &world, observer).await?;
+
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let smtp = doors::listen("smtp", doors.smtp)?;
+        let web = doors::listen("web", doors.web)?;
+        let addresses = (places(&smtp), places(&web));
+
+        let intake = Arc::new(parts::intake(&config, &store, &keys, &world));
+        for (listener, _) in smtp {
+            let (intake, stopping) = (Arc::clone(&intake), stopping.clone());
+            tasks.spawn(async move { Intake::serve(&intake, listener, stopping).await });
+        }
+        let pages: Web = parts::pages(&config, &store, &keys, &world)?;
+        let web = web.into_iter().map(|(listener, _)| listener).collect();
+        tasks.spawn(crate::web::serve(pages, web, stopped(stopping.clone())));
+        let worker: Worker = parts::worker(&config, &store, &keys, &world, queued)?;
+        tasks.spawn(worker.run(stopping.clone()));
+        tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), stopping.clone()));
+        let socket = Socket::open(&config.data_dir).context("the operator's socket, control.sock")?;
+        let desk = Desk {
+            store: store.clone(),
+            seal: keys.seal().clone(),
+            random: world.random.clone(),
+            clock: world.clock.clone(),
+            commits: commits.clone(),
+        };
+        tasks.spawn(async move {
+            tokio::select! {
+                () = socket.serve(desk) => {}
+                () = stopped(stopping) => {}
+            }
+        });
+        tracing::info!(data_dir = %config.data_dir.display(), "karamail is up");
+        Ok(Self { smtp: addresses.0, web: addresses.1, store, commits, tasks, stop, printer, _lock: lock })
+    }
+
+    /// Waits until a task ends although nobody asked it to: a fault of ours, after which it is better to start anew.
+    pub async fn failed(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Err(error)) => tracing::error!(%error, "a part of the daemon ended by a panic"),
+            Some(Ok(())) | None => tracing::error!("a part of the daemon ended by itself"),
+        }
+    }
+
+    /// Stops: nothing new is taken, what is under way is finished or given back, and the store is closed.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping");
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part of the daemon ended by a panic");
+            }
+        }
+        self.store.close().await;
+        // With the store the last observer is gone, so the printer ends once everything has been printed.
+        let printer = self.printer;
+        if !matches!(tokio::task::spawn_blocking(|| printer.join()).await, Ok(Ok(()))) {
+            tracing::error!("the mail log's thread ended by a panic");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn places<T>(doors: &[(T, SocketAddr)]) -> Vec<SocketAddr> {
+    doors.iter().map(|(_, address)| *address).collect()
+}
+
+/// Waits until the daemon is to stop, or is gone.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopping| *stopping).await);
+}
+
+const fn mail_log_format(format: Format) -> maillog::Format {
+    match format {
+        Format::Text => maillog::Format::Text,
+        Format::Json => maillog::Format::Json,
+    }
+}
+
+/// Says where the settings want the database.
+#[must_use]
+pub fn location(storage: &Storage) -> Location {
+    match storage {
+        Storage::Sqlite(path) => Location::Sqlite(path.clone()),
+        Storage::Postgres(url) => Location::Postgres(url.reveal().clone()),
+    }
+}
+
+async fn open_store(storage: &Storage, world: &World, observer: Observer) -> anyhow::Result<Store> {
+    let options = Options::new(location(storage)).observed_by(observer);
+    #[cfg(feature = "crash-test")]
+    let options = Options { crash_after: world.crash_after, ..options };
+    #[cfg(not(feature = "crash-test"))]
+    let _: &World = world;
+    Store::open(options).await.context("storage.url")
+}

@@ -1,0 +1,127 @@
+//! Makes each part of the daemon from its section of the settings.
+//!
+//! Nothing is decided here: a setting is handed to the part that believes it.
+
+use super::World;
+use crate::config::{Config, Route, Storage};
+use crate::inbound::route::{self, Settings as RouteSettings};
+use crate::inbound::smtp::{Deadlines, Intake, Limits, Settings as IntakeSettings};
+use crate::keys::Keys;
+use crate::model::{Domain, Span};
+use crate::outbound::sign::Signer;
+use crate::outbound::worker::{Parts as WorkerParts, Settings as WorkerSettings, Worker};
+use crate::queue::Class;
+use crate::service::compose::{Composer, Settings as ComposeSettings};
+use crate::service::hasher::Hasher;
+use crate::service::reception::{Reception, Settings as ReceptionSettings};
+use crate::service::registration::Own;
+use crate::store::Store;
+use crate::web::{Parts, Settings as WebSettings, Web};
+use anyhow::Context as _;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// How long deliveries under way may take when the daemon stops.
+const GRACE: Span = Span::from_secs(20);
+
+pub(super) fn intake(config: &Config, store: &Store, keys: &Keys, world: &World) -> Intake<Reception> {
+    let settings = IntakeSettings {
+        hostname: config.hostname.clone(),
+        max_message: usize::try_from(config.smtp.max_message.bytes()).unwrap_or(usize::MAX),
+        limits: Limits::default(),
+        deadlines: Deadlines::default(),
+    };
+    let route = route::Route::new(RouteSettings {
+        hostname: config.hostname.clone(),
+        registration: config.registration.addresses.clone(),
+        bounce_domain: config.sender.bounce_domain.clone(),
+        verp: keys.verp().clone(),
+    });
+    let reception = Reception::new(store.clone(), keys.link().clone(), world.random.clone(), reception(config));
+    Intake::new(settings, route, reception, world.clock.clone())
+}
+
+fn reception(config: &Config) -> ReceptionSettings {
+    let registration = &config.registration;
+    ReceptionSettings {
+        own: Own { domains: own_domains(config) },
+        link_lifetime: registration.link_lifetime,
+        address_limit: registration.reply_limit,
+        domain_limit: registration.reply_limit_domain,
+        network_limit: registration.reply_limit_network,
+        answer_give_up: config.delivery.schedule(Class::Registration).give_up,
+        operator: config.smtp.operator.clone(),
+        forward_give_up: config.delivery.schedule(Class::Notice).give_up,
+    }
+}
+
+fn own_domains(config: &Config) -> Vec<Domain> {
+    let registration = config.registration.addresses.iter().map(|address| address.domain());
+    let others = [config.sender.address.domain(), &config.sender.bounce_domain, &config.hostname];
+    let distinct: BTreeSet<Domain> = registration.chain(others).cloned().collect();
+    distinct.into_iter().collect()
+}
+
+pub(super) fn pages(config: &Config, store: &Store, keys: &Arc<Keys>, world: &World) -> anyhow::Result<Web> {
+    let registration = config.registration.addresses.first().context("registration.addresses is empty")?;
+    let (public_url, system_url) = (&config.web.public_url, &config.web.system_url);
+    let elsewhere = (system_url.as_str() != public_url.as_str()).then(|| system_url.as_str().to_owned());
+    let captures = matches!(config.delivery.route, Route::Capture).then(|| config.outbox());
+    let settings = WebSettings {
+        public_url: public_url.as_str().to_owned(),
+        system_url: elsewhere,
+        title: config.sender.title.clone(),
+        title_en: config.sender.title_en.clone(),
+        sender: config.sender.address.clone(),
+        registration: registration.clone(),
+        outbox: captures,
+        trusted_proxies: config.web.trusted_proxies.clone(),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts = Parts {
+        store: store.clone(),
+        keys: Arc::clone(keys),
+        hasher: Hasher::new(cores, world.clock.clone()),
+        clock: world.clock.clone(),
+        random: world.random.clone(),
+    };
+    Ok(Web::new(settings, parts)?)
+}
+
+pub(super) fn worker(
+    config: &Config,
+    store: &Store,
+    keys: &Keys,
+    world: &World,
+    wake: Arc<Notify>,
+) -> anyhow::Result<Worker> {
+    let sender = &config.sender;
+    let signers = keys.signers(&config.dkim, sender.address.domain())?;
+    let settings = WorkerSettings {
+        hostname: config.hostname.clone(),
+        delivery: config.delivery.clone(),
+        outbox: config.outbox(),
+        // A file of ours has one process at a time; a server's database may have other nodes.
+        alone: matches!(config.storage, Storage::Sqlite(_)),
+        limits: Default::default(),
+        grace: GRACE,
+    };
+    let composing = ComposeSettings {
+        address: sender.address.clone(),
+        title: sender.title.clone(),
+        title_en: sender.title_en.clone(),
+        bounce_domain: sender.bounce_domain.clone(),
+        public_url: config.web.public_url.as_str().to_owned(),
+    };
+    let (links, paths) = (keys.link().clone(), keys.verp().clone());
+    let parts = WorkerParts {
+        store: store.clone(),
+        composer: Composer::new(store.clone(), config.templates.clone(), links, paths, composing),
+        signer: Signer::new(&signers)?,
+        clock: world.clock.clone(),
+        random: world.random.clone(),
+        wake,
+    };
+    Ok(Worker::new(settings, parts)?)
+}
