@@ -1,0 +1,7 @@
+//! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, dnsmasq, dkimpy.
+
+mod crash;
+mod dns;
+mod durability;
+mod journey;
+mod postfix;
