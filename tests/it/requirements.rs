@@ -53,12 +53,22 @@ fn names(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// The numbers a name begins with: `r117_r118_…` proves two requirements.
+/// The numbers a name begins with: `r117_r118_…` proves two requirements, `r113_to_r116_…` four.
 fn numbers(name: &str) -> impl Iterator<Item = u16> {
-    name.split('_').map_while(|word| {
-        let digits = word.strip_prefix('r').filter(|digits| digits.len() == 3)?;
-        digits.parse().ok()
-    })
+    let number = |word: &str| word.strip_prefix('r').filter(|digits| digits.len() == 3)?.parse::<u16>().ok();
+    let mut found = Vec::new();
+    let mut words = name.split('_').peekable();
+    while let Some(word) = words.next() {
+        match (number(word), found.last().copied()) {
+            (Some(next), _) => found.push(next),
+            (None, Some(first)) if word == "to" => {
+                let last = words.peek().and_then(|word| number(word)).unwrap_or(first);
+                found.extend(first + 1..last);
+            }
+            (None, _) => break,
+        }
+    }
+    found.into_iter()
 }
 
 #[test]
