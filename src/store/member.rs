@@ -168,11 +168,12 @@ impl Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    /// Gives the addresses of a member, by priority.
+    /// Gives the addresses of a member, by priority. Until this transaction ends, nobody else decides about them.
     ///
     /// # Errors
     /// The database failed.
     pub fn addresses_of(&mut self, member: MemberId) -> Result<Vec<(Priority, EmailAddress)>, StoreError> {
+        self.guard()?;
         let sql = "SELECT priority, address FROM member_addresses WHERE member = ?1 ORDER BY priority";
         self.query(sql, params![member], |row| Ok((row.get(0)?, row.get(1)?)))
     }
