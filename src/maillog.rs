@@ -12,6 +12,8 @@ use crate::queue::{Attempt, Job, NewJob, Verdict};
 use crate::store::{Event, StoreError, Tx};
 use serde_json::{Map, Value};
 
+/// The name of the event that a mail waits for another try.
+pub const DEFERRED: &str = "deferred";
 /// The name of the event that a mail is to go out.
 pub const QUEUED: &str = "queued";
 
@@ -166,7 +168,7 @@ pub fn deferred(
     next: Timestamp,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    of_job("deferred", job, at).reply(stage, reply).field("next", next.to_string()).record(tx)
+    of_job(DEFERRED, job, at).reply(stage, reply).field("next", next.to_string()).record(tx)
 }
 
 /// The mail was refused for good.

@@ -8,19 +8,22 @@ use crate::maillog::{self, Format};
 use crate::store::{Event, Observer};
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
 
-/// How many commits' lines may wait for standard error.
+/// How many commits' lines may wait for standard error, and how many octets they may have together.
 const WAITING: usize = 10_000;
+const OCTETS: usize = 4 << 20;
+/// After these events somebody has to look when the next mail is due.
+const DUE: [&str; 3] = [maillog::QUEUED, maillog::DEFERRED, maillog::LOST];
 
 /// What the commits of the store set going.
 pub(super) struct News {
     /// Hears of each commit; to be given to the store.
     pub(super) observer: Observer,
-    /// Is woken when a mail was put into the queue.
+    /// Is woken when a mail was put into the queue, or back into it.
     pub(super) queued: Arc<Notify>,
     /// Changes with each commit that has events.
     pub(super) commits: watch::Receiver<u64>,
@@ -34,8 +37,8 @@ pub(super) struct News {
 /// The system gives no thread.
 pub(super) fn start(format: Format) -> std::io::Result<News> {
     let (sender, receiver) = sync_channel::<String>(WAITING);
-    let lost = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&lost);
+    let tally = Arc::new(Tally::default());
+    let counted = Arc::clone(&tally);
     let printer = std::thread::Builder::new().name("maillog".to_owned()).spawn(move || print(&receiver, &counted))?;
     let (changed, commits) = watch::channel(0);
     let queued = Arc::new(Notify::new());
@@ -44,33 +47,44 @@ pub(super) fn start(format: Format) -> std::io::Result<News> {
         if events.is_empty() {
             return;
         }
-        if events.iter().any(|event| event.name == maillog::QUEUED) {
+        if events.iter().any(|event| DUE.contains(&event.name.as_ref())) {
             wake.notify_one();
         }
         changed.send_modify(|number| *number += 1);
-        hand_over(&sender, &lost, events, format);
+        hand_over(&sender, &tally, events, format);
     });
     Ok(News { observer, queued, commits, printer })
 }
 
-fn hand_over(sender: &SyncSender<String>, lost: &AtomicU64, events: &[Event], format: Format) {
+/// What waits for standard error, and what found no room.
+#[derive(Default)]
+struct Tally {
+    octets: AtomicUsize,
+    lost: AtomicU64,
+}
+
+fn hand_over(sender: &SyncSender<String>, tally: &Tally, events: &[Event], format: Format) {
     let mut lines = String::new();
     for event in events {
         lines.push_str(&maillog::line(event, format));
         lines.push('\n');
     }
-    if sender.try_send(lines).is_err() {
-        lost.fetch_add(events.len() as u64, Ordering::Relaxed);
+    let octets = lines.len();
+    let waiting = tally.octets.fetch_add(octets, Ordering::Relaxed);
+    if waiting > OCTETS || sender.try_send(lines).is_err() {
+        tally.octets.fetch_sub(octets, Ordering::Relaxed);
+        tally.lost.fetch_add(events.len() as u64, Ordering::Relaxed);
     }
 }
 
-fn print(lines: &Receiver<String>, lost: &AtomicU64) {
+fn print(lines: &Receiver<String>, tally: &Tally) {
     while let Ok(mut text) = lines.recv() {
-        // Whatever waits goes out in one piece.
+        // Whatever waits goes out in one piece; it is bounded.
         text.extend(lines.try_iter());
         // Where standard error is closed there is nobody left to tell.
         drop(std::io::stderr().lock().write_all(text.as_bytes()));
-        match lost.swap(0, Ordering::Relaxed) {
+        tally.octets.fetch_sub(text.len(), Ordering::Relaxed);
+        match tally.lost.swap(0, Ordering::Relaxed) {
             0 => {}
             lines => tracing::warn!(lines, "standard error was too slow for the mail log; `karamail log` has it whole"),
         }

@@ -5,7 +5,7 @@
 
 use crate::model::JobId;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A folder of mails, one file a job: `JOB.eml`.
@@ -34,9 +34,14 @@ impl Outbox {
     /// The system refuses to write it, or the program is stopping.
     pub async fn put(&self, job: JobId, message: Vec<u8>) -> io::Result<()> {
         let (unfinished, finished) = (self.0.join(format!(".{job}")), self.0.join(format!("{job}.eml")));
+        let folder = self.0.clone();
         let writing = tokio::task::spawn_blocking(move || {
-            fs::write(&unfinished, message)?;
-            fs::rename(&unfinished, finished)
+            let mut file = fs::File::create(&unfinished)?;
+            file.write_all(&message)?;
+            // What is called accepted is on the disk, name and all.
+            file.sync_all()?;
+            fs::rename(&unfinished, finished)?;
+            fs::File::open(folder)?.sync_all()
         });
         writing.await.map_err(io::Error::other)?
     }

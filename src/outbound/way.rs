@@ -33,6 +33,8 @@ pub struct Way {
     servers: VecDeque<Domain>,
     peers: VecDeque<Peer>,
     tried: usize,
+    /// The operator named the server: that it is not found says nothing about any recipient.
+    named: bool,
     /// Why a server had no address; temporary trouble is kept before any other.
     unresolved: Option<Unresolved>,
 }
@@ -62,6 +64,7 @@ impl Ways {
             servers: servers.into(),
             peers: peers.into(),
             tried: 0,
+            named: self.smarthost.is_some(),
             unresolved: None,
         };
         match &self.smarthost {
@@ -101,6 +104,10 @@ impl Way {
     #[must_use]
     pub fn end(self) -> Outcome {
         match self.unresolved {
+            Some(unresolved) if self.tried == 0 && self.named => {
+                let reply = Reply::none(&format!("delivery.smarthost: {unresolved}"));
+                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site }
+            }
             Some(unresolved) if self.tried == 0 => outcome_of(&unresolved),
             _ => {
                 let reply = Reply::none("no server is left to try");

@@ -81,7 +81,7 @@ impl Drop for Program {
     }
 }
 
-/// Looks every few milliseconds whether something has happened, for half a minute at the most: programs of others give no
+/// Looks every few milliseconds whether something has happened, for two minutes at the most: programs of others give no
 /// event to wait for.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = std::time::Instant::now();
@@ -89,7 +89,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed().as_secs() < 30, "{what}: not seen within half a minute");
+        assert!(start.elapsed().as_secs() < 120, "{what}: not seen within two minutes");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }

@@ -4,4 +4,5 @@ mod crash;
 mod dns;
 mod durability;
 mod journey;
+mod limits;
 mod postfix;
