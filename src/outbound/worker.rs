@@ -180,7 +180,9 @@ impl Worker {
         }
         if agenda.reclaim <= now {
             agenda.reclaim = now.plus(RECLAIM);
-            self.reclaim(Reclaim::Expired).await;
+            if self.reclaim(Reclaim::Expired).await {
+                agenda.look = now;
+            }
         }
         if agenda.look <= now {
             self.claim(couriers, agenda).await;
@@ -302,12 +304,20 @@ impl Worker {
         }
     }
 
-    async fn reclaim(&self, which: Reclaim) {
+    /// Takes back claims of workers that are gone; says whether there were any.
+    async fn reclaim(&self, which: Reclaim) -> bool {
         let now = self.office.clock.now();
         match self.store.write::<_, StoreError, _>(move |tx| tx.reclaim(now, which)).await {
-            Ok(jobs) if jobs.is_empty() => {}
-            Ok(jobs) => tracing::warn!(count = jobs.len(), "jobs of a worker that is gone are sent again"),
-            Err(error) => tracing::error!(%error, "claims of workers that are gone cannot be taken back"),
+            Ok(jobs) => {
+                if !jobs.is_empty() {
+                    tracing::warn!(count = jobs.len(), "jobs of a worker that is gone are sent again");
+                }
+                !jobs.is_empty()
+            }
+            Err(error) => {
+                tracing::error!(%error, "claims of workers that are gone cannot be taken back");
+                false
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod cli;
 mod config;
 mod conformance;
 mod daemon;
+mod delivery;
 mod hostile;
 mod intake;
 mod layers;

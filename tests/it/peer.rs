@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -115,6 +116,18 @@ impl Seen {
     }
 }
 
+/// Waits for what has to happen, and gives up long after it should have: a test that fails says so rather than hangs.
+pub async fn patiently<T>(event: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(std::time::Duration::from_secs(60), event).await.ok()
+}
+
+/// Gives `127.a.b.` of a network that no other test of this process has.
+pub fn network() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [low, high] = NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+    format!("127.{}.{}.", 100 + (std::process::id() % 100) + u32::from(high), low)
+}
+
 impl Peer {
     /// Listens on any port of `127.0.0.1`.
     pub async fn start(setup: Setup) -> Self {
@@ -141,7 +154,11 @@ impl Peer {
 
     /// Waits until what was seen satisfies `enough`.
     pub async fn wait_for(&self, enough: impl FnMut(&Seen) -> bool) -> Seen {
-        self.state.seen.subscribe().wait_for(enough).await.unwrap().clone()
+        let mut seen = self.state.seen.subscribe();
+        let found = seen.wait_for(enough);
+        patiently(async { found.await.unwrap().clone() })
+            .await
+            .unwrap_or_else(|| panic!("only this: {:?}", self.seen()))
     }
 
     /// Waits until a line has been seen on connection `number`.

@@ -1,0 +1,284 @@
+//! A worker with a store, a name server and mail servers of its own, on a clock that is turned by hand.
+
+use crate::names::Names;
+use crate::peer::{Peer, Setup, network, patiently};
+use data_encoding::HEXLOWER;
+use karamail::clock::Clock;
+use karamail::config::{Delivery, Resolver, Route, TlsPolicy};
+use karamail::keys::{DkimSigner, Keys};
+use karamail::mail::template::Templates;
+use karamail::model::{EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
+use karamail::outbound::Limits;
+use karamail::outbound::sign::Signer;
+use karamail::outbound::worker::{Parts, Settings, Worker};
+use karamail::queue::retry::Schedule;
+use karamail::queue::{Class, Content, Job, NewJob, State};
+use karamail::random::Random;
+use karamail::service::compose::{self, Composer};
+use karamail::store::{Event, EventFilter, Location, Options, Store, StoreError, Tx};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+pub const START: Timestamp = Timestamp::from_millis(1_795_298_400_000);
+
+/// How a world is set up before its worker starts.
+pub struct Plan {
+    pub zone: String,
+    pub delivery: Delivery,
+    pub limits: Limits,
+    pub alone: bool,
+}
+
+impl Plan {
+    /// A zone whose servers listen on `port`.
+    pub fn new(zone: &str, port: u16) -> Self {
+        let waits = Schedule { give_up: Span::from_secs(3_600), waits: vec![Span::from_secs(100)] };
+        let delivery = Delivery {
+            route: Route::Mx,
+            port,
+            resolver: Resolver::System,
+            tls: TlsPolicy::Opportunistic,
+            tls_ca_file: None,
+            private_addresses: true,
+            classes: Class::ALL.into_iter().map(|class| (class, waits.clone())).collect(),
+        };
+        Self { zone: zone.to_owned(), delivery, limits: Limits::default(), alone: true }
+    }
+
+    /// One connection to each destination, so that what happens happens in order.
+    pub fn in_order(mut self) -> Self {
+        self.limits.per_destination = 1;
+        self
+    }
+}
+
+pub struct World {
+    pub store: Store,
+    pub clock: Clock,
+    pub names: Names,
+    pub folder: tempfile::TempDir,
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    worker: JoinSet<()>,
+    heard: watch::Receiver<Vec<(String, Option<JobId>)>>,
+}
+
+/// Two servers on one port, `127.a.b.1` and `127.a.b.2`; gives them, their addresses' beginning and the port.
+pub async fn two_peers(first: Setup, second: Setup) -> (Peer, Peer, String, u16) {
+    let network = network();
+    let first = Peer::listen(format!("{network}1:0").parse().unwrap(), first).await;
+    let port = first.address.port();
+    let second = Peer::listen(format!("{network}2:{port}").parse().unwrap(), second).await;
+    (first, second, network, port)
+}
+
+/// One server, and the zone of a domain `carrier.example` that has it as its MX.
+pub async fn one_peer(setup: Setup) -> (Peer, Plan) {
+    let peer = Peer::listen(format!("{}1:0", network()).parse().unwrap(), setup).await;
+    let zone = format!("carrier.example MX 10 mx.carrier.example\nmx.carrier.example A {}", peer.address.ip());
+    let plan = Plan::new(&zone, peer.address.port());
+    (peer, plan)
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(1, [(1, Secret::new([7; 32]))].into()).unwrap()
+}
+
+/// RSA keys take a moment to make, so all worlds sign with the same.
+fn keys() -> &'static [DkimSigner] {
+    static KEYS: OnceLock<Vec<DkimSigner>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open(folder.path(), &Random::system()).unwrap();
+        keys.signers(&[], &"mob-connect.example".parse().unwrap()).unwrap()
+    })
+}
+
+fn composer(store: &Store) -> Composer {
+    let settings = compose::Settings {
+        address: "anpi@mob-connect.example".parse().unwrap(),
+        title: "安否確認".to_owned(),
+        title_en: "Emergency Service".to_owned(),
+        bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
+        public_url: "https://www.mc-anpi.example".to_owned(),
+    };
+    Composer::new(store.clone(), Templates::new([]).unwrap(), ring(), ring(), settings)
+}
+
+impl World {
+    pub async fn start(plan: Plan) -> Self {
+        let mut world = Self::prepare(&plan.zone).await;
+        world.run(plan);
+        world
+    }
+
+    /// Everything but the worker.
+    pub async fn prepare(zone: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (tell, heard) = watch::channel(Vec::new());
+        let observer = Arc::new(move |events: &[Event]| {
+            tell.send_modify(|all| all.extend(events.iter().map(|event| (event.name.to_string(), event.job))));
+        });
+        let location = Location::Sqlite(folder.path().join("karamail.db"));
+        let store = Store::open(Options::new(location).observed_by(observer)).await.unwrap();
+        Self {
+            store,
+            clock: Clock::turned_by_hand(START),
+            names: Names::serve(zone).await,
+            folder,
+            wake: Arc::new(Notify::new()),
+            stop: watch::channel(false).0,
+            worker: JoinSet::new(),
+            heard,
+        }
+    }
+
+    pub fn run(&mut self, mut plan: Plan) {
+        plan.delivery.resolver = Resolver::Server(self.names.address);
+        let settings = Settings {
+            hostname: "mx.mob-connect.example".parse().unwrap(),
+            delivery: plan.delivery,
+            outbox: self.outbox(),
+            alone: plan.alone,
+            limits: plan.limits,
+            grace: Span::from_secs(30),
+        };
+        let parts = Parts {
+            store: self.store.clone(),
+            composer: composer(&self.store),
+            signer: Signer::new(keys()).unwrap(),
+            clock: self.clock.clone(),
+            random: Random::repeating(5),
+            wake: self.wake.clone(),
+        };
+        self.worker.spawn(Worker::new(settings, parts).unwrap().run(self.stop.subscribe()));
+    }
+
+    pub fn outbox(&self) -> PathBuf {
+        self.folder.path().join("outbox")
+    }
+
+    /// Puts a job into the queue and tells the worker.
+    pub async fn order(&self, class: Class, to: &str) -> JobId {
+        let job = self.enqueue(class, to, self.clock.now()).await;
+        self.wake.notify_one();
+        job
+    }
+
+    /// Puts a job into the queue that is due at `due`.
+    pub async fn enqueue(&self, class: Class, to: &str, due: Timestamp) -> JobId {
+        let to: EmailAddress = to.parse().unwrap();
+        let now = self.clock.now();
+        self.store.write(move |tx| enqueue(tx, class, &to, now, due)).await.unwrap()
+    }
+
+    pub async fn job(&self, id: JobId) -> Job {
+        self.store.read(move |tx| tx.job(id)).await.unwrap().unwrap()
+    }
+
+    /// Waits until an event of this name has happened to the job for the `count`-th time.
+    pub async fn wait_for_nth(&self, count: usize, name: &str, job: JobId) -> Job {
+        let happened = |heard: &Vec<(String, Option<JobId>)>| {
+            heard.iter().filter(|(event, of)| event == name && *of == Some(job)).count() >= count
+        };
+        let mut heard = self.heard.clone();
+        let waited = patiently(async { heard.wait_for(happened).await.is_ok() }).await;
+        let found = self.job(job).await;
+        assert_eq!(waited, Some(true), "no {name} of {found:?}");
+        found
+    }
+
+    pub async fn wait_for(&self, name: &str, job: JobId) -> Job {
+        self.wait_for_nth(1, name, job).await
+    }
+
+    /// Waits until the job stands where it is expected to.
+    pub async fn wait_for_state(&self, job: JobId, state: State) -> Job {
+        let reached = async {
+            loop {
+                let found = self.job(job).await;
+                if found.state == state {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        match patiently(reached).await {
+            Some(found) => found,
+            None => panic!("not {state}: {:?}", self.job(job).await),
+        }
+    }
+
+    /// Turns the clock by `seconds` again and again until the job stands where it is expected to. Between two turns there
+    /// is time for what the turn set off: time that ran away from the worker would cost it its claims.
+    pub async fn turn_until(&self, job: JobId, state: State, seconds: i64) {
+        let turning = async {
+            let mut looked = 0;
+            while self.job(job).await.state != state {
+                looked += 1;
+                if looked % 100 == 0 {
+                    self.turn(seconds);
+                }
+            }
+        };
+        assert!(patiently(turning).await.is_some(), "not {state}: {:?}", self.job(job).await);
+    }
+
+    pub async fn events(&self, job: JobId) -> Vec<Event> {
+        let filter = EventFilter { job: Some(job), ..EventFilter::default() };
+        let events = self.store.read(move |tx| tx.events(&filter)).await.unwrap();
+        events.into_iter().map(|(_, event)| event).collect()
+    }
+
+    /// Turns the clock.
+    pub fn turn(&self, seconds: i64) {
+        self.clock.turn(Span::from_secs(seconds));
+    }
+
+    /// Tells the worker that something was ordered.
+    pub fn ring(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Tells the worker to stop.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until it has.
+    pub async fn stopped(&mut self) {
+        self.worker.join_next().await.unwrap().unwrap();
+    }
+
+    /// Runs a statement past the store.
+    pub fn sql(&self, text: &str) {
+        rusqlite::Connection::open(self.folder.path().join("karamail.db")).unwrap().execute_batch(text).unwrap();
+    }
+}
+
+fn enqueue(
+    tx: &mut Tx<'_>,
+    class: Class,
+    to: &EmailAddress,
+    now: Timestamp,
+    due: Timestamp,
+) -> Result<JobId, StoreError> {
+    let expires = now.plus(Span::from_secs(86_400));
+    let registration = tx.begin_registration(to, None, now, expires)?;
+    let content = Content::RegistrationReply {
+        registration,
+        key: 1,
+        expires: expires.seconds(),
+        nonce: HEXLOWER.encode(&[9; 16]),
+    };
+    let give_up = now.plus(Span::from_secs(3_600));
+    tx.enqueue(&NewJob { class, to: to.clone(), content, language: None, cause: None, queued_at: now, due, give_up })
+}
+
+/// The value of a header field of a message.
+pub fn field(message: &[u8], name: &str) -> String {
+    let message = mail_parser::MessageParser::default().parse(message).unwrap();
+    message.header_raw(name).unwrap().trim().to_owned()
+}
