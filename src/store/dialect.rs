@@ -11,9 +11,9 @@ const SPOKEN: [(&str, &str); 1] = [
     ("/* skip locked */", "FOR UPDATE SKIP LOCKED"),
 ];
 
-/// Opens a transaction that writes. Each statement sees what others have committed by then; what a decision rests on is
+/// Opens a transaction that writes, and a savepoint for the first piece of work. Each statement sees what others have committed by then; what a decision rests on is
 /// guarded ([`GUARD`]) or written by one statement.
-pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SAVEPOINT work";
 /// Opens a transaction that reads one snapshot, as a reader of SQLite does.
 pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Takes the one lock under which decisions are made that rest on several rows, until the transaction ends. It is the same

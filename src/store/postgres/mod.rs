@@ -111,30 +111,33 @@ impl Writer {
         let session = self.line.session().map_err(Failure::Final)?;
         session.begin().map_err(|error| failed(error, session))?;
         let mut events = Vec::new();
-        for work in group {
-            events.append(&mut attempt_one(session, work)?);
+        let last = group.len().saturating_sub(1);
+        for (index, work) in group.iter_mut().enumerate() {
+            let (keep, mut told) = run(session, work)?;
+            let next = match keep {
+                true if index == last => Ok(()),
+                true => session.keep_work(),
+                false => session.undo_work(),
+            };
+            next.map_err(|error| failed(error, session))?;
+            if keep {
+                events.append(&mut told);
+            }
         }
         session.say("COMMIT").map_err(|error| commit_failed(error, session))?;
         Ok(events)
     }
 }
 
-/// Runs one piece of work in a savepoint.
-fn attempt_one(session: &mut Session, work: &mut Waiting) -> Result<Vec<Event>, Failure> {
-    session.say("SAVEPOINT work").map_err(|error| failed(error, session))?;
+/// Runs one piece of work; says whether what it wrote is to be kept, and gives its events.
+fn run(session: &mut Session, work: &mut Waiting) -> Result<(bool, Vec<Event>), Failure> {
     let mut tx = Tx::new(Link::Postgres(session));
     let keep = work.run(&mut tx);
     let (trouble, events) = tx.into_parts();
-    if let Some(error @ (StoreError::Busy(_) | StoreError::Unavailable(_))) = trouble {
-        return Err(Failure::Again(error));
+    match trouble {
+        Some(error @ (StoreError::Busy(_) | StoreError::Unavailable(_))) => Err(Failure::Again(error)),
+        _ => Ok((keep, events)),
     }
-    if keep {
-        session.say("RELEASE work").map_err(|error| failed(error, session))?;
-        return Ok(events);
-    }
-    session.undo_work().map_err(|error| failed(error, session))?;
-    session.say("RELEASE work").map_err(|error| failed(error, session))?;
-    Ok(Vec::new())
 }
 
 /// Before the commit nothing is kept, so all may be run again.

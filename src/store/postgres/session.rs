@@ -93,7 +93,7 @@ impl Session {
         Ok(self.client.batch_execute(sql)?)
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction; in one that writes, the first savepoint.
     pub(in crate::store) fn begin(&mut self) -> Result<(), StoreError> {
         self.guarded = false;
         self.say(match self.purpose {
@@ -102,7 +102,12 @@ impl Session {
         })
     }
 
-    /// Undoes what was done since the savepoint `work`; the locks taken since then are gone, too.
+    /// Keeps what was done since the savepoint, and sets the next one.
+    pub(in crate::store) fn keep_work(&mut self) -> Result<(), StoreError> {
+        self.say("RELEASE work; SAVEPOINT work")
+    }
+
+    /// Undoes what was done since the savepoint, which stays; the locks taken since then are gone, too.
     pub(in crate::store) fn undo_work(&mut self) -> Result<(), StoreError> {
         self.guarded = false;
         self.say("ROLLBACK TO work")
