@@ -33,7 +33,7 @@ impl Tx<'_> {
     /// The database failed.
     pub fn try_login(&mut self, account: &[u8; 32], device: &[u8; 32], now: Timestamp) -> Result<Gate, StoreError> {
         // A moment further ahead than the longest wait comes from a clock that was set back; nobody waits for that.
-        // Shifting by the count, cut to 6, gives 1, 2, 4 … 64 seconds, of which 60 are waited.
+        // Each failure doubles the second that the next try waits; from the seventh on it is the longest wait.
         let sql = "INSERT INTO login_failures (account, device, failures, open_at) VALUES (?1, ?2, 1, ?3) \
                    ON CONFLICT (account, device) DO UPDATE SET failures = login_failures.failures + 1, \
                    open_at = excluded.open_at + CASE WHEN login_failures.failures >= 7 THEN 60000 \
@@ -66,6 +66,16 @@ impl Tx<'_> {
     pub fn trim_login_failures(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
         let sql = "DELETE FROM login_failures WHERE (account, device) IN \
                    (SELECT account, device FROM login_failures WHERE open_at < ?1 ORDER BY open_at LIMIT ?2)";
+        self.execute(sql, params![before, limit])
+    }
+
+    /// Forgets at most `limit` counts of failures whose gate has been open since before `before`; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_logins(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM login_failures WHERE (account, device) IN \
+                   (SELECT account, device FROM login_failures WHERE open_at < ?1 LIMIT ?2)";
         self.execute(sql, params![before, limit])
     }
 }

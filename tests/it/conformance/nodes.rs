@@ -1,6 +1,6 @@
 //! Several stores on one database: two nodes, lost connections, deadlocks.
 
-use super::{Place, at, event, order, read, server, write};
+use super::{Place, at, event, hand_in, order, read, server, write};
 use karamail::queue::Class;
 use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tx};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -146,6 +146,43 @@ mod postgres {
         // One of them was in the other's way, and was run again.
         assert!(runs.iter().sum::<u32>() > 2, "{runs:?}");
         assert_eq!(count(&store).await, 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_one_is_deciding_about_the_other_does_not_even_read() {
+        let place = named();
+        let nodes = [place.open().await, place.open().await];
+        let (read, has_read) = sync_channel(1);
+        let (let_go, wait) = sync_channel::<()>(1);
+        let first = hand_in(&nodes[0], move |tx: &mut Tx<'_>| {
+            assert_eq!(tx.budget("x", "a")?, None);
+            read.send(()).unwrap();
+            wait.recv_timeout(LONG).unwrap();
+            tx.set_budget("x", "a", at(7))
+        })
+        .await;
+        has_read.recv_timeout(LONG).unwrap();
+        let second = hand_in(&nodes[1], |tx: &mut Tx<'_>| tx.budget("x", "a")).await;
+        // Until the server says that it waits; asking takes a while, so this is no race.
+        let schema = server::schema_of(&url(&place)).to_owned();
+        let waiting = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{schema}' AND wait_event = 'advisory'"
+        );
+        assert!((0..1_000).any(|_| server::sql(&waiting).trim() != "0"), "nobody waited");
+        let_go.send(()).unwrap();
+        assert_eq!(first.await, Ok(()));
+        assert_eq!(second.await, Ok(Some(at(7))));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_is_to_be_secret_is_so_or_is_not_made() {
+        let place = Place::postgres();
+        let plain = server::url_by_tcp(&url(&place));
+        Store::open(Options::new(Location::Postgres(plain.clone()))).await.unwrap();
+        // The server's certificate is nobody's whom we trust.
+        let secret = format!("{plain}&sslmode=require");
+        let refused = Store::open(Options::new(Location::Postgres(secret))).await.err().unwrap();
+        assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("certificate")), "{refused}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
