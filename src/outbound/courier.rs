@@ -6,7 +6,7 @@
 //! Knows nothing of where jobs come from. What always holds: a mail's outcome is in the store before the next mail is
 //! given away, so that a crash repeats at most one mail for each connection; a mail is composed when there is a server to
 //! hand it to; when no server of a destination is to be reached, what waits for it shares that fate and does not try one
-//! by one.
+//! by one; a connection refused beside open ones is no matter of any mail.
 
 use super::lane::Limits;
 use super::line::{Line, Servers, Trip};
@@ -108,8 +108,7 @@ impl Courier {
     pub(super) async fn run(mut self, first: Job) {
         let mut next = Some(first);
         while let Some(job) = next {
-            self.carry(job).await;
-            next = self.seat.next().await;
+            next = if self.carry(job).await { self.seat.next().await } else { None };
         }
         if let Some(line) = self.line.take() {
             line.session.quit().await;
@@ -118,19 +117,23 @@ impl Courier {
         while self.parting.join_next().await.is_some() {}
     }
 
-    async fn carry(&mut self, job: Job) {
+    /// Carries one mail; says whether there is room for this courier's connection beside the others.
+    async fn carry(&mut self, job: Job) -> bool {
         let mut trip = Trip::default();
         trip.delays.queue = self.office.clock.now().since(job.due);
         match Box::pin(self.errand(&job, &mut trip)).await {
             End::Tried(outcome) => self.record(job, trip, outcome),
             End::Unreached(outcome) => {
-                for other in self.seat.rest() {
-                    self.record(other, trip.clone(), outcome.clone());
+                let shared = self.seat.refused(job);
+                let alone = !shared.is_empty();
+                for job in shared {
+                    self.record(job, trip.clone(), outcome.clone());
                 }
-                self.record(job, trip, outcome);
+                return alone;
             }
             End::Pointless(why) => self.call_back(job, why),
         }
+        true
     }
 
     async fn errand(&mut self, job: &Job, trip: &mut Trip) -> End {
@@ -173,7 +176,9 @@ impl Courier {
             self.line = Some(line);
             return Ok(());
         }
+        self.seat.is_open(false);
         self.line = Some(servers.connect(job.order.to.domain(), trip).await?);
+        self.seat.is_open(true);
         Ok(())
     }
 
@@ -193,12 +198,14 @@ impl Courier {
             // closed after its last mail. The way begins anew.
             let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
             outcome = outcome_of(ending.upshot);
+            self.seat.is_open(false);
             let next = if served_before {
                 servers.connect(job.order.to.domain(), trip).await
             } else {
                 servers.go_on(line.way, trip).await
             };
             self.line = next.ok();
+            self.seat.is_open(self.line.is_some());
         }
         outcome
     }
@@ -211,6 +218,7 @@ impl Courier {
             }
             After::Ready | After::Reset => self.line = Some(line),
         }
+        self.seat.is_open(self.line.is_some());
     }
 
     fn record(&mut self, job: Job, trip: Trip, outcome: Outcome) {

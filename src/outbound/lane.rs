@@ -1,6 +1,6 @@
 //! The jobs that were claimed and wait for a connection, by destination, and how many connections each destination has.
 //!
-//! A plain value: no waiting, no sockets, no time. Knows nothing of servers. What always holds: within a destination the
+//! A plain value: no waiting, no sockets, the time is told. Knows nothing of servers. What always holds: within a destination the
 //! most urgent class goes first, then what has been due the longest; no destination has more connections than allowed, nor
 //! all of them together; what waits in memory has a bound for each destination, and over it the least urgent is turned
 //! away.
@@ -8,6 +8,11 @@
 use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::queue::{Class, Job};
 use std::collections::{BTreeMap, HashMap};
+
+/// Connections to a destination that has not taken us in yet: one that never answers holds no more than these.
+const FIRST: usize = 2;
+/// For how long a destination that refused a connection beside open ones is left at those; then one more is tried.
+const CONTENT: Span = Span::from_secs(60);
 
 /// How many of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,25 @@ struct Lane {
     connections: usize,
     /// Those of the connections that wait for a job.
     idle: usize,
+    /// Those of the connections whose server took us in.
+    open: usize,
+    /// A server has taken us in, and since then there was always one that did.
+    greeted: bool,
+    /// How many connections it takes, as far as is known, and until when that is believed.
+    takes: Option<(usize, Timestamp)>,
+}
+
+impl Lane {
+    /// Says how many connections there may be now.
+    fn allowed(&self, limits: &Limits, now: Timestamp) -> usize {
+        let most = match self.takes {
+            _ if !self.greeted => FIRST,
+            Some((takes, until)) if now < until => takes,
+            Some((takes, _)) => takes + 1,
+            None => limits.per_destination,
+        };
+        most.min(limits.per_destination)
+    }
 }
 
 /// All lanes.
@@ -83,9 +107,9 @@ impl Lanes {
     }
 
     /// Takes in a job that was claimed.
-    pub(super) fn offer(&mut self, destination: &Destination, job: Job) -> Offered {
+    pub(super) fn offer(&mut self, destination: &Destination, job: Job, now: Timestamp) -> Offered {
         let lane = self.lanes.entry(destination.clone()).or_default();
-        let free = lane.connections < self.limits.per_destination && self.connections < self.limits.connections;
+        let free = lane.connections < lane.allowed(&self.limits, now) && self.connections < self.limits.connections;
         lane.waiting.insert(place_of(&job), job);
         if lane.waiting.len() <= lane.idle {
             return Offered::Wake;
@@ -109,10 +133,37 @@ impl Lanes {
         Some(job)
     }
 
-    /// Gives all that waits for a destination.
-    pub(super) fn take_all(&mut self, destination: &Destination) -> Vec<Job> {
-        let lane = self.lanes.get_mut(destination);
-        lane.map(|lane| std::mem::take(&mut lane.waiting)).unwrap_or_default().into_values().collect()
+    /// A server took a connection in; says whether more may be opened than before.
+    pub(super) fn opened(&mut self, destination: &Destination, now: Timestamp) -> bool {
+        let Some(lane) = self.lanes.get_mut(destination) else { return false };
+        let before = lane.allowed(&self.limits, now);
+        lane.open += 1;
+        lane.greeted = true;
+        if lane.takes.is_some_and(|(takes, _)| takes < lane.open) {
+            lane.takes = Some((lane.open, now.plus(CONTENT)));
+        }
+        lane.allowed(&self.limits, now) > before
+    }
+
+    /// A connection that was open is not any more.
+    pub(super) fn broke(&mut self, destination: &Destination) {
+        if let Some(lane) = self.lanes.get_mut(destination) {
+            lane.open = lane.open.saturating_sub(1);
+        }
+    }
+
+    /// No server of a destination takes the connection in that `job` was for. Where others are open it waits for one of
+    /// them, and no more are opened for a while; else gives it and all that waits.
+    pub(super) fn refused(&mut self, destination: &Destination, job: Job, now: Timestamp) -> Vec<Job> {
+        let Some(lane) = self.lanes.get_mut(destination) else { return vec![job] };
+        if lane.open > 0 {
+            lane.takes = Some((lane.open, now.plus(CONTENT)));
+            lane.waiting.insert(place_of(&job), job);
+            return Vec::new();
+        }
+        lane.greeted = false;
+        let rest = std::mem::take(&mut lane.waiting).into_values();
+        std::iter::once(job).chain(rest).collect()
     }
 
     /// Gives all that waits.
@@ -147,11 +198,11 @@ impl Lanes {
     }
 
     /// Finds the most urgent job for which another connection may be opened, and counts that connection.
-    pub(super) fn open_another(&mut self) -> Option<(Destination, Job)> {
+    pub(super) fn open_another(&mut self, now: Timestamp) -> Option<(Destination, Job)> {
         if self.connections >= self.limits.connections {
             return None;
         }
-        let may = |lane: &&Lane| lane.connections < self.limits.per_destination && lane.waiting.len() > lane.idle;
+        let may = |lane: &Lane| lane.connections < lane.allowed(&self.limits, now) && lane.waiting.len() > lane.idle;
         let candidates = self.lanes.iter().filter(|(_, lane)| may(lane));
         let (_, destination) = candidates
             .filter_map(|(destination, lane)| Some((*lane.waiting.first_key_value()?.0, destination)))
@@ -196,6 +247,8 @@ mod tests {
     const LIMITS: Limits =
         Limits { connections: 3, per_destination: 2, mails: 100, idle: Span::from_secs(5), window: 3, held: 100 };
 
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
     fn to(domain: &str) -> Destination {
         Destination::Domain(domain.parse().unwrap())
     }
@@ -224,26 +277,26 @@ mod tests {
     #[test]
     fn connections_are_opened_up_to_the_limit_of_the_destination_and_of_all() {
         let (mut lanes, docomo, au) = (Lanes::new(LIMITS), to("docomo.ne.jp"), to("ezweb.ne.jp"));
-        assert_eq!(opened(lanes.offer(&docomo, job(1, Class::Alert))), 1);
-        assert_eq!(opened(lanes.offer(&docomo, job(2, Class::Alert))), 2);
-        assert_eq!(lanes.offer(&docomo, job(3, Class::Alert)), Offered::Waits);
-        assert_eq!(opened(lanes.offer(&au, job(4, Class::Alert))), 4);
-        assert_eq!(lanes.offer(&au, job(5, Class::Alert)), Offered::Waits);
-        assert!(lanes.open_another().is_none());
+        assert_eq!(opened(lanes.offer(&docomo, job(1, Class::Alert), NOW)), 1);
+        assert_eq!(opened(lanes.offer(&docomo, job(2, Class::Alert), NOW)), 2);
+        assert_eq!(lanes.offer(&docomo, job(3, Class::Alert), NOW), Offered::Waits);
+        assert_eq!(opened(lanes.offer(&au, job(4, Class::Alert), NOW)), 4);
+        assert_eq!(lanes.offer(&au, job(5, Class::Alert), NOW), Offered::Waits);
+        assert!(lanes.open_another(NOW).is_none());
         lanes.closed(&docomo);
-        assert_eq!(lanes.open_another().map(|(destination, job)| (destination, job.id.number())), Some((docomo, 3)));
+        assert_eq!(lanes.open_another(NOW).map(|(destination, job)| (destination, job.id.number())), Some((docomo, 3)));
         lanes.closed(&au);
-        assert_eq!(lanes.open_another().map(|(destination, job)| (destination, job.id.number())), Some((au, 5)));
-        assert!(lanes.open_another().is_none());
+        assert_eq!(lanes.open_another(NOW).map(|(destination, job)| (destination, job.id.number())), Some((au, 5)));
+        assert!(lanes.open_another(NOW).is_none());
     }
 
     #[test]
     fn an_idle_connection_is_woken_before_another_is_opened() {
         let (mut lanes, docomo) = (Lanes::new(LIMITS), to("docomo.ne.jp"));
-        opened(lanes.offer(&docomo, job(1, Class::Alert)));
+        opened(lanes.offer(&docomo, job(1, Class::Alert), NOW));
         lanes.idles(&docomo, true);
-        assert_eq!(lanes.offer(&docomo, job(2, Class::Alert)), Offered::Wake);
-        assert_eq!(opened(lanes.offer(&docomo, job(3, Class::Otp))), 3);
+        assert_eq!(lanes.offer(&docomo, job(2, Class::Alert), NOW), Offered::Wake);
+        assert_eq!(opened(lanes.offer(&docomo, job(3, Class::Otp), NOW)), 3);
         lanes.idles(&docomo, false);
         assert_eq!(lanes.take(&docomo).map(|job| job.id.number()), Some(2));
     }
@@ -251,9 +304,9 @@ mod tests {
     #[test]
     fn the_most_urgent_class_goes_first_and_then_what_was_due_first() {
         let (mut lanes, docomo) = (Lanes::new(Limits { per_destination: 1, window: 9, ..LIMITS }), to("docomo.ne.jp"));
-        opened(lanes.offer(&docomo, job(9, Class::Report)));
+        opened(lanes.offer(&docomo, job(9, Class::Report), NOW));
         for (id, class) in [(5, Class::Alert), (3, Class::Registration), (4, Class::Alert), (7, Class::Otp)] {
-            assert_eq!(lanes.offer(&docomo, job(id, class)), Offered::Waits);
+            assert_eq!(lanes.offer(&docomo, job(id, class), NOW), Offered::Waits);
         }
         let order: Vec<i64> = std::iter::from_fn(|| lanes.take(&docomo)).map(|job| job.id.number()).collect();
         assert_eq!(order, [7, 4, 5, 3]);
@@ -263,13 +316,16 @@ mod tests {
     fn a_full_lane_turns_away_the_least_urgent_and_says_for_whom_it_is_full() {
         let (mut lanes, docomo) = (Lanes::new(LIMITS), to("docomo.ne.jp"));
         for id in 1..=5 {
-            drop(lanes.offer(&docomo, job(id, Class::Registration)));
+            drop(lanes.offer(&docomo, job(id, Class::Registration), NOW));
         }
-        assert_eq!(lanes.offer(&docomo, job(6, Class::Registration)), Offered::TurnedAway(job(6, Class::Registration)));
+        assert_eq!(
+            lanes.offer(&docomo, job(6, Class::Registration), NOW),
+            Offered::TurnedAway(job(6, Class::Registration))
+        );
         assert_eq!(lanes.full_for(Class::Registration), std::slice::from_ref(&docomo));
         assert_eq!(lanes.full_for(Class::Report), std::slice::from_ref(&docomo));
         assert!(lanes.full_for(Class::Otp).is_empty());
-        assert_eq!(lanes.offer(&docomo, job(7, Class::Otp)), Offered::TurnedAway(job(5, Class::Registration)));
+        assert_eq!(lanes.offer(&docomo, job(7, Class::Otp), NOW), Offered::TurnedAway(job(5, Class::Registration)));
         assert!(lanes.full_for(Class::Otp).is_empty());
         assert_eq!(lanes.take(&docomo).map(|job| job.id.number()), Some(7));
         assert!(lanes.full_for(Class::Registration).is_empty());
@@ -279,12 +335,12 @@ mod tests {
     fn a_destination_without_a_connection_is_crowded_out_only_by_the_limit_of_all() {
         let (mut lanes, au) = (Lanes::new(LIMITS), to("ezweb.ne.jp"));
         for (id, domain) in [(1, "a.example"), (2, "b.example")] {
-            opened(lanes.offer(&to(domain), job(id, Class::Alert)));
+            opened(lanes.offer(&to(domain), job(id, Class::Alert), NOW));
         }
         assert!(!lanes.is_crowded_out());
-        opened(lanes.offer(&to("c.example"), job(3, Class::Alert)));
+        opened(lanes.offer(&to("c.example"), job(3, Class::Alert), NOW));
         assert!(!lanes.is_crowded_out());
-        assert_eq!(lanes.offer(&au, job(4, Class::Alert)), Offered::Waits);
+        assert_eq!(lanes.offer(&au, job(4, Class::Alert), NOW), Offered::Waits);
         assert!(lanes.is_crowded_out());
     }
 
@@ -292,13 +348,51 @@ mod tests {
     fn what_waits_can_be_taken_back_whole_and_a_lost_claim_is_forgotten() {
         let (mut lanes, docomo, au) = (Lanes::new(LIMITS), to("docomo.ne.jp"), to("ezweb.ne.jp"));
         for id in 1..=4 {
-            drop(lanes.offer(&docomo, job(id, Class::Alert)));
+            drop(lanes.offer(&docomo, job(id, Class::Alert), NOW));
         }
-        opened(lanes.offer(&au, job(5, Class::Alert)));
-        drop(lanes.offer(&au, job(6, Class::Alert)));
+        opened(lanes.offer(&au, job(5, Class::Alert), NOW));
+        drop(lanes.offer(&au, job(6, Class::Alert), NOW));
         lanes.forget(&[JobId::new(3)]);
-        assert_eq!(lanes.take_all(&docomo).iter().map(|job| job.id.number()).collect::<Vec<_>>(), [4]);
+        assert_eq!(
+            lanes.refused(&docomo, job(2, Class::Alert), NOW).iter().map(|job| job.id.number()).collect::<Vec<_>>(),
+            [2, 4]
+        );
         assert_eq!(lanes.waiting(&docomo), 0);
         assert_eq!(lanes.empty().iter().map(|job| job.id.number()).collect::<Vec<_>>(), [6]);
+    }
+
+    #[test]
+    fn a_destination_has_few_connections_until_one_is_taken_in() {
+        let (mut lanes, docomo) =
+            (Lanes::new(Limits { connections: 9, per_destination: 4, ..LIMITS }), to("docomo.ne.jp"));
+        for id in 1..=FIRST as i64 {
+            opened(lanes.offer(&docomo, job(id, Class::Alert), NOW));
+        }
+        assert_eq!(lanes.offer(&docomo, job(8, Class::Alert), NOW), Offered::Waits);
+        assert!(lanes.open_another(NOW).is_none());
+        assert!(lanes.opened(&docomo, NOW));
+        assert_eq!(lanes.open_another(NOW).map(|(_, job)| job.id.number()), Some(8));
+        assert!(!lanes.opened(&docomo, NOW));
+    }
+
+    #[test]
+    fn a_connection_refused_beside_open_ones_costs_no_job_an_attempt_and_is_not_tried_again_at_once() {
+        let (mut lanes, docomo) =
+            (Lanes::new(Limits { connections: 9, per_destination: 4, ..LIMITS }), to("docomo.ne.jp"));
+        opened(lanes.offer(&docomo, job(1, Class::Alert), NOW));
+        lanes.opened(&docomo, NOW);
+        opened(lanes.offer(&docomo, job(2, Class::Alert), NOW));
+        assert!(lanes.refused(&docomo, job(2, Class::Alert), NOW).is_empty());
+        lanes.closed(&docomo);
+        assert_eq!(lanes.waiting(&docomo), 1);
+        let almost = NOW.plus(CONTENT).minus(Span::from_millis(1));
+        assert!(lanes.open_another(almost).is_none());
+        // Then one more is tried, and only one.
+        drop(lanes.offer(&docomo, job(3, Class::Alert), almost));
+        assert_eq!(lanes.open_another(NOW.plus(CONTENT)).map(|(_, job)| job.id.number()), Some(2));
+        assert!(lanes.open_another(NOW.plus(CONTENT)).is_none());
+        lanes.broke(&docomo);
+        let shared = lanes.refused(&docomo, job(2, Class::Alert), NOW);
+        assert_eq!(shared.iter().map(|job| job.id.number()).collect::<Vec<_>>(), [2, 3]);
     }
 }

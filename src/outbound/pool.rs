@@ -26,6 +26,8 @@ pub(super) struct Pool {
     room: Notify,
     /// A connection that is idle is to make way.
     crowded: Notify,
+    /// Another connection may be opened.
+    more: Notify,
 }
 
 struct State {
@@ -40,10 +42,13 @@ struct State {
 pub(super) struct Seat {
     pool: Arc<Pool>,
     destination: Destination,
+    /// A server has taken the connection in.
+    open: bool,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.is_open(false);
         let mut state = self.pool.lock();
         if state.lanes.closed(&self.destination) {
             state.bells.remove(&self.destination);
@@ -78,11 +83,35 @@ impl Seat {
         }
     }
 
-    /// Takes what else waits for this destination.
-    pub(super) fn rest(&self) -> Vec<Job> {
-        let rest = self.pool.lock().lanes.take_all(&self.destination);
-        self.pool.room.notify_one();
-        rest
+    /// Says whether a server has taken the connection in.
+    pub(super) fn is_open(&mut self, open: bool) {
+        if self.open == open {
+            return;
+        }
+        self.open = open;
+        let mut state = self.pool.lock();
+        if !open {
+            state.lanes.broke(&self.destination);
+        } else if state.lanes.opened(&self.destination, self.pool.clock.now()) {
+            self.pool.more.notify_one();
+        }
+    }
+
+    /// Gives the jobs that no server is to be reached for: this one and all that waits for the destination; none where
+    /// other connections are open, which then take them.
+    pub(super) fn refused(&self, job: Job) -> Vec<Job> {
+        let mut state = self.pool.lock();
+        if state.stopping {
+            // No connection takes another job.
+            return vec![job];
+        }
+        let shared = state.lanes.refused(&self.destination, job, self.pool.clock.now());
+        if !shared.is_empty() {
+            self.pool.room.notify_one();
+        } else if let Some(bell) = state.bells.get(&self.destination) {
+            bell.notify_one();
+        }
+        shared
     }
 }
 
@@ -142,14 +171,21 @@ pub(super) enum Placed {
 impl Pool {
     pub(super) fn new(limits: Limits, clock: Clock) -> Arc<Self> {
         let state = State { lanes: Lanes::new(limits), held: HashMap::new(), bells: HashMap::new(), stopping: false };
-        Arc::new(Self { limits, clock, state: Mutex::new(state), room: Notify::new(), crowded: Notify::new() })
+        Arc::new(Self {
+            limits,
+            clock,
+            state: Mutex::new(state),
+            room: Notify::new(),
+            crowded: Notify::new(),
+            more: Notify::new(),
+        })
     }
 
     /// Takes in a job that was claimed.
     pub(super) fn place(self: &Arc<Self>, destination: Destination, job: Job) -> Placed {
         let mut state = self.lock();
         state.held.insert(job.id, job.lease.as_ref().map_or(0, |lease| lease.fence));
-        match state.lanes.offer(&destination, job) {
+        match state.lanes.offer(&destination, job, self.clock.now()) {
             Offered::Open(job) => Placed::Open(self.seat(destination), job),
             Offered::Waits => {
                 if state.lanes.is_crowded_out() {
@@ -176,7 +212,7 @@ impl Pool {
         if state.stopping {
             return None;
         }
-        let (destination, job) = state.lanes.open_another()?;
+        let (destination, job) = state.lanes.open_another(self.clock.now())?;
         Some((self.seat(destination), job))
     }
 
@@ -199,6 +235,11 @@ impl Pool {
     /// Waits until there is room again.
     pub(super) async fn room(&self) {
         self.room.notified().await;
+    }
+
+    /// Waits until another connection may be opened.
+    pub(super) async fn more(&self) {
+        self.more.notified().await;
     }
 
     /// Enters a job in the book that needs no connection.
@@ -244,7 +285,7 @@ impl Pool {
     }
 
     fn seat(self: &Arc<Self>, destination: Destination) -> Seat {
-        Seat { pool: Arc::clone(self), destination }
+        Seat { pool: Arc::clone(self), destination, open: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -150,6 +150,7 @@ impl Worker {
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 Some(_) = couriers.join_next() => self.open_more(&mut couriers),
+                () = self.office.pool.more() => self.open_more(&mut couriers),
                 () = self.wake.notified() => self.claim(&mut couriers, &mut agenda).await,
                 () = self.office.pool.room() => self.claim(&mut couriers, &mut agenda).await,
                 () = self.office.clock.sleep_until(agenda.next()) => self.keep_agenda(&mut couriers, &mut agenda).await,
@@ -187,6 +188,8 @@ impl Worker {
         if agenda.look <= now {
             self.claim(couriers, agenda).await;
         }
+        // A destination that refused a connection may take it by now.
+        self.open_more(couriers);
     }
 
     /// Claims what is due and there is room for, and decides when to look again.

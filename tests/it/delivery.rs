@@ -1,5 +1,6 @@
 //! Delivery as a whole: from a job in the store over name servers and mail servers to its outcome in the store.
 
+mod crowds;
 mod faults;
 mod order;
 mod routes;
