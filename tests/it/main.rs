@@ -27,6 +27,7 @@ mod names;
 mod pages;
 mod peer;
 mod place;
+mod readme;
 mod real;
 mod requirements;
 mod resolver;

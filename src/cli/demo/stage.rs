@@ -129,7 +129,7 @@ Open it and log in:
   captured mails  http://{web}/outbox
   SMTP            {smtp}
 
-More mails:   swaks --server {smtp} --from {phone} --to {registration} --body ''
+More mails:   swaks --server {smtp} --from {phone} --to {registration} --body ' '
 What happened: karamail trace {phone} -c {config}
 ",
             config = config.display()

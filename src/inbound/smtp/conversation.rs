@@ -195,6 +195,11 @@ impl<T: Take> Conversation<T> {
     /// Sees to it that a growing message is within what all messages together may take, or lets go of it.
     fn make_room(&mut self) {
         let held = self.session.held();
+        if held == 0 {
+            // A message that was too large has been let go of; its room is for others.
+            self.room = None;
+            return;
+        }
         let have = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if held <= have.max(ROOM_STEP) {
             return;
