@@ -24,7 +24,7 @@ pub(super) const MIGRATING: &str = "SELECT pg_advisory_xact_lock(7161681991)";
 /// What every connection is told. Committed means flushed, whatever the server's default; and nothing waits for ever.
 pub(super) const SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
-    SET lock_timeout = '5s';
+    SET lock_timeout = '10s';
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s';
 ";

@@ -50,6 +50,7 @@ pub use session::Session;
 pub use tx::Tx;
 
 use postgres::{Line, Purpose};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -64,12 +65,23 @@ const WRITERS: usize = 3;
 const READERS: usize = 3;
 
 /// Where the database is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file of SQLite; made where it is missing.
     Sqlite(PathBuf),
-    /// The URL of a PostgreSQL database.
+    /// The URL of a PostgreSQL database. TLS is spoken where it says `sslmode=require`; the server's certificate has to be
+    /// one that the public authorities vouch for.
     Postgres(String),
+}
+
+/// Shows the file, but not the URL: it may hold a password.
+impl fmt::Debug for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => out.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => out.write_str("Postgres(•••)"),
+        }
+    }
 }
 
 /// Hears of the events of each commit, in order, on the storage thread: it has to be quick. Called after the commit and
@@ -275,4 +287,15 @@ fn start_postgres(url: &str, hands: &Hands) -> Started {
         threads.push(start("store-read", move || postgres::read(&mut line, &reads))?);
     }
     Ok(threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_does_not_show_its_password() {
+        let location = Location::Postgres("postgres://u:hunter2@db.example.jp/karamail".into());
+        assert_eq!(format!("{location:?}"), "Postgres(•••)");
+    }
 }
