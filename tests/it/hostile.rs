@@ -94,6 +94,18 @@ async fn a_client_that_only_chats_is_sent_away() {
 }
 
 #[tokio::test]
+async fn a_client_that_keeps_sending_mail_is_not_sent_away() {
+    let door = Door::open().await;
+    let mut client = door.enter().await;
+    for _ in 0..20 {
+        door.clock.turn(Span::from_secs(250));
+        client.begin().await;
+        client.send(b".\r\n").await;
+        assert!(client.line().await.starts_with("250 2.0.0 Ok: queued as m"));
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_its_replies_is_dropped() {
     let door = Door::open().await;
     let mut client = door.enter().await;

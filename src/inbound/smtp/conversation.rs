@@ -27,6 +27,7 @@ const ROOM_STEP: usize = 16 * 1024;
 pub(super) struct Conversation<T> {
     common: Arc<Common<T>>,
     stream: TcpStream,
+    peer: IpAddr,
     session: Session,
     pace: Pace,
     replies: Vec<u8>,
@@ -55,7 +56,18 @@ impl<T: Take> Conversation<T> {
     ) -> Self {
         let session = Session::new(Arc::clone(&common.session), peer);
         let pace = Pace::new(common.clock.now());
-        Self { common, stream, session, pace, replies: Vec::new(), room: None, stop, over_by: None, _place: place }
+        Self {
+            common,
+            stream,
+            peer,
+            session,
+            pace,
+            replies: Vec::new(),
+            room: None,
+            stop,
+            over_by: None,
+            _place: place,
+        }
     }
 
     /// Talks until either side has had enough.
@@ -67,7 +79,7 @@ impl<T: Take> Conversation<T> {
                 break end;
             }
         };
-        tracing::debug!(?end, "session ended");
+        tracing::debug!(peer = %self.peer, ?end, "session ended");
         if let End::Close(reply) = end {
             self.say(reply);
             if self.flush().await.is_ok() {
@@ -142,6 +154,7 @@ impl<T: Take> Conversation<T> {
     }
 
     fn say(&mut self, reply: Reply) {
+        tracing::debug!(peer = %self.peer, ?reply);
         reply.write(&self.common.session, &mut self.replies);
         self.pace.replied(self.common.clock.now());
     }

@@ -1,11 +1,13 @@
-//! An SMTP session is fed arbitrary octets in arbitrary pieces.
+//! Both sides of SMTP are fed arbitrary octets in arbitrary pieces.
 //!
-//! It must not panic; its replies are lines of at most 512 octets; how the octets are cut makes no difference; and a mail is
-//! what a naive reader, who sees the whole at once, takes for it.
+//! Our server must not panic; its replies are lines of at most 512 octets; how the octets are cut makes no difference; and a
+//! mail is what a naive reader, who sees the whole at once, takes for it. Our client must not panic either, and a mail whose
+//! body was never written is neither accepted nor perhaps accepted.
 
 #![no_main]
 
-use karamail::model::{MailId, Timestamp};
+use karamail::model::{MailId, ReversePath, Timestamp};
+use karamail::smtp::client::{self, Envelope, Offers, Transaction, Upshot};
 use karamail::smtp::server::{Answer, Reply, Session, Settings, Step, Taken};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
@@ -106,8 +108,31 @@ fn compare_replies(heard: &Heard) {
     }
 }
 
+/// Lets our client hear `stream` as a server's replies, until it has heard enough or nothing more comes.
+fn talk_to_our_client(stream: &[u8], piece: usize, pipelining: bool) {
+    let envelope = Envelope { sender: ReversePath::Null, recipient: "hanako@example.jp".parse().expect("an address") };
+    let offers = Offers { pipelining, ..Offers::default() };
+    let (now, give_up) = (Timestamp::default(), Timestamp::from_millis(1));
+    let opened = Transaction::open(&envelope, b"body\r\n", offers, give_up, now);
+    let (mut transaction, _) = opened.expect("nothing about this mail is out of the ordinary");
+    let (mut written, mut upshot) = (false, None);
+    for piece in stream.chunks(piece.max(1)) {
+        match transaction.on_bytes(piece, now) {
+            client::Step::Read => {}
+            client::Step::Write(octets) => written |= octets.ends_with(b"body\r\n.\r\n"),
+            client::Step::Over(ending) => {
+                upshot = Some(ending.upshot);
+                break;
+            }
+        }
+    }
+    let upshot = upshot.unwrap_or_else(|| transaction.on_break("the connection was lost").upshot);
+    assert!(written || !matches!(upshot, Upshot::Accepted(_) | Upshot::Unknown(_)), "{upshot:?}");
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((&cut, rest)) = input.split_first() else { return };
+    talk_to_our_client(rest, usize::from(cut), cut % 2 == 0);
     // Half of the inputs begin where it becomes interesting.
     let begun: &[u8] = match cut % 4 {
         0 => b"EHLO x\r\nMAIL FROM:<a@b.jp>\r\nRCPT TO:<a@x.jp>\r\nDATA\r\n",
