@@ -268,7 +268,7 @@ where
             }
         }
     }
-    office.pool.settled(job.id);
+    office.pool.settled(job);
 }
 
 /// Says whether the next server may be asked: this one broke off before the final dot, or said that it closes.

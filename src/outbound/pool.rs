@@ -184,7 +184,7 @@ impl Pool {
     /// Takes in a job that was claimed.
     pub(super) fn place(self: &Arc<Self>, destination: Destination, job: Job) -> Placed {
         let mut state = self.lock();
-        state.held.insert(job.id, job.lease.as_ref().map_or(0, |lease| lease.fence));
+        state.held.insert(job.id, fence_of(&job));
         match state.lanes.offer(&destination, job, self.clock.now()) {
             Offered::Open(job) => Placed::Open(self.seat(destination), job),
             Offered::Waits => {
@@ -244,13 +244,15 @@ impl Pool {
 
     /// Enters a job in the book that needs no connection.
     pub(super) fn hold(&self, job: &Job) {
-        self.lock().held.insert(job.id, job.lease.as_ref().map_or(0, |lease| lease.fence));
+        self.lock().held.insert(job.id, fence_of(job));
     }
 
-    /// Strikes a job that was settled or given back.
-    pub(super) fn settled(&self, job: JobId) {
+    /// Strikes a job that was settled, unless it has been claimed anew since.
+    pub(super) fn settled(&self, job: &Job) {
         let mut state = self.lock();
-        state.held.remove(&job);
+        if state.held.get(&job.id) == Some(&fence_of(job)) {
+            state.held.remove(&job.id);
+        }
         if state.held.len() == self.limits.held / 2 {
             self.room.notify_one();
         }
@@ -291,4 +293,8 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn fence_of(job: &Job) -> i64 {
+    job.lease.as_ref().map_or(0, |lease| lease.fence)
 }

@@ -162,7 +162,10 @@ impl Worker {
     async fn begin(&self) -> Agenda {
         let now = self.office.clock.now();
         if self.alone {
-            self.reclaim(Reclaim::All).await;
+            match self.store.write::<_, StoreError, _>(move |tx| tx.reclaim(now, Reclaim::All)).await {
+                Ok(gone) => tell_of(&gone),
+                Err(error) => tracing::error!(%error, "what was claimed before the start waits for its time"),
+            }
         }
         Agenda {
             look: now,
@@ -175,13 +178,13 @@ impl Worker {
 
     async fn keep_agenda(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
         let now = self.office.clock.now();
-        if agenda.renew <= now {
+        let reclaims = agenda.reclaim <= now;
+        if reclaims || agenda.renew <= now {
             agenda.renew = now.plus(RENEWAL);
-            self.renew(now).await;
-        }
-        if agenda.reclaim <= now {
-            agenda.reclaim = now.plus(RECLAIM);
-            if self.reclaim(Reclaim::Expired).await {
+            if reclaims {
+                agenda.reclaim = now.plus(RECLAIM);
+            }
+            if self.keep_claims(now, reclaims).await {
                 agenda.look = now;
             }
         }
@@ -295,30 +298,28 @@ impl Worker {
             .await
     }
 
-    async fn renew(&self, now: Timestamp) {
+    /// Keeps our claims and, where it is time, takes back those of workers that are gone; says whether there were any.
+    /// Both in one transaction, ours first: after the store was away ours may be over as well, and are not to be taken
+    /// for theirs while their mails are on their way.
+    async fn keep_claims(&self, now: Timestamp, reclaims: bool) -> bool {
         let held = self.office.pool.held();
-        if held.is_empty() {
-            return;
+        if held.is_empty() && !reclaims {
+            return false;
         }
         let (owner, until) = (self.owner.clone(), now.plus(LEASE));
-        match self.store.write(move |tx| tx.extend(&owner, until, &held)).await {
-            Ok(lost) => self.office.pool.lost(&lost),
-            Err(error) => tracing::error!(%error, "claims cannot be kept"),
-        }
-    }
-
-    /// Takes back claims of workers that are gone; says whether there were any.
-    async fn reclaim(&self, which: Reclaim) -> bool {
-        let now = self.office.clock.now();
-        match self.store.write::<_, StoreError, _>(move |tx| tx.reclaim(now, which)).await {
-            Ok(jobs) => {
-                if !jobs.is_empty() {
-                    tracing::warn!(count = jobs.len(), "jobs of a worker that is gone are sent again");
-                }
-                !jobs.is_empty()
+        let kept = self.store.write::<_, StoreError, _>(move |tx| {
+            let lost = tx.extend(&owner, until, &held)?;
+            let gone = if reclaims { tx.reclaim(now, Reclaim::Expired)? } else { Vec::new() };
+            Ok((lost, gone))
+        });
+        match kept.await {
+            Ok((lost, gone)) => {
+                self.office.pool.lost(&lost);
+                tell_of(&gone);
+                !gone.is_empty()
             }
             Err(error) => {
-                tracing::error!(%error, "claims of workers that are gone cannot be taken back");
+                tracing::error!(%error, "claims cannot be kept");
                 false
             }
         }
@@ -334,6 +335,12 @@ impl Worker {
             tracing::warn!(count = couriers.len(), "transactions did not end in time and are broken off");
             couriers.shutdown().await;
         }
+    }
+}
+
+fn tell_of(gone: &[JobId]) {
+    if !gone.is_empty() {
+        tracing::warn!(count = gone.len(), "jobs of a worker that is gone are sent again");
     }
 }
 

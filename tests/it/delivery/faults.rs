@@ -104,6 +104,36 @@ async fn the_claim_of_a_mail_on_its_way_is_kept_and_nobody_else_gets_it() {
 }
 
 #[tokio::test]
+async fn claims_that_ran_out_while_the_store_was_away_are_kept_and_not_taken_back() {
+    let gate = Arc::new(Notify::new());
+    let (peer, plan) = one_peer(Setup::default().at("dot", [Act::When(gate.clone(), "250 2.0.0 taken")])).await;
+    let world = World::start(plan).await;
+    let job = world.order(Class::Alert, "a@carrier.example").await;
+    peer.wait_for(|seen| seen.mails.len() == 1).await;
+    let lease_until = async |until: i64| {
+        let kept = async {
+            loop {
+                let lease = world.job(job).await.lease;
+                if let Some(lease) = lease.filter(|lease| lease.until >= START.plus(Span::from_secs(until))) {
+                    return lease.fence;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(kept).await.unwrap()
+    };
+    world.turn(59);
+    let fence = lease_until(119).await;
+    // Over by the time that claims of others are taken back, and before ours are to be kept again.
+    world.sql("UPDATE jobs SET lease_until = 0");
+    world.turn(1);
+    assert_eq!(lease_until(120).await, fence);
+    gate.notify_one();
+    let ended = world.wait_for("accepted", job).await;
+    assert_eq!((ended.attempts, peer.seen().mails.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn what_a_crashed_daemon_had_claimed_is_sent_after_the_start() {
     for (alone, wait) in [(true, 0), (false, 61)] {
         let (peer, mut plan) = one_peer(Setup::default()).await;
