@@ -62,6 +62,8 @@ enum End {
     Tried(Outcome),
     /// No server was to be reached, which is no matter of this mail.
     Unreached(Outcome),
+    /// The daemon's end came before the mail was given away.
+    Unsent,
     /// The mail is not wanted any more.
     Pointless(&'static str),
 }
@@ -131,6 +133,7 @@ impl Courier {
                 }
                 return alone;
             }
+            End::Unsent => return false,
             End::Pointless(why) => self.call_back(job, why),
         }
         true
@@ -163,9 +166,9 @@ impl Courier {
         let began = self.office.clock.now();
         let mail = self.office.write(job).await?;
         self.settled().await;
-        let outcome = self.hand_over(servers, job, mail, trip).await;
+        let end = self.hand_over(servers, job, mail, trip).await;
         trip.delays.send = self.office.clock.now().since(began);
-        Ok(End::Tried(outcome))
+        Ok(end)
     }
 
     /// Opens a connection, unless the last one is still good.
@@ -184,15 +187,19 @@ impl Courier {
 
     /// Gives the mail to the server that is connected, or, where that fails before anything was said about the mail, to
     /// the next one.
-    async fn hand_over(&mut self, servers: &Servers, job: &Job, mail: Outgoing, trip: &mut Trip) -> Outcome {
+    async fn hand_over(&mut self, servers: &Servers, job: &Job, mail: Outgoing, trip: &mut Trip) -> End {
         let envelope = Envelope { sender: ReversePath::Address(mail.sender), recipient: mail.to };
         let mut outcome = ours("there is no connection");
         while let Some(mut line) = self.line.take() {
+            line.session.ends_with(self.office.pool.end());
             let ending = line.session.deliver(&envelope, &mail.message, job.order.give_up).await;
             trip.meet(line.session.server(), line.session.tls());
             if !goes_on(&ending) {
                 self.put_back(line, ending.after);
-                return outcome_of(ending.upshot);
+                return End::Tried(outcome_of(ending.upshot));
+            }
+            if self.office.pool.has_ended() {
+                return End::Unsent;
             }
             // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
             // closed after its last mail. The way begins anew.
@@ -207,7 +214,7 @@ impl Courier {
             self.line = next.ok();
             self.seat.is_open(self.line.is_some());
         }
-        outcome
+        End::Tried(outcome)
     }
 
     fn put_back(&mut self, line: Line, after: After) {
@@ -222,6 +229,7 @@ impl Courier {
     }
 
     fn record(&mut self, job: Job, trip: Trip, outcome: Outcome) {
+        self.office.pool.told(&job);
         let attempt = trip.attempt(&job, outcome);
         self.settling.spawn(keep(Arc::clone(&self.office), job, attempt));
     }

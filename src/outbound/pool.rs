@@ -8,12 +8,12 @@
 
 use super::lane::{Destination, Lanes, Limits, Offered};
 use crate::clock::Clock;
-use crate::model::JobId;
+use crate::model::{JobId, Timestamp};
 use crate::queue::{Class, Job};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Part of [`Limits::held`] that only one-time passwords may use.
 const RESERVED: usize = 10;
@@ -28,12 +28,16 @@ pub(super) struct Pool {
     crowded: Notify,
     /// Another connection may be opened.
     more: Notify,
+    /// When transactions are broken off, once that is known.
+    end: watch::Sender<Option<Timestamp>>,
 }
 
 struct State {
     lanes: Lanes,
     /// The number of each job's claim.
     held: HashMap<JobId, i64>,
+    /// Those of them whose outcome is known and not in the store yet.
+    told: HashSet<JobId>,
     bells: HashMap<Destination, Arc<Notify>>,
     stopping: bool,
 }
@@ -102,8 +106,8 @@ impl Seat {
     pub(super) fn refused(&self, job: Job) -> Vec<Job> {
         let mut state = self.pool.lock();
         if state.stopping {
-            // No connection takes another job.
-            return vec![job];
+            // No connection takes another job: it is given back at the end.
+            return Vec::new();
         }
         let shared = state.lanes.refused(&self.destination, job, self.pool.clock.now());
         if !shared.is_empty() {
@@ -170,7 +174,13 @@ pub(super) enum Placed {
 
 impl Pool {
     pub(super) fn new(limits: Limits, clock: Clock) -> Arc<Self> {
-        let state = State { lanes: Lanes::new(limits), held: HashMap::new(), bells: HashMap::new(), stopping: false };
+        let state = State {
+            lanes: Lanes::new(limits),
+            held: HashMap::new(),
+            told: HashSet::new(),
+            bells: HashMap::new(),
+            stopping: false,
+        };
         Arc::new(Self {
             limits,
             clock,
@@ -178,6 +188,7 @@ impl Pool {
             room: Notify::new(),
             crowded: Notify::new(),
             more: Notify::new(),
+            end: watch::Sender::new(None),
         })
     }
 
@@ -247,11 +258,20 @@ impl Pool {
         self.lock().held.insert(job.id, fence_of(job));
     }
 
+    /// Notes that the outcome of a job is on its way into the store: it is not to be given back unsent.
+    pub(super) fn told(&self, job: &Job) {
+        let mut state = self.lock();
+        if state.held.get(&job.id) == Some(&fence_of(job)) {
+            state.told.insert(job.id);
+        }
+    }
+
     /// Strikes a job that was settled, unless it has been claimed anew since.
     pub(super) fn settled(&self, job: &Job) {
         let mut state = self.lock();
         if state.held.get(&job.id) == Some(&fence_of(job)) {
             state.held.remove(&job.id);
+            state.told.remove(&job.id);
         }
         if state.held.len() == self.limits.held / 2 {
             self.room.notify_one();
@@ -269,21 +289,36 @@ impl Pool {
         state.lanes.forget(jobs);
         for job in jobs {
             state.held.remove(job);
+            state.told.remove(job);
         }
     }
 
-    /// Lets no connection take another job; gives what waited.
-    pub(super) fn stop(&self) -> Vec<Job> {
+    /// Lets no connection take another job, and transactions go on until `end`; gives the claims of what waited.
+    pub(super) fn stop(&self, end: Timestamp) -> Vec<(JobId, i64)> {
+        self.end.send_replace(Some(end));
         let mut state = self.lock();
         state.stopping = true;
         for bell in state.bells.values() {
             bell.notify_waiters();
         }
         let waited = state.lanes.empty();
-        for job in &waited {
-            state.held.remove(&job.id);
-        }
-        waited
+        waited.iter().filter_map(|job| state.held.remove_entry(&job.id)).collect()
+    }
+
+    /// Tells when transactions are broken off, once that is known.
+    pub(super) fn end(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.end.subscribe()
+    }
+
+    /// Says whether transactions have been broken off.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some_and(|end| end <= self.clock.now())
+    }
+
+    /// Lists the claims of jobs that came to no outcome.
+    pub(super) fn unsent(&self) -> Vec<(JobId, i64)> {
+        let state = self.lock();
+        state.held.iter().filter(|(job, _)| !state.told.contains(job)).map(|(job, fence)| (*job, *fence)).collect()
     }
 
     fn seat(self: &Arc<Self>, destination: Destination) -> Seat {

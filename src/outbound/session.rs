@@ -9,9 +9,10 @@ use crate::clock::Clock;
 use crate::model::{Reply, Span, Stage, Timestamp};
 use crate::smtp::client::{After, Ending, Envelope, Offers, Step, Transaction, Upshot};
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
 
 /// RFC 5321 4.5.3.2.2 and 4.5.3.2.3: MAIL and RCPT.
 const COMMAND: Span = Span::from_secs(300);
@@ -21,6 +22,8 @@ const DATA: Span = Span::from_secs(120);
 const WRITE: Span = Span::from_secs(180);
 /// RFC 5321 4.5.3.2.6: from the final dot to its reply; giving up earlier would make duplicates.
 const VERDICT: Span = Span::from_secs(600);
+/// Said of a transaction that the end of the daemon broke off.
+const ENDED: &str = "the daemon stopped before the server answered";
 /// How long we stay polite.
 const QUIT: Span = Span::from_secs(5);
 
@@ -39,11 +42,18 @@ pub struct Session {
     /// What may be done with it.
     state: After,
     sent: u32,
+    /// When transactions are broken off, once that is known.
+    end: watch::Receiver<Option<Timestamp>>,
 }
 
 impl Session {
     pub(super) fn new(wire: Box<dyn Wire>, clock: Clock, offers: Offers, server: String, tls: Option<String>) -> Self {
-        Self { wire, clock, offers, server, tls, state: After::Ready, sent: 0 }
+        Self { wire, clock, offers, server, tls, state: After::Ready, sent: 0, end: watch::channel(None).1 }
+    }
+
+    /// Takes from whom to hear when transactions are to be broken off.
+    pub(super) fn ends_with(&mut self, end: watch::Receiver<Option<Timestamp>>) {
+        self.end = end;
     }
 
     /// Gives the server's name and address, `name[address]`.
@@ -116,18 +126,29 @@ impl Session {
     async fn drive(&mut self, mut transaction: Transaction<'_>, first: Vec<u8>) -> Ending {
         let mut step = Step::Write(first);
         let mut wait = Wait::begin(&transaction, self.clock.now());
+        let mut ended = pin!(end_of(self.end.clone(), self.clock.clone()));
         loop {
             match step {
                 Step::Over(ending) => return ending,
                 Step::Write(bytes) => {
-                    if let Err(why) = self.write(&bytes).await {
+                    let written = tokio::select! {
+                        biased;
+                        written = self.write(&bytes) => written,
+                        () = &mut ended => Err(ENDED.to_owned()),
+                    };
+                    if let Err(why) = written {
                         return transaction.on_silence(&why);
                     }
                 }
                 Step::Read => {}
             }
             wait = wait.follow(&transaction, self.clock.now());
-            step = match self.read(wait.deadline).await {
+            let heard = tokio::select! {
+                biased;
+                heard = self.read(wait.deadline) => heard,
+                () = &mut ended => Err(ENDED.to_owned()),
+            };
+            step = match heard {
                 Ok(bytes) => transaction.on_bytes(&bytes, self.clock.now()),
                 Err(why) => Step::Over(transaction.on_break(&why)),
             };
@@ -174,6 +195,16 @@ impl Session {
             Ok(Err(error)) => Err(format!("the connection was lost: {error}")),
             Err(late) => Err(format!("the server does not answer: {late}")),
         }
+    }
+}
+
+/// Waits until transactions are to be broken off.
+async fn end_of(mut end: watch::Receiver<Option<Timestamp>>, clock: Clock) {
+    let known = end.wait_for(Option::is_some).await.ok().and_then(|at| *at);
+    match known {
+        Some(at) => clock.sleep_until(at).await,
+        // Nobody is left to say so.
+        None => std::future::pending().await,
     }
 }
 

@@ -45,6 +45,9 @@ const LOOK: Span = Span::from_secs(60);
 /// The longest wait after the store refused.
 const TROUBLE: Span = Span::from_secs(30);
 
+/// How long outcomes may take into the store after the last transaction was broken off.
+const RECORDING: Span = Span::from_secs(5);
+
 /// How delivery is to behave.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -265,7 +268,7 @@ impl Worker {
             match self.office.pool.place(self.destination(&job), job) {
                 Placed::Open(seat, job) => self.open(seat, job, couriers),
                 Placed::Kept => {}
-                Placed::TurnedAway(job) => turned_away.push(job),
+                Placed::TurnedAway(job) => turned_away.extend(job.lease.map(|lease| (job.id, lease.fence))),
             }
         }
         self.release(turned_away).await
@@ -286,13 +289,11 @@ impl Worker {
     }
 
     /// Gives jobs back unsent.
-    async fn release(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
-        if jobs.is_empty() {
+    async fn release(&self, claims: Vec<(JobId, i64)>) -> Result<(), StoreError> {
+        if claims.is_empty() {
             return Ok(());
         }
         let owner = self.owner.clone();
-        let claims: Vec<(JobId, i64)> =
-            jobs.iter().filter_map(|job| Some((job.id, job.lease.as_ref()?.fence))).collect();
         self.store
             .write(move |tx| claims.iter().try_for_each(|(job, fence)| tx.release(*job, &owner, *fence).map(drop)))
             .await
@@ -325,15 +326,23 @@ impl Worker {
         }
     }
 
+    /// Gives back what was not begun, lets transactions end, and gives back what came to nothing.
     async fn end(&self, mut couriers: JoinSet<()>) {
-        if let Err(error) = self.release(self.office.pool.stop()).await {
-            tracing::warn!(%error, "jobs could not be given back; they are sent after the next start");
-        }
         let clock = &self.office.clock;
+        let end = clock.now().plus(self.grace);
+        self.give_back(self.office.pool.stop(end)).await;
         let finishing = async { while couriers.join_next().await.is_some() {} };
-        if clock.within(clock.now().plus(self.grace), finishing).await.is_err() {
-            tracing::warn!(count = couriers.len(), "transactions did not end in time and are broken off");
+        // A mail that was given away and not answered by then is lost; that is still to be written down.
+        if clock.within(end.plus(RECORDING), finishing).await.is_err() {
+            tracing::warn!(count = couriers.len(), "connections did not end in time and are broken off");
             couriers.shutdown().await;
+        }
+        self.give_back(self.office.pool.unsent()).await;
+    }
+
+    async fn give_back(&self, claims: Vec<(JobId, i64)>) {
+        if let Err(error) = self.release(claims).await {
+            tracing::warn!(%error, "jobs could not be given back; they are sent after the next start");
         }
     }
 }

@@ -187,24 +187,31 @@ async fn a_connection_that_is_idle_is_left_at_once_at_the_end() {
 }
 
 #[tokio::test]
-async fn the_end_does_not_wait_for_ever() {
-    let (peer, plan) = one_peer(Setup::default().at("dot", [Act::Hang])).await;
-    let mut world = World::start(plan).await;
-    let job = world.order(Class::Alert, "a@carrier.example").await;
-    peer.wait_for(|seen| seen.mails.len() == 1).await;
+async fn at_the_end_a_mail_without_a_verdict_is_lost_and_one_that_was_not_given_away_is_given_back() {
+    let (one, two, network, port) =
+        two_peers(Setup::default().at("dot", [Act::Hang]), Setup::default().at("greeting", [Act::Hang])).await;
+    let zone = format!("one.example A {network}1\ntwo.example A {network}2\nthree.example A {network}2");
+    let mut world = World::start(Plan::new(&zone, port).in_order()).await;
+    let code = world.order(Class::Otp, "code@one.example").await;
+    one.wait_for(|seen| seen.mails.len() == 1).await;
+    let ungreeted = world.order(Class::Alert, "a@two.example").await;
+    two.wait_for(|seen| seen.connections == 1).await;
+    two.says("mail", [Act::Hang]);
+    let unanswered = world.order(Class::Alert, "a@three.example").await;
+    two.wait_for(|seen| seen.lines.iter().any(|line| line.contains("MAIL FROM"))).await;
+    let waiting = world.order(Class::Alert, "rest@one.example").await;
+    world.wait_for_state(waiting, State::Sending).await;
     world.stop();
-    let clock = world.clock.clone();
-    let turning = async {
-        loop {
-            clock.turn(Span::from_secs(10));
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        () = turning => {}
-        () = world.stopped() => {}
+    world.wait_for_state(waiting, State::Queued).await;
+    world.turn(30);
+    let lost = world.wait_for("unknown", code).await;
+    assert_eq!((lost.state, lost.attempts, lost.lease), (State::Unknown, 1, None));
+    world.turn(5);
+    patiently(world.stopped()).await.unwrap();
+    for job in [ungreeted, unanswered, waiting] {
+        let found = world.job(job).await;
+        assert_eq!((found.state, found.attempts, found.lease), (State::Queued, 0, None));
     }
-    assert_eq!(world.job(job).await.state, State::Sending);
 }
 
 #[tokio::test]
