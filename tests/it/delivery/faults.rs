@@ -134,6 +134,30 @@ async fn claims_that_ran_out_while_the_store_was_away_are_kept_and_not_taken_bac
 }
 
 #[tokio::test]
+async fn claims_that_the_store_refuses_to_keep_are_not_taken_back_either() {
+    let gate = Arc::new(Notify::new());
+    let (peer, plan) = one_peer(Setup::default().at("dot", [Act::When(gate.clone(), "250 2.0.0 taken")])).await;
+    let world = World::start(plan).await;
+    let job = world.order(Class::Alert, "a@carrier.example").await;
+    peer.wait_for(|seen| seen.mails.len() == 1).await;
+    world.sql(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON jobs WHEN OLD.state = 'sending' AND NEW.state = 'sending' \
+               BEGIN SELECT RAISE(ABORT, 'no'); END",
+    );
+    for _ in 0..30 {
+        world.turn_slowly(5).await;
+    }
+    let found = world.job(job).await;
+    assert!(found.lease.is_some_and(|lease| lease.until < world.clock.now()));
+    assert_eq!((found.state, peer.seen().connections), (State::Sending, 1));
+    world.sql("DROP TRIGGER refuse");
+    world.turn_slowly(1).await;
+    gate.notify_one();
+    let ended = world.wait_for("accepted", job).await;
+    assert_eq!((ended.attempts, peer.seen().mails.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn what_a_crashed_daemon_had_claimed_is_sent_after_the_start() {
     for (alone, wait) in [(true, 0), (false, 61)] {
         let (peer, mut plan) = one_peer(Setup::default()).await;

@@ -212,18 +212,23 @@ impl World {
     }
 
     /// Turns the clock by `seconds` again and again until the job stands where it is expected to. Between two turns there
-    /// is time for what the turn set off: time that ran away from the worker would cost it its claims.
+    /// is time for several commits: time that ran away from the worker would cost it its claims.
     pub async fn turn_until(&self, job: JobId, state: State, seconds: i64) {
         let turning = async {
-            let mut looked = 0;
             while self.job(job).await.state != state {
-                looked += 1;
-                if looked % 100 == 0 {
-                    self.turn(seconds);
-                }
+                self.turn_slowly(seconds).await;
             }
         };
         assert!(patiently(turning).await.is_some(), "not {state}: {:?}", self.job(job).await);
+    }
+
+    /// Turns the clock and leaves time for what that set off.
+    pub async fn turn_slowly(&self, seconds: i64) {
+        self.turn(seconds);
+        let now = self.clock.now();
+        for _ in 0..10 {
+            self.store.write(move |tx| tx.set_budget("test", "turn", now)).await.unwrap();
+        }
     }
 
     pub async fn events(&self, job: JobId) -> Vec<Event> {
