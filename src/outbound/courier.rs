@@ -25,6 +25,8 @@ use tokio::task::JoinSet;
 
 /// The first and the longest wait before an outcome that could not be kept is handed in again.
 const PATIENCE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
+/// The wait where the store says that trying again will not help: somebody has to mend it first.
+const MENDING: Span = Span::from_secs(60);
 
 /// Which way mails leave.
 pub(super) enum Exit {
@@ -50,6 +52,8 @@ pub(super) struct Courier {
     office: Arc<Office>,
     seat: Seat,
     line: Option<Line>,
+    /// How many mails it has carried.
+    carried: u32,
     /// The outcomes on their way into the store.
     settling: JoinSet<()>,
     /// The connections that are being closed.
@@ -103,20 +107,27 @@ impl Office {
 
 impl Courier {
     pub(super) fn new(office: Arc<Office>, seat: Seat) -> Self {
-        Self { office, seat, line: None, settling: JoinSet::new(), parting: JoinSet::new() }
+        Self { office, seat, line: None, carried: 0, settling: JoinSet::new(), parting: JoinSet::new() }
     }
 
     /// Carries `first` and whatever else comes for the destination.
     pub(super) async fn run(mut self, first: Job) {
         let mut next = Some(first);
         while let Some(job) = next {
-            next = if self.carry(job).await { self.seat.next().await } else { None };
+            let stays = self.carry(job).await && !self.makes_way();
+            next = if stays { self.seat.next().await } else { None };
         }
         if let Some(line) = self.line.take() {
             line.session.quit().await;
         }
         self.settled().await;
         while self.parting.join_next().await.is_some() {}
+    }
+
+    /// Says whether this courier has had its share of mails while another destination has no connection at all.
+    fn makes_way(&mut self) -> bool {
+        self.carried += 1;
+        self.carried >= self.office.limits.mails && self.seat.is_crowded_out()
     }
 
     /// Carries one mail; says whether there is room for this courier's connection beside the others.
@@ -254,12 +265,14 @@ pub(super) async fn keep(office: Arc<Office>, job: Job, attempt: Attempt) {
     insist(&office, &job, || office.settler.settle(&job, &attempt, at)).await;
 }
 
-/// Hands an outcome in until the store has kept it: a mail that was given away and not recorded would be given away again.
+/// Hands an outcome in until the store has kept it: a mail that was given away and not recorded would be given away again,
+/// and so would one whose claim were let go.
 async fn insist<F>(office: &Office, job: &Job, mut hand_in: impl FnMut() -> F)
 where
     F: Future<Output = Result<bool, StoreError>>,
 {
     let (mut wait, longest) = PATIENCE;
+    let mut said = false;
     loop {
         match hand_in().await {
             Ok(kept) => {
@@ -269,6 +282,13 @@ where
                 break;
             }
             Err(StoreError::Closed) => break,
+            Err(error) if !error.is_temporary() => {
+                if !said {
+                    tracing::error!(job = %job.id, %error, "an outcome cannot be recorded until the store is mended");
+                    said = true;
+                }
+                office.clock.sleep(MENDING).await;
+            }
             Err(error) => {
                 tracing::error!(job = %job.id, %error, "an outcome cannot be recorded yet");
                 office.clock.sleep(wait).await;

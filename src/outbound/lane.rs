@@ -72,6 +72,8 @@ struct Lane {
     connections: usize,
     /// Those of the connections that wait for a job.
     idle: usize,
+    /// The number of the connection that was opened last, of all destinations' ones.
+    turn: u64,
     /// Those of the connections whose server took us in.
     open: usize,
     /// A server has taken us in, and since then there was always one that did.
@@ -99,11 +101,13 @@ pub(super) struct Lanes {
     limits: Limits,
     lanes: HashMap<Destination, Lane>,
     connections: usize,
+    /// How many connections were ever opened.
+    turn: u64,
 }
 
 impl Lanes {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, lanes: HashMap::new(), connections: 0 }
+        Self { limits, lanes: HashMap::new(), connections: 0, turn: 0 }
     }
 
     /// Takes in a job that was claimed.
@@ -117,6 +121,8 @@ impl Lanes {
         if free && let Some((_, first)) = lane.waiting.pop_first() {
             lane.connections += 1;
             self.connections += 1;
+            self.turn += 1;
+            lane.turn = self.turn;
             return Offered::Open(first);
         }
         if lane.waiting.len() > self.limits.window
@@ -197,7 +203,8 @@ impl Lanes {
         gone
     }
 
-    /// Finds the most urgent job for which another connection may be opened, and counts that connection.
+    /// Finds the most urgent job for which another connection may be opened, and counts that connection; within a class
+    /// destinations without any go first, then those that were given one the longest ago.
     pub(super) fn open_another(&mut self, now: Timestamp) -> Option<(Destination, Job)> {
         if self.connections >= self.limits.connections {
             return None;
@@ -205,13 +212,18 @@ impl Lanes {
         let may = |lane: &Lane| lane.connections < lane.allowed(&self.limits, now) && lane.waiting.len() > lane.idle;
         let candidates = self.lanes.iter().filter(|(_, lane)| may(lane));
         let (_, destination) = candidates
-            .filter_map(|(destination, lane)| Some((*lane.waiting.first_key_value()?.0, destination)))
+            .filter_map(|(destination, lane)| {
+                let (class, due, job) = *lane.waiting.first_key_value()?.0;
+                Some(((class, lane.connections > 0, lane.turn, due, job), destination))
+            })
             .min_by_key(|(place, _)| *place)?;
         let destination = destination.clone();
         let lane = self.lanes.get_mut(&destination)?;
         let (_, job) = lane.waiting.pop_first()?;
         lane.connections += 1;
         self.connections += 1;
+        self.turn += 1;
+        lane.turn = self.turn;
         Some((destination, job))
     }
 
@@ -342,6 +354,23 @@ mod tests {
         assert!(!lanes.is_crowded_out());
         assert_eq!(lanes.offer(&au, job(4, Class::Alert), NOW), Offered::Waits);
         assert!(lanes.is_crowded_out());
+    }
+
+    #[test]
+    fn a_place_that_is_given_back_goes_to_a_destination_that_has_none_before_one_that_has() {
+        let (mut lanes, docomo, au) =
+            (Lanes::new(Limits { connections: 2, ..LIMITS }), to("docomo.ne.jp"), to("ezweb.ne.jp"));
+        for id in 1..=3 {
+            drop(lanes.offer(&docomo, job(id, Class::Alert), NOW));
+        }
+        drop(lanes.offer(&au, job(4, Class::Alert), NOW));
+        lanes.closed(&docomo);
+        assert_eq!(lanes.open_another(NOW).map(|(_, job)| job.id.number()), Some(4));
+        // The more urgent class goes before it all the same.
+        drop(lanes.offer(&to("c.example"), job(5, Class::Alert), NOW));
+        drop(lanes.offer(&docomo, job(6, Class::Otp), NOW));
+        lanes.closed(&au);
+        assert_eq!(lanes.open_another(NOW).map(|(_, job)| job.id.number()), Some(6));
     }
 
     #[test]

@@ -3,13 +3,18 @@
 //! Knows nothing of mails. What always holds: each server is tried at most once on a [`Way`]; what was met on the way is
 //! in the [`Trip`], whether it led anywhere or not.
 
-use super::dial::Dialer;
+use super::dial::{Dialer, Trouble};
 use super::session::Session;
 use super::way::{Way, Ways, outcome_of};
 use crate::clock::Clock;
-use crate::model::Domain;
+use crate::model::{Domain, Reply, Span, Stage};
 use crate::queue::outcome::Delays;
 use crate::queue::{Attempt, Job, Outcome, verdict};
+
+/// How long one mail may look for a server that takes us in, all its addresses together.
+const ROUND: Span = Span::from_secs(300);
+/// What one of them gets of that at least; else half of what is left, so that a silent one leaves the next its time.
+const SHARE: Span = Span::from_secs(30);
 
 /// A connection, and the servers left to try should it fail.
 pub(super) struct Line {
@@ -74,7 +79,14 @@ impl Servers {
             let found = self.clock.now();
             trip.delays.resolve = trip.delays.resolve.plus(found.since(began));
             let Some(peer) = peer else { return Err(met.unwrap_or_else(|| way.end())) };
-            let opened = self.dialer.open(&peer).await;
+            let left = Span::from_millis(ROUND.millis() - trip.delays.connect.millis());
+            if left == Span::from_millis(0) {
+                return Err(met.unwrap_or_else(|| way.end()));
+            }
+            let share = Span::from_millis(left.millis() / 2).max(SHARE);
+            let opened = self.clock.within(found.plus(share), Box::pin(self.dialer.open(&peer))).await;
+            let opened = opened
+                .unwrap_or_else(|late| Err(Trouble { stage: Stage::Greeting, reply: Reply::none(&late.to_string()) }));
             trip.delays.connect = trip.delays.connect.plus(self.clock.now().since(found));
             match opened {
                 Ok(session) => return Ok(Line { session, way }),

@@ -87,7 +87,12 @@ impl Seat {
         }
     }
 
-    /// Says whether a server has taken the connection in.
+    /// Says whether another destination has no connection because there are too many in all.
+    pub(super) fn is_crowded_out(&self) -> bool {
+        self.pool.lock().lanes.is_crowded_out()
+    }
+
+    /// Notes whether a server has taken the connection in.
     pub(super) fn is_open(&mut self, open: bool) {
         if self.open == open {
             return;

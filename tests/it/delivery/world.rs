@@ -190,6 +190,11 @@ impl World {
         found
     }
 
+    /// Gives the jobs to which an event of this name happened, in order.
+    pub fn heard(&self, name: &str) -> Vec<JobId> {
+        self.heard.borrow().iter().filter(|(event, _)| event == name).filter_map(|(_, job)| *job).collect()
+    }
+
     pub async fn wait_for(&self, name: &str, job: JobId) -> Job {
         self.wait_for_nth(1, name, job).await
     }
