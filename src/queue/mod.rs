@@ -11,5 +11,5 @@ pub mod state;
 pub mod verdict;
 
 pub use job::{Class, Content, Job, Lease, NewJob};
-pub use outcome::{Attempt, Blame, Outcome, Verdict};
+pub use outcome::{Attempt, Blame, Cause, Outcome, Verdict};
 pub use state::State;

@@ -84,6 +84,75 @@ pub enum Blame {
     Session,
 }
 
+/// Why a job has to wait for another try, in the names of the mail log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The name servers gave no answer that says where to.
+    Dns,
+    /// What is to sign or seal is missing.
+    NoKey,
+    /// We ourselves could not: a file, the store, the settings.
+    Ours,
+    /// No connection was to be had, or none that lasted until the mail.
+    Unreachable,
+    /// The connection was not as secure as it has to be.
+    Tls,
+    /// The server wants to see us come back.
+    Greylisted,
+    /// We are to slow down.
+    Throttled,
+    /// The mailbox is full.
+    Full,
+    /// The server said so, for a reason of its own.
+    Said,
+    /// The connection was lost in the middle of the mail.
+    Lost,
+}
+
+impl Cause {
+    const ALL: [Self; 10] = [
+        Self::Dns,
+        Self::NoKey,
+        Self::Ours,
+        Self::Unreachable,
+        Self::Tls,
+        Self::Greylisted,
+        Self::Throttled,
+        Self::Full,
+        Self::Said,
+        Self::Lost,
+    ];
+
+    /// Gives the name used in the mail log and the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::NoKey => "no-key",
+            Self::Ours => "ours",
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Greylisted => "greylisted",
+            Self::Throttled => "throttled",
+            Self::Full => "full",
+            Self::Said => "said",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Reads a name back.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == name)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
 /// What a refusal means, in the names of the mail log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -161,6 +230,14 @@ mod tests {
     fn delays_are_seconds_with_two_digits() {
         let delays = Delays { queue: Span::from_millis(1_234), send: Span::from_millis(50), ..Delays::default() };
         assert_eq!(delays.to_string(), "1.23/0.00/0.00/0.05");
+    }
+
+    #[test]
+    fn causes_are_read_back_from_their_names() {
+        for cause in Cause::ALL {
+            assert_eq!(Cause::from_name(cause.as_str()), Some(cause));
+        }
+        assert_eq!(Cause::from_name("weather"), None);
     }
 
     #[test]
