@@ -90,6 +90,10 @@ pub enum TlsPolicy {
     Off,
 }
 
+/// The words of `tls`, here and in `[[destination]]`.
+pub(super) const TLS_WORDS: [(&str, TlsPolicy); 3] =
+    [("opportunistic", TlsPolicy::Opportunistic), ("require", TlsPolicy::Require), ("off", TlsPolicy::Off)];
+
 /// What the word of `route` says before it is known whether a server goes with it.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
@@ -106,9 +110,7 @@ impl Delivery {
     }
 
     pub(super) fn read(mut section: Section<'_>, data_dir: &Path, link_lifetime: Option<Span>) -> Option<Self> {
-        let words =
-            [("opportunistic", TlsPolicy::Opportunistic), ("require", TlsPolicy::Require), ("off", TlsPolicy::Off)];
-        let tls = section.word("tls", &words).unwrap_or(TlsPolicy::Opportunistic);
+        let tls = section.word("tls", &TLS_WORDS).unwrap_or(TlsPolicy::Opportunistic);
         let route = read_route(&mut section, data_dir, tls);
         let delivery = Self {
             route: Route::Mx,

@@ -8,6 +8,7 @@
 
 mod contradiction;
 mod delivery;
+mod destination;
 mod intake;
 mod log;
 mod problem;
@@ -20,6 +21,7 @@ mod value;
 mod web;
 
 pub use delivery::{Delivery, Login, Resolver, Route, Smarthost, TlsPolicy};
+pub use destination::Destinations;
 pub use intake::{Registration, Smtp};
 pub use log::{Format, Log};
 pub use problem::{Problem, Problems};
@@ -54,6 +56,8 @@ pub struct Config {
     pub dkim: Vec<DkimEntry>,
     /// `[delivery]`.
     pub delivery: Delivery,
+    /// `[[destination]]`.
+    pub destinations: Destinations,
     /// `[web]`.
     pub web: Web,
     /// `[log]`.
@@ -100,7 +104,7 @@ impl Config {
     #[must_use]
     pub fn settings() -> Vec<String> {
         // Of a list of tables one has to be there to be asked for its keys.
-        let book = Book::new("[[dkim]]");
+        let book = Book::new("[[dkim]]\n[[destination]]");
         if let Ok(root) = book.root() {
             drop(Draft::read(root, Path::new(".")));
         }
@@ -119,6 +123,7 @@ struct Draft {
     sender: Option<Sender>,
     dkim: Vec<DkimEntry>,
     delivery: Option<Delivery>,
+    destinations: Destinations,
     web: Option<Web>,
     log: Log,
 }
@@ -135,7 +140,6 @@ impl Draft {
         let link_lifetime = registration.as_ref().map(|registration| registration.link_lifetime);
         for (key, instead) in [
             ("imap", "mail comes in by [smtp]; remove [[imap]]"),
-            ("destination", "every receiving system gets the same limits; remove [[destination]]"),
             ("lmtp", "let your own mail server forward by SMTP to smtp.listen; remove [lmtp]"),
             ("api", "use the command line; remove [api]"),
         ] {
@@ -150,6 +154,7 @@ impl Draft {
             sender: Sender::read(root.section("sender")),
             dkim: sender::read_dkim(root.sections("dkim"), &data_dir),
             delivery: Delivery::read(root.section("delivery"), &data_dir, link_lifetime),
+            destinations: Destinations::read(root.sections("destination")),
             web: Web::read(root.section("web")),
             log: Log::read(root.section("log")),
             data_dir,
@@ -169,6 +174,7 @@ impl Draft {
             sender: self.sender?,
             dkim: self.dkim,
             delivery: self.delivery?,
+            destinations: self.destinations,
             web: self.web?,
             log: self.log,
         })

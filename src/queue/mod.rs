@@ -4,6 +4,7 @@
 //! state comes out. What always holds: there is one transition function ([`state::next`]), an ended job stays ended, and an
 //! unknown trouble counts as temporary.
 
+pub mod destination;
 pub mod job;
 pub mod outcome;
 pub mod retry;
