@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod retry;
 pub mod state;
 pub mod verdict;
+pub mod view;
 
 pub use job::{Class, Content, Job, Lease, NewJob};
 pub use outcome::{Attempt, Blame, Cause, Outcome, Verdict};
