@@ -8,10 +8,12 @@ pub mod destination;
 pub mod job;
 pub mod outcome;
 pub mod retry;
+pub mod selection;
 pub mod state;
 pub mod verdict;
 pub mod view;
 
 pub use job::{Class, Content, Job, Lease, NewJob};
 pub use outcome::{Attempt, Blame, Cause, Outcome, Verdict};
+pub use selection::Selection;
 pub use state::State;
