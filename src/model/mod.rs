@@ -5,6 +5,7 @@
 
 mod address;
 mod budget;
+mod carrier;
 mod dkim;
 mod duration;
 mod id;
@@ -20,6 +21,7 @@ mod timestamp;
 
 pub use address::{AddressError, Domain, EmailAddress, ReversePath};
 pub use budget::{Budget, BudgetError};
+pub use carrier::Carrier;
 pub use dkim::DkimEntry;
 pub use duration::{Span, SpanError};
 pub use id::{AlertId, IdError, JobId, MailId, MemberId, OrgId, RegistrationId};

@@ -14,8 +14,8 @@ use super::outbox::Outbox;
 use super::pool::{Pool, Seat};
 use super::sign::{SignError, Signer};
 use crate::clock::Clock;
-use crate::model::{Reply, ReversePath, Span, Stage};
-use crate::queue::{Attempt, Blame, Job, Outcome, Verdict, verdict};
+use crate::model::{Carrier, Reply, ReversePath, Span, Stage};
+use crate::queue::{Attempt, Blame, Cause, Job, Outcome, Verdict, verdict};
 use crate::service::compose::{ComposeError, Composed, Composer, Outgoing};
 use crate::service::settle::Settler;
 use crate::smtp::client::{After, Ending, Envelope, Unfit, Upshot};
@@ -81,6 +81,15 @@ enum WriteError {
     Sign(#[from] SignError),
 }
 
+impl WriteError {
+    const fn cause(&self) -> Cause {
+        match self {
+            Self::Sign(SignError::Key { .. } | SignError::Signing(_)) => Cause::NoKey,
+            Self::Sign(SignError::Stopped) | Self::Compose(_) => Cause::Ours,
+        }
+    }
+}
+
 impl Office {
     /// Composes and signs the mail.
     async fn write(&self, job: &Job) -> Result<Outgoing, End> {
@@ -89,7 +98,7 @@ impl Office {
             Ok(Composed::Pointless(why)) => Err(End::Pointless(why)),
             Err(error) => {
                 tracing::error!(job = %job.id, %error, "a mail cannot be written; it waits");
-                Err(End::Tried(ours(&format!("the mail cannot be written: {error}"))))
+                Err(End::Tried(ours(error.cause(), &format!("the mail cannot be written: {error}"))))
             }
         }
     }
@@ -168,7 +177,7 @@ impl Courier {
         trip.meet("outbox", None);
         Ok(End::Tried(match outbox.put(job.id, mail.message).await {
             Ok(()) => Outcome::Accepted(Reply::new(250, "2.0.0 captured")),
-            Err(error) => ours(&format!("the outbox cannot be written: {error}")),
+            Err(error) => ours(Cause::Ours, &format!("the outbox cannot be written: {error}")),
         }))
     }
 
@@ -200,14 +209,15 @@ impl Courier {
     /// the next one.
     async fn hand_over(&mut self, servers: &Servers, job: &Job, mail: Outgoing, trip: &mut Trip) -> End {
         let envelope = Envelope { sender: ReversePath::Address(mail.sender), recipient: mail.to };
-        let mut outcome = ours("there is no connection");
+        let mut outcome = ours(Cause::Unreachable, "there is no connection");
         while let Some(mut line) = self.line.take() {
             line.session.ends_with(self.office.pool.end());
             let ending = line.session.deliver(&envelope, &mail.message, job.order.give_up).await;
             trip.meet(line.session.server(), line.session.tls());
+            let carrier = Carrier::of(job.order.to.domain(), Some(line.session.host()));
             if !goes_on(&ending) {
                 self.put_back(line, ending.after);
-                return End::Tried(outcome_of(ending.upshot));
+                return End::Tried(outcome_of(carrier, ending.upshot));
             }
             if self.office.pool.has_ended() {
                 return End::Unsent;
@@ -215,7 +225,7 @@ impl Courier {
             // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
             // closed after its last mail. The way begins anew.
             let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
-            outcome = outcome_of(ending.upshot);
+            outcome = outcome_of(carrier, ending.upshot);
             self.seat.is_open(false);
             let next = if served_before {
                 servers.connect(job.order.to.domain(), trip).await
@@ -315,10 +325,10 @@ const fn is_before_rcpt(upshot: &Upshot) -> bool {
     }
 }
 
-fn outcome_of(upshot: Upshot) -> Outcome {
+fn outcome_of(carrier: Option<Carrier>, upshot: Upshot) -> Outcome {
     match upshot {
         Upshot::Accepted(reply) => Outcome::Accepted(reply),
-        Upshot::Refused { stage, reply } | Upshot::Broken { stage, reply } => verdict::judge(stage, reply),
+        Upshot::Refused { stage, reply } | Upshot::Broken { stage, reply } => verdict::judge(carrier, stage, reply),
         Upshot::Unknown(reply) => Outcome::Unknown(reply),
         Upshot::Expired => Outcome::Expired,
         Upshot::Unfit(unfit) => Outcome::Refused {
@@ -333,6 +343,6 @@ fn outcome_of(upshot: Upshot) -> Outcome {
 }
 
 /// Trouble of our own, before a server was given anything: the mail waits.
-fn ours(why: &str) -> Outcome {
-    Outcome::Deferred { stage: Stage::Data, reply: Reply::none(why), blame: Blame::Message }
+fn ours(cause: Cause, why: &str) -> Outcome {
+    Outcome::Deferred { stage: Stage::Data, reply: Reply::none(why), blame: Blame::Message, cause }
 }

@@ -7,7 +7,7 @@ use super::dial::{Dialer, Trouble};
 use super::session::Session;
 use super::way::{Way, Ways, outcome_of};
 use crate::clock::Clock;
-use crate::model::{Domain, Reply, Span, Stage};
+use crate::model::{Carrier, Domain, Reply, Span, Stage};
 use crate::queue::outcome::Delays;
 use crate::queue::{Attempt, Job, Outcome, verdict};
 
@@ -93,7 +93,8 @@ impl Servers {
                 Err(trouble) => {
                     trip.meet(&peer.to_string(), None);
                     tracing::debug!(server = %peer, stage = %trouble.stage, said = %trouble.reply, "no connection");
-                    met = Some(verdict::judge(trouble.stage, trouble.reply));
+                    let carrier = Carrier::of(way.domain(), Some(&peer.name));
+                    met = Some(verdict::judge(carrier, trouble.stage, trouble.reply));
                 }
             }
         }

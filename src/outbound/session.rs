@@ -62,6 +62,12 @@ impl Session {
         &self.server
     }
 
+    /// Gives the server's name alone.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.server.split_once('[').map_or(self.server.as_str(), |(name, _)| name)
+    }
+
     /// Gives the TLS version, or nothing for plain text.
     #[must_use]
     pub fn tls(&self) -> Option<&str> {

@@ -7,7 +7,7 @@ use super::dial::Peer;
 use crate::config::{Host, Route, Smarthost};
 use crate::model::{Domain, Reply, Stage};
 use crate::net::resolver::{Reach, Resolver, Unresolved};
-use crate::queue::{Blame, Outcome, Verdict};
+use crate::queue::{Blame, Cause, Outcome, Verdict};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,6 +27,8 @@ pub struct Ways {
 
 /// One attempt's way.
 pub struct Way {
+    /// Whose mail it leads to.
+    domain: Domain,
     resolver: Resolver,
     reach: Reach,
     port: u16,
@@ -58,6 +60,7 @@ impl Ways {
     /// The domain takes no mail, or its servers cannot be looked up.
     pub async fn find(&self, domain: &Domain) -> Result<Way, Unresolved> {
         let way = |servers: Vec<Domain>, peers: Vec<Peer>, port, reach| Way {
+            domain: domain.clone(),
             resolver: self.resolver.clone(),
             reach,
             port,
@@ -82,6 +85,12 @@ impl Ways {
 }
 
 impl Way {
+    /// Gives the domain whose mail it leads to.
+    #[must_use]
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     /// Gives the next server to try; nothing once all have been.
     pub async fn next(&mut self) -> Option<Peer> {
         if self.tried >= TRIES {
@@ -106,12 +115,12 @@ impl Way {
         match self.unresolved {
             Some(unresolved) if self.tried == 0 && self.named => {
                 let reply = Reply::none(&format!("delivery.smarthost: {unresolved}"));
-                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site }
+                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Dns }
             }
             Some(unresolved) if self.tried == 0 => outcome_of(&unresolved),
             _ => {
                 let reply = Reply::none("no server is left to try");
-                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site }
+                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Unreachable }
             }
         }
     }
@@ -133,7 +142,7 @@ pub fn outcome_of(unresolved: &Unresolved) -> Outcome {
     let reply = Reply::none(&unresolved.to_string());
     let verdict = match unresolved {
         Unresolved::Trouble { .. } => {
-            return Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site };
+            return Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Dns };
         }
         // RFC 7505 4.2 and RFC 3463 (5.1.2): no mailbox can be there.
         Unresolved::NoDomain(_) | Unresolved::NullMx(_) | Unresolved::NoAddress(_) => Verdict::UnknownUser,

@@ -55,6 +55,8 @@ pub enum Outcome {
         reply: Reply,
         /// What the trouble says something about.
         blame: Blame,
+        /// Why it has to wait.
+        cause: Cause,
     },
     /// Never.
     Refused {

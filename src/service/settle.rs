@@ -9,8 +9,7 @@
 use crate::maillog;
 use crate::model::{Reply, Stage, Timestamp};
 use crate::queue::retry::Schedule;
-use crate::queue::verdict::verdict_of;
-use crate::queue::{Attempt, Class, Job, Outcome, State, Verdict};
+use crate::queue::{Attempt, Cause, Class, Job, Outcome, State, Verdict};
 use crate::random::Random;
 use crate::store::{AddressRow, AddressState, EventFilter, Settlement, Store, StoreError, Tx};
 use std::collections::BTreeMap;
@@ -165,7 +164,7 @@ impl<'a> Said<'a> {
         match outcome {
             Outcome::Accepted(reply) => Some(Self { stage: Stage::Data, reply, verdict: None }),
             Outcome::Refused { stage, reply, verdict } => Some(Self { stage: *stage, reply, verdict: Some(*verdict) }),
-            Outcome::Deferred { stage, reply, .. } if verdict_of(*stage, reply) == Verdict::Full => {
+            Outcome::Deferred { stage, reply, cause: Cause::Full, .. } => {
                 Some(Self { stage: *stage, reply, verdict: Some(Verdict::Full) })
             }
             Outcome::Deferred { .. } | Outcome::Unknown(_) | Outcome::Expired => None,

@@ -4,7 +4,7 @@ use super::{Settler, plan};
 use crate::model::{EmailAddress, JobId, MailId, Reply, Span, Stage, Timestamp};
 use crate::queue::outcome::Delays;
 use crate::queue::retry::Schedule;
-use crate::queue::{Attempt, Blame, Class, Content, Job, NewJob, Outcome, State, Verdict};
+use crate::queue::{Attempt, Blame, Cause, Class, Content, Job, NewJob, Outcome, State, Verdict};
 use crate::random::Random;
 use crate::store::{AddressRow, AddressState, EventFilter, Location, Options, Settlement, Store, StoreError};
 use std::collections::BTreeMap;
@@ -106,8 +106,8 @@ fn refused(stage: Stage, verdict: Verdict) -> Outcome {
     Outcome::Refused { stage, reply: Reply::new(550, "no"), verdict }
 }
 
-fn deferred(text: &str) -> Outcome {
-    Outcome::Deferred { stage: Stage::Rcpt, reply: Reply::new(452, text), blame: Blame::Recipient }
+fn deferred(cause: Cause) -> Outcome {
+    Outcome::Deferred { stage: Stage::Rcpt, reply: Reply::new(452, "later"), blame: Blame::Recipient, cause }
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn each_outcome_has_one_settlement() {
     };
     let unknown = |due| Settlement::Unknown { due, reply: reply(), at: at(5) };
     let deferred = Settlement::Defer { due: at(9), stage: Stage::Mail, reply: reply(), at: at(5) };
-    let later = Outcome::Deferred { stage: Stage::Mail, reply: reply(), blame: Blame::Site };
+    let later = Outcome::Deferred { stage: Stage::Mail, reply: reply(), blame: Blame::Site, cause: Cause::Throttled };
     let accepted = Some((Stage::Data, Reply::new(250, "2.0.0 taken")));
     for (class, outcome, lost_before, expected) in [
         (Class::Alert, taken(), false, end(State::Accepted, accepted)),
@@ -158,7 +158,7 @@ async fn an_accepted_mail_is_history_and_its_log_says_how_it_went() {
 #[tokio::test]
 async fn a_deferred_mail_waits_as_its_class_says_and_never_past_its_time() {
     let (world, job) = World::claimed(Class::Alert).await;
-    assert!(world.settle(&job, deferred("later"), 1_000).await);
+    assert!(world.settle(&job, deferred(Cause::Said), 1_000).await);
     let waiting = world.job(job.id).await;
     assert_eq!((waiting.state, waiting.attempts), (State::Deferred, 1));
     let wait = waiting.due.since(at(1_000)).millis();
@@ -166,7 +166,7 @@ async fn a_deferred_mail_waits_as_its_class_says_and_never_past_its_time() {
     assert_eq!(world.events().await, ["attempted", "deferred"]);
     assert_eq!(world.address().await, None);
     let job = world.claim(GIVE_UP - 10).await;
-    assert!(world.settle(&job, deferred("later"), GIVE_UP - 10).await);
+    assert!(world.settle(&job, deferred(Cause::Said), GIVE_UP - 10).await);
     assert_eq!(world.job(job.id).await.due, at(GIVE_UP));
 }
 
@@ -240,9 +240,9 @@ async fn an_address_is_marked_by_what_its_servers_say() {
         (Accepted, refused(Stage::Data, Verdict::OurFault), Accepted, false),
         (Accepted, refused(Stage::Rcpt, Verdict::SuspendedUser), Accepted, false),
         (Accepted, refused(Stage::Rcpt, Verdict::TooLarge), Accepted, false),
-        (Accepted, deferred("4.2.2 full"), Full, true),
+        (Accepted, deferred(Cause::Full), Full, true),
         (Full, taken(), Accepted, true),
-        (Verified, deferred("later"), Verified, false),
+        (Verified, deferred(Cause::Said), Verified, false),
     ] {
         let (world, job) = World::claimed(Class::Alert).await;
         world.mark(before).await;
