@@ -102,6 +102,7 @@ impl Reception {
             received,
             key: self.keys.active().0,
             nonce: self.random.bytes()?,
+            chance: self.random.fraction(),
             settings: Arc::clone(&self.settings),
         };
         self.store
@@ -152,6 +153,8 @@ struct Arrival {
     reading: Reading,
     key: u16,
     nonce: [u8; 16],
+    /// Spreads what can wait.
+    chance: f64,
     settings: Arc<Settings>,
 }
 

@@ -8,7 +8,7 @@
 
 use crate::maillog;
 use crate::model::{Reply, Stage, Timestamp};
-use crate::queue::retry::Schedule;
+use crate::queue::retry::{Failure, Schedule};
 use crate::queue::{Attempt, Cause, Class, Job, Outcome, State, Verdict};
 use crate::random::Random;
 use crate::store::{AddressRow, AddressState, EventFilter, Settlement, Store, StoreError, Tx};
@@ -35,13 +35,10 @@ impl Settler {
     /// # Errors
     /// The store could not keep it: the same call may be made again.
     pub async fn settle(&self, job: &Job, attempt: &Attempt, at: Timestamp) -> Result<bool, StoreError> {
-        let failures = job.attempts.saturating_add(1);
-        let shipped = || Schedule::shipped(job.order.class);
-        let next = self.schedules.get(&job.order.class).cloned().unwrap_or_else(shipped).next_due(
-            at,
-            failures,
-            self.random.fraction(),
-        );
+        let class = job.order.class;
+        let failure = Failure { class, cause: cause_of(&attempt.outcome), count: job.attempts.saturating_add(1) };
+        let schedule = self.schedules.get(&class).cloned().unwrap_or_else(|| Schedule::shipped(class));
+        let next = schedule.next_due(failure, at, self.random.fraction());
         // Where the next try would come too late the job ends at its time, not after it.
         let next = next.min(job.order.give_up);
         let (job, attempt) = (job.clone(), attempt.clone());
@@ -65,6 +62,14 @@ impl Settler {
                 Ok(kept)
             })
             .await
+    }
+}
+
+/// Says why another try is needed, where one is.
+const fn cause_of(outcome: &Outcome) -> Cause {
+    match outcome {
+        Outcome::Deferred { cause, .. } => *cause,
+        Outcome::Accepted(_) | Outcome::Refused { .. } | Outcome::Unknown(_) | Outcome::Expired => Cause::Lost,
     }
 }
 

@@ -4,6 +4,7 @@ use super::Arrival;
 use crate::mail::read::Mark;
 use crate::maillog;
 use crate::model::{Budget, EmailAddress, JobId, MailId, Network, Span};
+use crate::queue::retry::polite;
 use crate::queue::{Class, Content, NewJob};
 use crate::service::registration::{Memory, is_own_mail};
 use crate::store::{NewMail, StoreError, Tx};
@@ -43,7 +44,7 @@ impl Arrival {
                 language: None,
                 cause: Some(mail),
                 queued_at: at,
-                due: at,
+                due: polite(Class::Notice, at, self.chance),
                 give_up: at.plus(self.settings.forward_give_up),
             };
             let job = tx.enqueue(&order)?;

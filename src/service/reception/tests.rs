@@ -327,6 +327,20 @@ async fn what_could_come_back_for_ever_is_kept_and_not_handed_on() {
 }
 
 #[tokio::test]
+async fn what_is_handed_on_to_the_operator_keeps_off_the_full_hour() {
+    let world = world().await;
+    let destination = Destination::Postmaster { address: address("abuse@mc-anpi.example") };
+    world.receive(named("1"), vec![destination.clone()]).await;
+    let waits = world.jobs().await[0].due.since(NOON);
+    assert!((Span::from_secs(299)..=Span::from_secs(900)).contains(&waits), "{waits:?}");
+    world.receive(later(named("2"), Span::from_secs(1_800)), vec![destination]).await;
+    assert_eq!(world.jobs().await[1].due, NOON.plus(Span::from_secs(1_800)));
+    // Somebody looks at the phone.
+    assert_eq!(world.empty(named("3")).await, "answered");
+    assert_eq!(world.jobs().await[0].due, NOON);
+}
+
+#[tokio::test]
 async fn without_an_operator_a_mail_to_the_postmaster_is_kept() {
     let world = world_with(|settings| Settings { operator: None, ..settings }).await;
     let destination = Destination::Postmaster { address: address("abuse@mc-anpi.example") };
