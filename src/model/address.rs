@@ -145,6 +145,14 @@ impl EmailAddress {
         }
     }
 
+    /// Gives the form for `RCPT TO` without quotes, against the grammar, as the phones of older carriers write it; nothing
+    /// where [`Self::to_wire`] has none, or where they do more than keep dots in odd places.
+    #[must_use]
+    pub fn to_wire_raw(&self) -> Option<String> {
+        let only_dots = self.local.chars().all(is_atext_or_dot) && !self.has_regular_dots();
+        only_dots.then(|| format!("{}@{}", self.local, self.domain))
+    }
+
     /// Gives the form for the log: enough to recognise, too little to copy (`a***@docomo.ne.jp`).
     #[must_use]
     pub fn masked(&self) -> String {
@@ -264,6 +272,27 @@ mod tests {
             assert_eq!(address(quoted).to_string(), plain);
             assert_eq!(address(plain).to_wire(), quoted);
             assert!(!address(plain).has_regular_dots());
+        }
+    }
+
+    #[test]
+    fn only_dots_in_odd_places_may_go_without_quotes() {
+        for text in ["a..b.@docomo.ne.jp", ".a@ezweb.ne.jp", "a+b/c..@docomo.ne.jp", "..@mail.ru"] {
+            assert_eq!(address(text).to_wire_raw().as_deref(), Some(text));
+        }
+        for text in [
+            "hanako@docomo.ne.jp",
+            "a.b@docomo.ne.jp",
+            "\"a b..\"@example.jp",
+            "\"a@b..\"@example.jp",
+            "\"..>\"@example.jp",
+            "\"..<\"@example.jp",
+            "\"..\\\"\"@example.jp",
+            "\"..\\\\\"@example.jp",
+            "\"..,x\"@example.jp",
+            "\"..:x\"@example.jp",
+        ] {
+            assert_eq!(address(text).to_wire_raw(), None, "{text}");
         }
     }
 

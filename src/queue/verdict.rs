@@ -239,6 +239,17 @@ pub fn judge(carrier: Option<Carrier>, stage: Stage, reply: Reply) -> Outcome {
     }
 }
 
+/// Says whether a reply to a quoted local part asks for it without quotes: the syntax is refused, not the mailbox.
+#[must_use]
+pub fn wants_raw(stage: Stage, reply: &Reply) -> bool {
+    let of_syntax = match reply.enhanced {
+        // RFC 3463 3.2 and 3.6: the syntax of the address, or of the command.
+        Some(EnhancedCode(_, subject, detail)) => subject == 5 || (subject, detail) == (1, 3),
+        None => true,
+    };
+    stage == Stage::Rcpt && matches!(reply.code, 501 | 553) && of_syntax
+}
+
 impl Meaning {
     const fn verdict(self) -> Verdict {
         match self {

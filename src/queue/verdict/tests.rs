@@ -1,6 +1,6 @@
 //! What servers have said, and how it is to be read.
 
-use super::{Class, Enhanced, Meaning, Row, TABLE, deciding, judge, verdict_of};
+use super::{Class, Enhanced, Meaning, Row, TABLE, deciding, judge, verdict_of, wants_raw};
 use crate::model::{Carrier, EnhancedCode, Reply, Stage};
 use crate::queue::{Blame, Cause, Outcome, Verdict};
 use proptest::prelude::{Just, any, prop_assert_ne, prop_oneof, proptest};
@@ -336,6 +336,28 @@ fn a_row_for_one_class_of_codes_leaves_the_other_alone() {
             decided_below && loose.fits(carrier, *stage, &reply)
         };
         assert!(cases().any(|case| spared(&case)), "no case needs the class of row {place}");
+    }
+}
+
+#[test]
+fn only_a_refused_syntax_asks_for_the_local_part_without_quotes() {
+    for (stage, code, text, raw) in [
+        (Stage::Rcpt, 501, "syntax error", true),
+        (Stage::Rcpt, 553, "name not allowed", true),
+        (Stage::Rcpt, 501, "5.1.3 bad recipient address syntax", true),
+        (Stage::Rcpt, 553, "5.1.3 bad syntax", true),
+        (Stage::Rcpt, 501, "5.5.2 syntax error", true),
+        (Stage::Rcpt, 501, "5.5.4 bad argument", true),
+        (Stage::Rcpt, 550, "5.1.3 bad syntax", false),
+        (Stage::Rcpt, 550, "syntax error", false),
+        (Stage::Rcpt, 500, "syntax error", false),
+        (Stage::Rcpt, 553, "5.1.1 nobody", false),
+        (Stage::Rcpt, 553, "5.7.1 blocked", false),
+        (Stage::Rcpt, 451, "syntax error", false),
+        (Stage::Mail, 501, "syntax error", false),
+        (Stage::Data, 553, "syntax error", false),
+    ] {
+        assert_eq!(wants_raw(stage, &Reply::new(code, text)), raw, "{stage} {code} {text}");
     }
 }
 
