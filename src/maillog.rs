@@ -8,7 +8,7 @@
 use crate::model::{
     EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Stage, Timestamp,
 };
-use crate::queue::{Attempt, Job, NewJob, Verdict};
+use crate::queue::{Attempt, Cause, Job, NewJob, Verdict};
 use crate::store::{Event, StoreError, Tx};
 use serde_json::{Map, Value};
 
@@ -159,16 +159,18 @@ pub fn accepted(tx: &mut Tx<'_>, job: &Job, reply: &Reply, at: Timestamp) -> Res
         .record(tx)
 }
 
-/// The mail waits for another try at `next`.
+/// The mail waits for another try at `next`, for this cause.
 pub fn deferred(
     tx: &mut Tx<'_>,
     job: &Job,
     stage: Stage,
     reply: &Reply,
+    cause: Cause,
     next: Timestamp,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    of_job(DEFERRED, job, at).reply(stage, reply).field("next", next.to_string()).record(tx)
+    let line = of_job(DEFERRED, job, at).reply(stage, reply).field("cause", cause.as_str());
+    line.field("next", next.to_string()).record(tx)
 }
 
 /// The mail was refused for good.

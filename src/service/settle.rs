@@ -130,9 +130,11 @@ fn log(
         (Outcome::Accepted(reply), _) => maillog::accepted(tx, job, reply, at),
         (Outcome::Refused { stage, reply, verdict }, _) => maillog::refused(tx, job, *stage, reply, *verdict, at),
         (Outcome::Expired, _) => maillog::expired(tx, job, at),
-        (_, Settlement::Defer { due, stage, reply, .. }) => maillog::deferred(tx, job, *stage, reply, *due, at),
+        (Outcome::Deferred { stage, reply, cause, .. }, Settlement::Defer { due, .. }) => {
+            maillog::deferred(tx, job, *stage, reply, *cause, *due, at)
+        }
         (_, Settlement::Unknown { due, reply, .. }) => maillog::lost(tx, job, reply, *due, at),
-        (Outcome::Deferred { .. } | Outcome::Unknown(_), Settlement::End { .. }) => Ok(()),
+        (Outcome::Deferred { .. } | Outcome::Unknown(_), _) => Ok(()),
     }
 }
 

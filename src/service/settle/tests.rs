@@ -75,6 +75,12 @@ impl World {
         events.into_iter().map(|(_, event)| event.name.into_owned()).collect()
     }
 
+    /// A field of the last event.
+    async fn last_event(&self, key: &str) -> String {
+        let events = self.store.read(|tx| tx.events(&EventFilter::default())).await.unwrap();
+        events.last().unwrap().1.fields[key].as_str().unwrap().to_owned()
+    }
+
     async fn address(&self) -> Option<AddressRow> {
         self.store.read(|tx| tx.address(&address())).await.unwrap()
     }
@@ -164,6 +170,7 @@ async fn a_deferred_mail_waits_as_its_class_says_and_never_past_its_time() {
     let wait = waiting.due.since(at(1_000)).millis();
     assert!((75_000..=125_000).contains(&wait), "{wait}");
     assert_eq!(world.events().await, ["attempted", "deferred"]);
+    assert_eq!(world.last_event("cause").await, "said");
     assert_eq!(world.address().await, None);
     let job = world.claim(GIVE_UP - 10).await;
     assert!(world.settle(&job, deferred(Cause::Said), GIVE_UP - 10).await);
