@@ -294,6 +294,7 @@ fn address_facts(tx: &mut Tx<'_>, address: &crate::model::EmailAddress) -> Resul
         reply: None,
         at: None,
         verified_at: None,
+        unknown_day: None,
     };
     let row = tx.address(address)?.unwrap_or_else(unknown);
     let holders = tx.holders(address)?.into_iter();

@@ -175,6 +175,7 @@ async fn members_are_imported_listed_and_shown_with_the_keys_scripts_rely_on() {
         reply: None,
         at: None,
         verified_at: Some(at(5)),
+        unknown_day: None,
     };
     office.write(move |tx| tx.note_address(&row)).await;
     let shown = office.facts(Request::ShowMember { org: "DEMO".parse().unwrap(), id: "0001".parse().unwrap() }).await;

@@ -252,6 +252,7 @@ fn note_verified(tx: &mut Tx<'_>, address: &EmailAddress, now: Timestamp) -> Res
         reply: None,
         at: Some(now),
         verified_at: Some(now),
+        unknown_day: None,
     })?;
     if before == Some(AddressState::Verified) {
         return Ok(());

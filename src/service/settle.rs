@@ -151,7 +151,8 @@ fn note(tx: &mut Tx<'_>, job: &Job, outcome: &Outcome, at: Timestamp) -> Result<
         stage: Some(said.stage),
         reply: Some(format!("{} {}", said.reply.code, said.reply)),
         at: Some(at),
-        verified_at: known.and_then(|row| row.verified_at),
+        verified_at: known.as_ref().and_then(|row| row.verified_at),
+        unknown_day: known.and_then(|row| row.unknown_day),
     })?;
     if state != before && (is_bad(state) || is_bad(before)) {
         maillog::marked(tx, &job.order.to, state.as_str(), at)?;

@@ -91,7 +91,12 @@ pub struct AddressRow {
     pub at: Option<Timestamp>,
     /// When somebody last proved to read it.
     pub verified_at: Option<Timestamp>,
+    /// The day, counted from 1970, on which it was unknown first, where no mail was taken for it since.
+    pub unknown_day: Option<i64>,
 }
+
+/// The columns of [`AddressRow`], in the order in which [`read`] takes them.
+const COLUMNS: &str = "address, state, verdict, stage, reply, changed_at, verified_at, unknown_day FROM addresses";
 
 fn read(row: &Row<'_>) -> Result<AddressRow, StoreError> {
     Ok(AddressRow {
@@ -102,6 +107,7 @@ fn read(row: &Row<'_>) -> Result<AddressRow, StoreError> {
         reply: row.find(4)?,
         at: row.find(5)?,
         verified_at: row.find(6)?,
+        unknown_day: row.find(7)?,
     })
 }
 
@@ -111,9 +117,38 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn address(&mut self, address: &EmailAddress) -> Result<Option<AddressRow>, StoreError> {
-        let sql =
-            "SELECT address, state, verdict, stage, reply, changed_at, verified_at FROM addresses WHERE folded = ?1";
-        self.one(sql, params![address.folded()], read)
+        self.one(&format!("SELECT {COLUMNS} WHERE folded = ?1"), params![address.folded()], read)
+    }
+
+    /// Says whether an address is not written to.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn is_suppressed(&mut self, address: &EmailAddress) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM addresses WHERE folded = ?1 AND state = 'suppressed'";
+        Ok(self.one(sql, params![address.folded()], |_| Ok(()))?.is_some())
+    }
+
+    /// Lists at most `limit` addresses that are not written to, in the order of their lower case, behind `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn suppressions(&mut self, after: Option<&EmailAddress>, limit: usize) -> Result<Vec<AddressRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} WHERE state = 'suppressed' AND folded > ?1 ORDER BY folded LIMIT ?2");
+        let after = after.map_or_else(String::new, EmailAddress::folded);
+        self.query(&sql, params![after, limit], read)
+    }
+
+    /// Forgets what refusals said of an address, so that it is written to again; false where they said nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn clear_address(&mut self, address: &EmailAddress, at: Timestamp) -> Result<bool, StoreError> {
+        let sql = "UPDATE addresses SET verdict = NULL, stage = NULL, reply = NULL, unknown_day = NULL, changed_at = ?2, \
+                   state = CASE WHEN state IN ('verified', 'accepted') THEN state ELSE 'new' END \
+                   WHERE folded = ?1 AND (unknown_day IS NOT NULL OR verdict IS NOT NULL \
+                   OR state IN ('filtered', 'full', 'unreachable', 'suppressed'))";
+        Ok(self.execute(sql, params![address.folded(), at])? == 1)
     }
 
     /// Notes what is known of an address, in place of what was.
@@ -121,11 +156,12 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn note_address(&mut self, row: &AddressRow) -> Result<(), StoreError> {
-        let sql = "INSERT INTO addresses (folded, address, state, verdict, stage, reply, changed_at, verified_at) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+        let sql = "INSERT INTO addresses (folded, address, state, verdict, stage, reply, changed_at, verified_at, \
+                   unknown_day) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
                    ON CONFLICT (folded) DO UPDATE SET address = excluded.address, state = excluded.state, \
                    verdict = excluded.verdict, stage = excluded.stage, reply = excluded.reply, \
-                   changed_at = excluded.changed_at, verified_at = excluded.verified_at";
+                   changed_at = excluded.changed_at, verified_at = excluded.verified_at, \
+                   unknown_day = excluded.unknown_day";
         let values = params![
             row.address.folded(),
             &row.address,
@@ -135,6 +171,7 @@ impl Tx<'_> {
             row.reply.as_ref(),
             row.at,
             row.verified_at,
+            row.unknown_day,
         ];
         self.execute(sql, values).map(drop)
     }

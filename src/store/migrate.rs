@@ -15,12 +15,16 @@ pub(super) struct Migration {
 }
 
 /// The steps of SQLite, in order.
-pub(super) const SQLITE: &[Migration] =
-    &[Migration { number: 1, sql: include_str!("migrations/sqlite/0001_first.sql") }];
+pub(super) const SQLITE: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("migrations/sqlite/0001_first.sql") },
+    Migration { number: 2, sql: include_str!("migrations/sqlite/0002_lanes.sql") },
+];
 
 /// The steps of PostgreSQL, under the same numbers.
-pub(super) const POSTGRES: &[Migration] =
-    &[Migration { number: 1, sql: include_str!("migrations/postgres/0001_first.sql") }];
+pub(super) const POSTGRES: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("migrations/postgres/0001_first.sql") },
+    Migration { number: 2, sql: include_str!("migrations/postgres/0002_lanes.sql") },
+];
 
 /// Makes the table that remembers what was applied; both databases understand it.
 pub(super) const TABLE: &str =

@@ -16,6 +16,7 @@ mod budget;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod dialect;
+mod domain;
 mod error;
 mod event;
 mod job;
@@ -32,10 +33,12 @@ mod secret;
 mod session;
 mod sql;
 mod sqlite;
+mod sts;
 mod tx;
 mod work;
 
 pub use address::{AddressRow, AddressState};
+pub use domain::DomainMemory;
 pub use error::StoreError;
 pub use event::{Event, EventFilter};
 pub use job::{JobFilter, Settlement};
@@ -47,6 +50,7 @@ pub use member::{Member, NewMember, START_PASSWORD};
 pub use org::Org;
 pub use registration::{Registration, RegistrationState};
 pub use session::Session;
+pub use sts::{StsMode, StsPolicy};
 pub use tx::Tx;
 
 use postgres::{Line, Purpose};

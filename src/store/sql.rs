@@ -4,7 +4,7 @@
 //! value that cannot be read back is [`StoreError::Corrupt`], never a default.
 
 use crate::model::{
-    Domain, EmailAddress, JobId, Language, LoginId, MailId, MemberId, OrgCode, OrgId, Priority, RegistrationId,
+    Domain, EmailAddress, JobId, Language, LoginId, MailId, MemberId, OrgCode, OrgId, Priority, RegistrationId, Span,
     Timestamp,
 };
 use crate::store::StoreError;
@@ -99,6 +99,7 @@ integer! {
     u16, value => i64::from(value);
     bool, value => i64::from(value);
     Timestamp, value => value.millis();
+    Span, value => value.millis();
     Priority, value => i64::from(value.number());
     MailId, value => value.number();
     JobId, value => value.number();
@@ -224,6 +225,7 @@ from_integer! {
     u64, number => Self::try_from(number).ok();
     bool, number => match number { 0 => Some(false), 1 => Some(true), _ => None };
     Timestamp, number => Some(Self::from_millis(number));
+    Span, number => (number >= 0).then_some(Self::from_millis(number));
     Priority, number => Self::ALL.into_iter().find(|priority| i64::from(priority.number()) == number);
     MailId, number => Some(Self::new(number));
     JobId, number => Some(Self::new(number));

@@ -256,6 +256,7 @@ async fn an_address_that_is_not_written_to_is_answered_when_its_owner_writes() {
                 reply: None,
                 at: Some(NOON),
                 verified_at: None,
+                unknown_day: None,
             })
         })
         .await;

@@ -94,6 +94,7 @@ impl World {
             reply: None,
             at: None,
             verified_at: Some(at(7)),
+            unknown_day: None,
         };
         self.store.write(move |tx| tx.note_address(&row)).await.unwrap();
     }

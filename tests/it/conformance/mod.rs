@@ -3,6 +3,7 @@
 mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
+mod domains;
 mod jobs;
 mod mails;
 mod model;
@@ -150,6 +151,7 @@ conformance![
     people::an_address_has_its_holders,
     people::a_new_password_wipes_the_start_password,
     people::what_is_known_of_an_address_is_replaced,
+    people::suppressed_addresses_are_told_listed_and_cleared,
     people::a_secret_belongs_to_its_purpose_and_owner,
     people::a_login_gate_opens_for_one_at_a_time_and_longer_each_time,
     people::old_failures_are_forgotten_and_recent_ones_are_not,
@@ -160,6 +162,9 @@ conformance![
     people::a_session_lives_until_it_is_ended,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,
+    domains::the_working_form_of_odd_local_parts_is_remembered,
+    domains::tls_is_remembered_when_it_was_seen_and_since_when_it_is_missing,
+    domains::a_policy_is_kept_until_its_time_is_over,
     model::any_sequence_of_operations_on_jobs_goes_as_the_model_says,
     nodes::two_nodes_never_claim_the_same_job,
 ];

@@ -167,16 +167,69 @@ pub async fn what_is_known_of_an_address_is_replaced(place: Place) {
         reply: verdict.map(|_| "550 5.1.1 no".to_owned()),
         at: Some(at(5)),
         verified_at: None,
+        unknown_day: None,
     };
     assert_eq!(read(&store, |tx| tx.address(&address("a@docomo.ne.jp"))).await, None);
     let bare = AddressRow { at: None, ..row(AddressState::New, None, "a@docomo.ne.jp") };
     let refused = row(AddressState::Unreachable, Some(Verdict::UnknownUser), "A@docomo.ne.jp");
     let verified = AddressRow { verified_at: Some(at(9)), ..row(AddressState::Verified, None, "a@docomo.ne.jp") };
-    for row in [bare, refused, verified] {
+    let again = AddressRow { unknown_day: Some(20_000), ..refused.clone() };
+    for row in [bare, refused, again, verified] {
         let note = row.clone();
         write(&store, move |tx| tx.note_address(&note)).await;
         assert_eq!(read(&store, |tx| tx.address(&address("a@DOCOMO.ne.jp"))).await, Some(row));
     }
+}
+
+pub async fn suppressed_addresses_are_told_listed_and_cleared(place: Place) {
+    let store = place.open().await;
+    let row = |spelt: &str, state| AddressRow {
+        address: address(spelt),
+        state,
+        verdict: Some(Verdict::UnknownUser),
+        stage: Some(Stage::Rcpt),
+        reply: Some("550 5.1.1 no".to_owned()),
+        at: Some(at(5)),
+        verified_at: Some(at(3)),
+        unknown_day: Some(20_000),
+    };
+    for (spelt, state) in [
+        ("C@docomo.ne.jp", AddressState::Suppressed),
+        ("a@docomo.ne.jp", AddressState::Suppressed),
+        ("b@docomo.ne.jp", AddressState::Suppressed),
+        ("d@docomo.ne.jp", AddressState::Unreachable),
+        ("e@docomo.ne.jp", AddressState::Accepted),
+    ] {
+        let row = row(spelt, state);
+        write(&store, move |tx| tx.note_address(&row)).await;
+    }
+    let listed = async |after: Option<&str>, limit| {
+        let after = after.map(address);
+        let rows = read(&store, move |tx| tx.suppressions(after.as_ref(), limit)).await;
+        rows.into_iter().map(|row| row.address.local().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 2).await, ["a", "b"]);
+    assert_eq!(listed(Some("B@docomo.ne.jp"), 2).await, ["C"]);
+    let told = async |spelt| read(&store, move |tx| tx.is_suppressed(&address(spelt))).await;
+    for (spelt, expected) in [("c@docomo.ne.jp", true), ("d@docomo.ne.jp", false), ("z@docomo.ne.jp", false)] {
+        assert_eq!(told(spelt).await, expected, "{spelt}");
+    }
+    let cleared = async |spelt| write(&store, move |tx| tx.clear_address(&address(spelt), at(9))).await;
+    for (spelt, state) in [
+        ("c@DOCOMO.ne.jp", AddressState::New),
+        ("D@docomo.ne.jp", AddressState::New),
+        ("e@docomo.ne.jp", AddressState::Accepted),
+    ] {
+        assert!(cleared(spelt).await, "{spelt}");
+        let row = read(&store, move |tx| tx.address(&address(spelt))).await.unwrap();
+        assert_eq!((row.state, row.verdict, row.stage, row.reply), (state, None, None, None));
+        assert_eq!((row.at, row.verified_at, row.unknown_day), (Some(at(9)), Some(at(3)), None));
+        // What is known then is nothing to be forgotten.
+        assert!(!cleared(spelt).await, "{spelt}");
+    }
+    assert!(!told("c@docomo.ne.jp").await);
+    assert!(!cleared("nobody@docomo.ne.jp").await);
+    assert_eq!(listed(None, 9).await, ["a", "b"]);
 }
 
 pub async fn a_secret_belongs_to_its_purpose_and_owner(place: Place) {
