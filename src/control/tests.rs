@@ -3,7 +3,7 @@ use crate::clock::Clock;
 use crate::maillog;
 use crate::model::{KeyRing, Language, Priority, Received, RegistrationId, Reply, ReversePath, Secret, Span, Stage};
 use crate::model::{Timestamp, Via};
-use crate::queue::{Class, Content, NewJob};
+use crate::queue::{Cause, Class, Content, NewJob};
 use crate::random::Random;
 use crate::store::{
     AddressRow, AddressState, Location, NewMail, NewMember, Options, Reclaim, Settlement, Store, StoreError, Tx,
@@ -222,8 +222,13 @@ async fn a_job_is_shown_with_the_keys_scripts_rely_on_and_the_reason_it_waits() 
     let office = Office::open().await;
     let id = office.write(|tx| tx.enqueue(&job("hanako@docomo.ne.jp", None))).await;
     office.write(|tx| tx.claim("w", at(20), at(60), 10)).await;
-    let defer =
-        Settlement::Defer { due: at(200), stage: Stage::Rcpt, reply: Reply::new(451, "4.7.1 Greylisted"), at: at(21) };
+    let defer = Settlement::Defer {
+        due: at(200),
+        stage: Stage::Rcpt,
+        reply: Reply::new(451, "4.7.1 Greylisted"),
+        cause: Cause::Greylisted,
+        at: at(21),
+    };
     assert!(office.write(move |tx| tx.settle(id, "w", 1, &defer)).await);
     let shown = office.facts(Request::ShowJob { job: id }).await;
     assert_eq!(
@@ -285,6 +290,9 @@ async fn why_has_a_reason_for_every_state() {
         attempts: 0,
         lease: None,
         last: None,
+        last_cause: None,
+        held_since: None,
+        held: Span::default(),
     };
     let lease = |until| Some(Lease { owner: "w".to_owned(), until, fence: 1 });
     let said = Some((Stage::Data, Reply::none("connection lost")));

@@ -276,7 +276,18 @@ mod tests {
             due: Timestamp::from_millis(id),
             give_up: Timestamp::from_millis(i64::MAX),
         };
-        Job { id: JobId::new(id), due: order.due, order, state: State::Sending, attempts: 0, lease: None, last: None }
+        Job {
+            id: JobId::new(id),
+            due: order.due,
+            order,
+            state: State::Sending,
+            attempts: 0,
+            lease: None,
+            last: None,
+            last_cause: None,
+            held_since: None,
+            held: Span::default(),
+        }
     }
 
     fn opened(offered: Offered) -> i64 {

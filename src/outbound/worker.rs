@@ -251,7 +251,7 @@ impl Worker {
                 agenda.looked_past = now;
             }
             let except = except.into_iter().filter_map(domain_of).collect();
-            wishes.push(Wish { class, limit, except });
+            wishes.push(Wish { class, limit, except, only: None });
         }
         (wishes, full)
     }

@@ -1,7 +1,7 @@
 //! The third of the five nouns: one mail to one recipient, waiting to be sent.
 
-use crate::model::{EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Stage, Timestamp};
-use crate::queue::State;
+use crate::model::{EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Span, Stage, Timestamp};
+use crate::queue::{Cause, State};
 use std::fmt;
 use std::str::FromStr;
 
@@ -145,4 +145,10 @@ pub struct Job {
     pub lease: Option<Lease>,
     /// What was said last, and where.
     pub last: Option<(Stage, Reply)>,
+    /// Why it was put off last.
+    pub last_cause: Option<Cause>,
+    /// Since when the operator keeps it back; present exactly while `state` is `held`.
+    pub held_since: Option<Timestamp>,
+    /// How long the operator kept it back in all, up to the last time it was let go or ended.
+    pub held: Span,
 }

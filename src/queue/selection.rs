@@ -37,7 +37,7 @@ impl Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MailId, Timestamp};
+    use crate::model::{MailId, Span, Timestamp};
     use crate::queue::{Content, NewJob, State};
 
     fn job() -> Job {
@@ -52,7 +52,18 @@ mod tests {
             due: at,
             give_up: at,
         };
-        Job { id: JobId::new(7), order, state: State::Queued, due: at, attempts: 0, lease: None, last: None }
+        Job {
+            id: JobId::new(7),
+            order,
+            state: State::Queued,
+            due: at,
+            attempts: 0,
+            lease: None,
+            last: None,
+            last_cause: None,
+            held_since: None,
+            held: Span::default(),
+        }
     }
 
     #[test]

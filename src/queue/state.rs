@@ -13,6 +13,7 @@
 //!    |  |  \- Lose ----> unknown       any waiting, sending -- Expire --> expired
 //!    |  +---- Defer ---> deferred -- Claim --> sending
 //!    |                   unknown --- Claim --> sending (where the class tries once more)
+//!    |                   held ------ Claim --> sending (once its time is over, to be ended)
 //!    +-- any waiting state, sending -- Cancel --> cancelled, Suppress --> suppressed
 //! ```
 //!
@@ -89,7 +90,8 @@ pub struct Impossible {
 /// The event cannot happen in that state; an ended job stays ended.
 pub const fn next(state: State, event: Event) -> Result<State, Impossible> {
     match (state, event) {
-        (State::Queued | State::Deferred | State::Unknown, Event::Claim) => Ok(State::Sending),
+        // What is held is claimed only once its time is over, to be ended.
+        (State::Queued | State::Deferred | State::Held | State::Unknown, Event::Claim) => Ok(State::Sending),
         (State::Sending, Event::LeaseLost) => Ok(State::Queued),
         (State::Sending, Event::Accept) => Ok(State::Accepted),
         (State::Sending, Event::Defer) => Ok(State::Deferred),
@@ -222,7 +224,7 @@ mod tests {
             ],
         ),
         (State::Deferred, ["sending", "-", "-", "-", "-", "-", "expired", "held", "-", "suppressed", "cancelled"]),
-        (State::Held, ["-", "-", "-", "-", "-", "-", "expired", "-", "queued", "suppressed", "cancelled"]),
+        (State::Held, ["sending", "-", "-", "-", "-", "-", "expired", "-", "queued", "suppressed", "cancelled"]),
         (State::Unknown, ["sending", "-", "-", "-", "-", "-", "expired", "-", "-", "suppressed", "cancelled"]),
     ];
 

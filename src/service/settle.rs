@@ -87,8 +87,8 @@ pub fn plan(class: Class, outcome: &Outcome, next: Timestamp, lost_before: bool,
         Outcome::Accepted(reply) => end(State::Accepted, Some((Stage::Data, reply))),
         Outcome::Refused { stage, reply, .. } => end(State::Refused, Some((*stage, reply))),
         Outcome::Expired => end(State::Expired, None),
-        Outcome::Deferred { stage, reply, .. } => {
-            Settlement::Defer { due: next, stage: *stage, reply: reply.clone(), at }
+        Outcome::Deferred { stage, reply, cause, .. } => {
+            Settlement::Defer { due: next, stage: *stage, reply: reply.clone(), cause: *cause, at }
         }
         Outcome::Unknown(reply) => {
             // A second code would only confuse; anything else is worth a copy, but not one after every lost connection.

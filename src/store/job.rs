@@ -5,7 +5,7 @@
 
 use crate::model::{Domain, EmailAddress, JobId, MailId, Reply, Stage, Timestamp};
 use crate::queue::state::{Event as Happening, next};
-use crate::queue::{Class, Content, Job, Lease, NewJob, State};
+use crate::queue::{Cause, Class, Content, Job, Lease, NewJob, State};
 use crate::store::sql::{Column, Param, Row, params};
 use crate::store::{StoreError, Tx};
 
@@ -31,6 +31,8 @@ pub enum Settlement {
         stage: Stage,
         /// The reply.
         reply: Reply,
+        /// Why it has to wait.
+        cause: Cause,
         /// When it came.
         at: Timestamp,
     },
@@ -85,20 +87,30 @@ impl Column for Class {
     }
 }
 
-/// What may be claimed; the partial index `jobs_waiting` has the same words.
+impl Column for Cause {
+    fn read(row: &Row<'_>, index: usize) -> Result<Option<Self>, StoreError> {
+        let Some(name) = row.find::<String>(index)? else { return Ok(None) };
+        let wrong = || StoreError::Corrupt(format!("“{name}” is no cause of a wait"));
+        Self::from_name(&name).ok_or_else(wrong).map(Some)
+    }
+}
+
+/// What may be claimed; the partial indexes `jobs_waiting` and `jobs_lanes` have the same words.
 pub(super) const WAITING: &str = "state IN ('queued', 'deferred', 'unknown')";
 
 /// The columns that `jobs` and `history` share.
 pub(super) const SHARED: &str = "id, class_rank, recipient, content, language, cause, queued_at, first_due, give_up, due, state, \
-                      attempts, last_stage, last_code, last_reply";
+                      attempts, last_stage, last_code, last_reply, last_cause, held_ms";
+/// The columns that only `jobs` has, of those that are read.
+pub(super) const OWN: &str = "lease_owner, lease_until, fence, held_at";
 
-/// Reads [`SHARED`] and, behind it, owner, end and number of the claim.
+/// Reads [`SHARED`] and, behind it, [`OWN`].
 pub(super) fn read_waiting(row: &Row<'_>) -> Result<Job, StoreError> {
-    let owner: Option<String> = row.find(15)?;
-    let until: Option<Timestamp> = row.find(16)?;
-    let fence = row.get(17)?;
+    let owner: Option<String> = row.find(17)?;
+    let until: Option<Timestamp> = row.find(18)?;
+    let fence = row.get(19)?;
     let lease = owner.zip(until).map(|(owner, until)| Lease { owner, until, fence });
-    Ok(Job { lease, ..read_shared(row)? })
+    Ok(Job { lease, held_since: row.find(20)?, ..read_shared(row)? })
 }
 
 fn read_shared(row: &Row<'_>) -> Result<Job, StoreError> {
@@ -124,6 +136,9 @@ fn read_shared(row: &Row<'_>) -> Result<Job, StoreError> {
         attempts: row.get(11)?,
         lease: None,
         last,
+        last_cause: row.find(15)?,
+        held_since: None,
+        held: row.get(16)?,
     })
 }
 
@@ -157,6 +172,15 @@ fn check_ending(state: State) -> Result<bool, StoreError> {
     let happening = ending(state).ok_or_else(|| StoreError::Constraint(format!("{state} is no end of a job")))?;
     next(State::Sending, happening).map_err(|error| StoreError::Constraint(error.to_string()))?;
     Ok(matches!(state, State::Accepted | State::Refused))
+}
+
+/// What is written of a job that waits on.
+struct PutOff<'a> {
+    state: State,
+    due: Option<Timestamp>,
+    stage: Stage,
+    reply: &'a Reply,
+    cause: Cause,
 }
 
 impl Tx<'_> {
@@ -207,28 +231,33 @@ impl Tx<'_> {
                 let last = stage.zip(reply.as_ref());
                 self.end(job, owner, fence, *state, last, *at)
             }
-            Settlement::Defer { due, stage, reply, .. } => {
-                self.put_off(job, owner, fence, State::Deferred, Some(*due), (*stage, reply))
+            Settlement::Defer { due, stage, reply, cause, .. } => {
+                let wait = PutOff { state: State::Deferred, due: Some(*due), stage: *stage, reply, cause: *cause };
+                self.put_off(job, owner, fence, &wait)
             }
             Settlement::Unknown { due, reply, .. } => {
-                self.put_off(job, owner, fence, State::Unknown, *due, (Stage::Data, reply))
+                let lost = Cause::Lost;
+                let wait = PutOff { state: State::Unknown, due: *due, stage: Stage::Data, reply, cause: lost };
+                self.put_off(job, owner, fence, &wait)
             }
         }
     }
 
-    fn put_off(
-        &mut self,
-        job: JobId,
-        owner: &str,
-        fence: i64,
-        state: State,
-        due: Option<Timestamp>,
-        (stage, reply): (Stage, &Reply),
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE jobs SET state = ?4, due = COALESCE(?5, give_up), attempts = attempts + 1, \
-                   last_stage = ?6, last_code = ?7, last_reply = ?8, lease_owner = NULL, lease_until = NULL \
+    fn put_off(&mut self, job: JobId, owner: &str, fence: i64, wait: &PutOff<'_>) -> Result<bool, StoreError> {
+        let sql = "UPDATE jobs SET state = ?4, due = COALESCE(?5, give_up), attempts = attempts + 1, last_stage = ?6, \
+                   last_code = ?7, last_reply = ?8, last_cause = ?9, lease_owner = NULL, lease_until = NULL \
                    WHERE id = ?1 AND lease_owner = ?2 AND fence = ?3";
-        let values = params![job, owner, fence, state.as_str(), due, stage.as_str(), reply.code, reply.to_string()];
+        let values = params![
+            job,
+            owner,
+            fence,
+            wait.state.as_str(),
+            wait.due,
+            wait.stage.as_str(),
+            wait.reply.code,
+            wait.reply.to_string(),
+            wait.cause.as_str(),
+        ];
         Ok(self.execute(sql, values)? == 1)
     }
 
@@ -255,7 +284,7 @@ impl Tx<'_> {
     fn remember_ended(&mut self, job: &Job, at: Timestamp) -> Result<(), StoreError> {
         let sql = format!(
             "INSERT INTO history ({SHARED}, folded, domain, ended_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
         );
         let values = params![
             job.id,
@@ -273,6 +302,8 @@ impl Tx<'_> {
             job.last.as_ref().map(|(stage, _)| stage.as_str()),
             job.last.as_ref().map(|(_, reply)| reply.code),
             job.last.as_ref().map(|(_, reply)| reply.to_string()),
+            job.last_cause.map(Cause::as_str),
+            job.held,
             job.order.to.folded(),
             job.order.to.domain(),
             at,
@@ -285,7 +316,7 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let sql = format!("SELECT {SHARED}, lease_owner, lease_until, fence FROM jobs WHERE id = ?1");
+        let sql = format!("SELECT {SHARED}, {OWN} FROM jobs WHERE id = ?1");
         if let Some(job) = self.one(&sql, params![id], read_waiting)? {
             return Ok(Some(job));
         }
@@ -317,10 +348,7 @@ impl Tx<'_> {
             let sql = format!("SELECT {SHARED} FROM history{conditions} ORDER BY ended_at DESC, id DESC LIMIT ?1");
             self.query(&sql, &values, read_shared)
         } else {
-            let sql = format!(
-                "SELECT {SHARED}, lease_owner, lease_until, fence FROM jobs{conditions} \
-                 ORDER BY class_rank, due, id LIMIT ?1"
-            );
+            let sql = format!("SELECT {SHARED}, {OWN} FROM jobs{conditions} ORDER BY class_rank, due, id LIMIT ?1");
             self.query(&sql, &values, read_waiting)
         }
     }

@@ -1,11 +1,11 @@
 //! Claims on jobs: taken, kept, given back, lost.
 //!
-//! What always holds: a job has one claim at a time, each with a number of its own; claiming costs as much as is due,
-//! however much waits; a claim that was lost changes nothing any more.
+//! What always holds: a job has one claim at a time, each with a number of its own; claiming costs as much as is claimed,
+//! however much waits or is due for others; a claim that was lost changes nothing any more.
 
 use crate::model::{Domain, JobId, Timestamp};
 use crate::queue::{Class, Job};
-use crate::store::job::{SHARED, WAITING, read_waiting};
+use crate::store::job::{OWN, SHARED, WAITING, read_waiting};
 use crate::store::sql::{Param, params};
 use crate::store::{StoreError, Tx};
 
@@ -21,6 +21,8 @@ pub struct Wish {
     pub limit: usize,
     /// None for recipients in these domains.
     pub except: Vec<Domain>,
+    /// Only for recipients in these domains, where any are given; then [`Wish::except`] is not looked at.
+    pub only: Option<Vec<Domain>>,
 }
 
 /// Which claims are given back.
@@ -32,14 +34,85 @@ pub enum Reclaim {
     All,
 }
 
-/// Claims of one class. What is chosen is chosen once: PostgreSQL might run a subquery again for each row it compares.
+/// Claims what is `chosen`: once, as PostgreSQL might run a subquery again for each row it compares.
+const CLAIM: &str = "UPDATE jobs SET state = 'sending', lease_owner = ?1, lease_until = ?2, fence = fence + 1";
+
+/// Claims of one class.
 pub(super) fn claim_sql(condition: &str) -> String {
     format!(
         "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4{condition} \
          ORDER BY due, id LIMIT ?5 /* skip locked */) \
-         UPDATE jobs SET state = 'sending', lease_owner = ?1, lease_until = ?2, fence = fence + 1 \
-         WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, lease_owner, lease_until, fence"
+         {CLAIM} WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, {OWN}"
     )
+}
+
+/// How many domains one claim names: more are claimed for one group after another.
+pub(super) const DOMAINS: usize = 32;
+
+/// Claims of one class for so many domains: the front of each is merged with the others, so that what stands behind it is
+/// not even looked at. Rows cannot be locked where they are merged, so that is done behind it.
+pub(super) fn claim_lanes_sql(domains: usize) -> String {
+    let lane = |number: usize| {
+        format!("SELECT due, id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND domain = ?{number} AND due <= ?4")
+    };
+    let lanes: Vec<String> = (6..6 + domains).map(lane).collect();
+    format!(
+        "WITH front AS MATERIALIZED ({} ORDER BY due, id LIMIT ?5), \
+         chosen AS MATERIALIZED (SELECT id FROM jobs WHERE id IN (SELECT id FROM front) AND {WAITING} /* skip locked */) \
+         {CLAIM} WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, {OWN}",
+        lanes.join(" UNION ALL ")
+    )
+}
+
+/// Claims of what nothing but its end can happen to.
+pub(super) fn claim_expired_sql() -> String {
+    format!(
+        "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE give_up <= ?3 AND state <> 'sending' \
+         ORDER BY give_up, id LIMIT ?4 /* skip locked */) \
+         {CLAIM}, held_at = NULL, held_ms = held_ms + CASE WHEN held_at < ?3 THEN ?3 - held_at ELSE 0 END \
+         WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, {OWN}"
+    )
+}
+
+/// Goes from domain to domain, and at each looks at the front alone.
+pub(super) fn backlog_sql() -> String {
+    let first = |column: &str| {
+        format!(
+            "(SELECT {column} FROM jobs WHERE {WAITING} AND class_rank = ?1 AND domain > lanes.domain \
+             ORDER BY domain, due LIMIT 1)"
+        )
+    };
+    format!(
+        "WITH RECURSIVE lanes (domain, due) AS (\
+         SELECT '', CAST(NULL AS BIGINT) \
+         UNION ALL SELECT {}, {} FROM lanes WHERE lanes.domain IS NOT NULL) \
+         SELECT domain, due FROM lanes WHERE due <= ?2 ORDER BY due, domain LIMIT ?3",
+        first("domain"),
+        first("due")
+    )
+}
+
+/// How many jobs are looked at for those that are to be woken: others may be put off in the same lane.
+const LOOK: usize = 5_000;
+
+/// Makes jobs of one class due that wait for the servers of a domain.
+pub(super) fn wake_sql() -> String {
+    format!(
+        "WITH front AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?1 AND domain = ?2 \
+         AND due > ?3 ORDER BY due, id LIMIT {LOOK}), \
+         chosen AS MATERIALIZED (SELECT id FROM jobs WHERE id IN (SELECT id FROM front) AND state = 'deferred' \
+         AND last_cause IN ({WAKES}) ORDER BY due, id LIMIT ?4 /* skip locked */) \
+         UPDATE jobs SET due = ?3 WHERE id IN (SELECT id FROM chosen)"
+    )
+}
+
+/// What says something about the servers of a domain, so that it may be over for all once it is over for one.
+const WAKES: &str = "'unreachable', 'dns', 'throttled', 'tls', 'lost'";
+
+/// The order of RETURNING is nobody's promise.
+fn in_order(mut jobs: Vec<Job>) -> Vec<Job> {
+    jobs.sort_by_key(|job| (job.due, job.id));
+    jobs
 }
 
 impl Tx<'_> {
@@ -55,7 +128,7 @@ impl Tx<'_> {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
-        let wishes = Class::ALL.map(|class| Wish { class, limit, except: Vec::new() });
+        let wishes = Class::ALL.map(|class| Wish { class, limit, except: Vec::new(), only: None });
         self.claim_some(owner, now, until, limit, &wishes)
     }
 
@@ -76,7 +149,10 @@ impl Tx<'_> {
             for wish in wishes.iter().filter(|wish| wish.class == class && due.is_some_and(|due| due <= now)) {
                 let left = limit.saturating_sub(claimed.len()).min(wish.limit);
                 if left > 0 {
-                    claimed.append(&mut self.claim_class(wish, owner, now, until, left)?);
+                    claimed.append(&mut match &wish.only {
+                        Some(domains) => self.claim_lanes(wish.class, domains, owner, now, until, left)?,
+                        None => self.claim_class(wish, owner, now, until, left)?,
+                    });
                 }
             }
         }
@@ -103,10 +179,83 @@ impl Tx<'_> {
                 values.extend([due.into(), id.into()]);
             }
         }
-        let mut jobs = self.query(&claim_sql(&condition), &values, read_waiting)?;
-        // The order of RETURNING is nobody's promise.
-        jobs.sort_by_key(|job| (job.due, job.id));
+        let jobs = self.query(&claim_sql(&condition), &values, read_waiting)?;
+        Ok(in_order(jobs))
+    }
+
+    /// Claims for these domains; of more than one statement takes, those named first go first.
+    fn claim_lanes(
+        &mut self,
+        class: Class,
+        domains: &[Domain],
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError> {
+        let mut claimed = Vec::new();
+        for group in domains.chunks(DOMAINS) {
+            let left = limit.saturating_sub(claimed.len());
+            if left == 0 {
+                break;
+            }
+            // Few numbers of domains, so that few statements are kept prepared; no domain is without a name.
+            let places = group.len().next_power_of_two();
+            let mut values: Vec<Param<'_>> = params![owner, until, class, now, left].to_vec();
+            values.extend(group.iter().map(Param::from));
+            values.resize(5 + places, Param::from(""));
+            claimed.append(&mut in_order(self.query(&claim_lanes_sql(places), &values, read_waiting)?));
+        }
+        Ok(claimed)
+    }
+
+    /// Claims at most `limit` jobs whose time is over, whichever came first, so that they are ended; also what the operator
+    /// keeps back, which comes out of that state for this alone.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn claim_expired(
+        &mut self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError> {
+        let mut jobs = self.query(&claim_expired_sql(), params![owner, until, now, limit], read_waiting)?;
+        jobs.sort_by_key(|job| (job.order.give_up, job.id));
         Ok(jobs)
+    }
+
+    /// Lists at most `limit` domains for which jobs of a class are due, and when the first of them was; the longest first.
+    /// Costs a look at each domain for which any wait, however many those are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn backlog(
+        &mut self,
+        class: Class,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Domain, Timestamp)>, StoreError> {
+        self.query(&backlog_sql(), params![class, now, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Makes at most `limit` jobs for these domains due that were put off because of the servers, the most urgent class
+    /// first; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn wake(&mut self, domains: &[Domain], now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let mut left = u64::try_from(limit).unwrap_or(u64::MAX);
+        let sql = wake_sql();
+        for class in Class::ALL {
+            for domain in domains {
+                if left > 0 {
+                    left = left.saturating_sub(self.execute(&sql, params![class, domain, now, left])?);
+                }
+            }
+        }
+        Ok(u64::try_from(limit).unwrap_or(u64::MAX).saturating_sub(left))
     }
 
     /// Finds the first job of a class that is too far behind to be looked at.

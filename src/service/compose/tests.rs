@@ -48,7 +48,18 @@ fn job(content: Content, to: &str, cause: Option<MailId>) -> Job {
         due: NOON,
         give_up: NOON.plus(Span::from_secs(86_400)),
     };
-    Job { id: JobId::new(16), order, state: State::Queued, due: NOON, attempts: 0, lease: None, last: None }
+    Job {
+        id: JobId::new(16),
+        order,
+        state: State::Queued,
+        due: NOON,
+        attempts: 0,
+        lease: None,
+        last: None,
+        last_cause: None,
+        held_since: None,
+        held: Span::default(),
+    }
 }
 
 async fn world(org: Option<&str>) -> World {

@@ -127,8 +127,9 @@ fn each_outcome_has_one_settlement() {
         at: at(5),
     };
     let unknown = |due| Settlement::Unknown { due, reply: reply(), at: at(5) };
-    let deferred = Settlement::Defer { due: at(9), stage: Stage::Mail, reply: reply(), at: at(5) };
-    let later = Outcome::Deferred { stage: Stage::Mail, reply: reply(), blame: Blame::Site, cause: Cause::Throttled };
+    let cause = Cause::Throttled;
+    let deferred = Settlement::Defer { due: at(9), stage: Stage::Mail, reply: reply(), cause, at: at(5) };
+    let later = Outcome::Deferred { stage: Stage::Mail, reply: reply(), blame: Blame::Site, cause };
     let accepted = Some((Stage::Data, Reply::new(250, "2.0.0 taken")));
     for (class, outcome, lost_before, expected) in [
         (Class::Alert, taken(), false, end(State::Accepted, accepted)),

@@ -1,5 +1,4 @@
 use super::*;
-use crate::store::sql::params;
 use crate::store::work::Job;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot::Receiver;
@@ -105,61 +104,4 @@ fn a_transaction_that_was_lost_fails_its_whole_group() {
     assert_eq!(answer.try_recv().unwrap(), Ok(()));
 }
 
-/// The statements whose cost must not grow with the queue.
-fn hot_statements() -> (String, String) {
-    (crate::store::lease::claim_sql(""), crate::store::job::first_due_sql())
-}
-
-/// Fills the queue with `count` jobs of each class, of which ten are due.
-fn fill(connection: &Connection, count: i64) {
-    let sql = "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < ?1 - 1) \
-               INSERT INTO jobs (class_rank, recipient, folded, domain, content, queued_at, first_due, give_up, due, \
-               state) SELECT class.n, 'a@b.jp', 'a@b.jp', 'b.jp', '{}', 0, 0, 0, \
-               CASE WHEN n.n < 10 THEN n.n ELSE 1000 + n.n END, 'queued' FROM n, \
-               (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 \
-               UNION ALL SELECT 5) AS class";
-    connection.execute(sql, (count,)).unwrap();
-}
-
-/// How many steps SQLite takes for a statement.
-fn steps(connection: &Connection, sql: &str, values: &[crate::store::sql::Param<'_>]) -> i32 {
-    let mut statement = connection.prepare(sql).unwrap();
-    let mut rows = statement.query(rusqlite::params_from_iter(values)).unwrap();
-    while rows.next().unwrap().is_some() {}
-    drop(rows);
-    statement.get_status(rusqlite::StatementStatus::VmStep)
-}
-
-#[test]
-fn what_is_due_is_found_in_as_many_steps_however_much_waits() {
-    let costs = [1_000, 50_000].map(|count| {
-        let Bench { writer, _folder, .. } = bench();
-        fill(&writer.connection, count);
-        let claim = params!["w", 99_i64, 1_i64, 500_i64, 100_i64];
-        let (claim_sql, first_due_sql) = hot_statements();
-        [
-            steps(&writer.connection, &first_due_sql, &[]),
-            steps(&writer.connection, &claim_sql, claim),
-            // The ten that were due are claimed; looking again costs as little.
-            steps(&writer.connection, &claim_sql, claim),
-        ]
-    });
-    assert_eq!(costs[0], costs[1]);
-}
-
-#[test]
-fn the_hot_statements_use_the_indexes_made_for_them() {
-    let Bench { writer, _folder, .. } = bench();
-    let (claim_sql, first_due_sql) = hot_statements();
-    for sql in [claim_sql, first_due_sql] {
-        let mut statement = writer.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let count = statement.parameter_count();
-        let plan: Vec<String> = statement
-            .query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get(3))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        assert!(plan.iter().any(|line| line.contains("jobs_waiting (class_rank=?")), "{plan:#?}");
-        assert!(!plan.iter().any(|line| line.starts_with("SCAN jobs") || line.contains("TEMP B-TREE")), "{plan:#?}");
-    }
-}
+mod cost;

@@ -1,34 +1,34 @@
 //! Jobs: from the order to the history.
 
 use super::{Place, address, at, mail, order, read, write};
-use karamail::model::{JobId, MailId, RegistrationId, Reply, Stage};
-use karamail::queue::{Class, Content, Job, NewJob, State};
+use karamail::model::{JobId, MailId, RegistrationId, Reply, Span, Stage};
+use karamail::queue::{Cause, Class, Content, Job, NewJob, State};
 use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError, Wish};
 
 const CLASSES: [Class; 6] =
     [Class::Otp, Class::Alert, Class::Registration, Class::ContactTest, Class::Notice, Class::Report];
 
-async fn enqueue(store: &Store, job: NewJob) -> JobId {
+pub async fn enqueue(store: &Store, job: NewJob) -> JobId {
     write(store, move |tx| tx.enqueue(&job)).await
 }
 
-async fn claim(store: &Store, now: i64, limit: usize) -> Vec<Job> {
+pub async fn claim(store: &Store, now: i64, limit: usize) -> Vec<Job> {
     write(store, move |tx| tx.claim("worker", at(now), at(now + 100), limit)).await
 }
 
 /// Claims the one job that is due.
-async fn claim_one(store: &Store, now: i64) -> Job {
+pub async fn claim_one(store: &Store, now: i64) -> Job {
     let mut claimed = claim(store, now, 10).await;
     assert_eq!(claimed.len(), 1);
     claimed.remove(0)
 }
 
-async fn settle(store: &Store, job: &Job, settlement: Settlement) -> Result<bool, StoreError> {
+pub async fn settle(store: &Store, job: &Job, settlement: Settlement) -> Result<bool, StoreError> {
     let (id, lease) = (job.id, job.lease.clone().unwrap());
     store.write(move |tx| tx.settle(id, &lease.owner, lease.fence, &settlement)).await
 }
 
-async fn find(store: &Store, id: JobId) -> Job {
+pub async fn find(store: &Store, id: JobId) -> Job {
     read(store, move |tx| tx.job(id)).await.unwrap()
 }
 
@@ -37,7 +37,13 @@ fn end(state: State) -> Settlement {
 }
 
 fn defer(due: i64) -> Settlement {
-    Settlement::Defer { due: at(due), stage: Stage::Rcpt, reply: Reply::new(451, "4.7.1 later"), at: at(50) }
+    Settlement::Defer {
+        due: at(due),
+        stage: Stage::Rcpt,
+        reply: Reply::new(451, "4.7.1 later"),
+        cause: Cause::Throttled,
+        at: at(50),
+    }
 }
 
 pub async fn a_job_is_found_as_it_was_ordered(place: Place) {
@@ -60,7 +66,8 @@ pub async fn a_job_is_found_as_it_was_ordered(place: Place) {
         let id = enqueue(&store, new.clone()).await;
         let job = find(&store, id).await;
         assert_eq!((job.order, job.state, job.due), (new, State::Queued, at(7)));
-        assert_eq!((job.attempts, job.lease, job.last), (0, None, None));
+        assert_eq!((job.attempts, job.lease, job.last, job.last_cause), (0, None, None, None));
+        assert_eq!((job.held, job.held_since), (Span::default(), None));
     }
     assert_eq!(read(&store, |tx| tx.job(JobId::new(999))).await, None);
 }
@@ -118,7 +125,7 @@ pub async fn what_is_not_due_is_not_claimed(place: Place) {
     assert_eq!(claim(&store, 11, 10).await.len(), 1);
 }
 
-pub async fn expired_jobs_are_claimed_so_that_somebody_ends_them(place: Place) {
+pub async fn a_job_whose_time_is_over_is_claimed_as_any_other(place: Place) {
     let store = place.open().await;
     let id = enqueue(&store, NewJob { give_up: at(5), ..order(Class::Otp, 1) }).await;
     let job = claim_one(&store, 10).await;
@@ -138,7 +145,7 @@ pub async fn a_deferred_job_counts_its_attempt_and_keeps_the_reply(place: Place)
         assert_eq!((job.state, job.attempts, job.lease), (State::Deferred, attempts, None));
         assert_eq!(job.due, at(i64::from(attempts) * 100 + 50));
         assert_eq!(job.last, Some((Stage::Rcpt, Reply::new(451, "4.7.1 later"))));
-        assert_eq!(job.order.due, at(1));
+        assert_eq!((job.order.due, job.last_cause), (at(1), Some(Cause::Throttled)));
     }
 }
 
@@ -172,6 +179,7 @@ pub async fn an_end_without_a_server_counts_no_attempt(place: Place) {
         assert_eq!((ended.state, ended.attempts), (state, 1));
         // What the server said before is still what was said last.
         assert_eq!(ended.last, Some((Stage::Rcpt, Reply::new(451, "4.7.1 later"))));
+        assert_eq!(ended.last_cause, Some(Cause::Throttled));
     }
 }
 
@@ -196,6 +204,7 @@ pub async fn an_unknown_end_waits_for_its_second_try_or_its_time(place: Place) {
         let job = find(&store, id).await;
         assert_eq!((job.state, job.attempts, job.due), (State::Unknown, 1, expected));
         assert_eq!(job.last, Some((Stage::Data, Reply::none("connection lost"))));
+        assert_eq!(job.last_cause, Some(Cause::Lost));
         assert!(claim(&store, expected.millis() - 1, 10).await.is_empty());
         let job = claim_one(&store, expected.millis()).await;
         assert_eq!(job.id, id);
@@ -367,6 +376,7 @@ pub async fn a_claim_leaves_out_the_domains_that_are_not_wanted(place: Place) {
         class,
         limit,
         except: except.iter().map(|name| name.parse().unwrap()).collect(),
+        only: None,
     };
     let wishes = [
         wish(Class::Otp, 9, &[]),

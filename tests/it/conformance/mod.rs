@@ -5,6 +5,7 @@ mod commits;
 mod crash;
 mod domains;
 mod jobs;
+mod lanes;
 mod mails;
 mod model;
 mod nodes;
@@ -125,7 +126,7 @@ conformance![
     jobs::what_is_not_due_is_not_claimed,
     jobs::a_claim_leaves_out_the_domains_that_are_not_wanted,
     jobs::a_claim_is_kept_for_longer_by_who_holds_it,
-    jobs::expired_jobs_are_claimed_so_that_somebody_ends_them,
+    jobs::a_job_whose_time_is_over_is_claimed_as_any_other,
     jobs::a_deferred_job_counts_its_attempt_and_keeps_the_reply,
     jobs::an_ended_job_is_in_history_and_nowhere_else,
     jobs::an_end_without_a_server_counts_no_attempt,
@@ -162,6 +163,13 @@ conformance![
     people::a_session_lives_until_it_is_ended,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,
+    lanes::a_claim_for_some_domains_takes_what_was_due_first_among_them,
+    lanes::a_claim_for_many_domains_takes_from_all_of_them,
+    lanes::a_claim_for_some_domains_leaves_alone_what_others_hold,
+    lanes::the_backlog_names_each_domain_and_its_first_due_moment,
+    lanes::what_can_only_end_is_claimed_even_where_it_is_held,
+    lanes::a_domain_that_answers_again_has_its_jobs_woken,
+    lanes::no_more_is_woken_than_was_asked_for,
     domains::the_working_form_of_odd_local_parts_is_remembered,
     domains::tls_is_remembered_when_it_was_seen_and_since_when_it_is_missing,
     domains::a_policy_is_kept_until_its_time_is_over,

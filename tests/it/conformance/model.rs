@@ -1,8 +1,8 @@
 //! Random operations on jobs, held against a model in memory.
 
 use super::{Place, at, order};
-use karamail::model::{JobId, Reply, Stage};
-use karamail::queue::{Class, Job, NewJob, State};
+use karamail::model::{JobId, Reply, Span, Stage};
+use karamail::queue::{Cause, Class, Job, NewJob, State};
 use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError, Tx};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -77,13 +77,15 @@ impl Model {
                 job.attempts += u32::from(matches!(state, State::Accepted | State::Refused));
                 job.last = stage.zip(reply.clone()).or(job.last.clone());
             }
-            Settlement::Defer { due, stage, reply, .. } => {
+            Settlement::Defer { due, stage, reply, cause, .. } => {
                 (job.state, job.due, job.last) = (State::Deferred, *due, Some((*stage, reply.clone())));
+                job.last_cause = Some(*cause);
                 job.attempts += 1;
             }
             Settlement::Unknown { due, reply, .. } => {
                 (job.state, job.last) = (State::Unknown, Some((Stage::Data, reply.clone())));
                 job.due = due.unwrap_or(job.order.give_up);
+                job.last_cause = Some(Cause::Lost);
                 job.attempts += 1;
             }
         }
@@ -119,7 +121,7 @@ impl Model {
             4 => end(State::Cancelled, None),
             5 => Settlement::Unknown { due: Some(due), reply, at: now },
             6 => Settlement::Unknown { due: None, reply, at: now },
-            _ => Settlement::Defer { due, stage: Stage::Rcpt, reply, at: now },
+            _ => Settlement::Defer { due, stage: Stage::Rcpt, reply, cause: Cause::Greylisted, at: now },
         }
     }
 }
@@ -130,7 +132,18 @@ fn step(tx: &mut Tx<'_>, model: &mut Model, step: &Step) -> Result<(), StoreErro
         Step::Enqueue { class, due } => {
             let new = NewJob { give_up: at(model.now + 200), ..order(Class::ALL[class], model.now + due) };
             let id = tx.enqueue(&new)?;
-            let job = Job { id, due: new.due, order: new, state: State::Queued, attempts: 0, lease: None, last: None };
+            let job = Job {
+                id,
+                due: new.due,
+                order: new,
+                state: State::Queued,
+                attempts: 0,
+                lease: None,
+                last: None,
+                last_cause: None,
+                held_since: None,
+                held: Span::default(),
+            };
             model.jobs.insert(id, job);
         }
         Step::Claim { limit, lease } => {
