@@ -6,6 +6,7 @@
 use crate::model::{Domain, Span, SpanError};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// How many mails in how long: `50/s`, `600/m`, `3/10s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +37,11 @@ impl Rate {
         (messages > 0 && per_second <= Self::FASTEST).then_some(Self { messages, period })
     }
 
-    /// Gives the time from one mail to the next, in microseconds.
+    /// Gives the time from one mail to the next, in microseconds, rounded up.
     #[must_use]
     pub fn spacing_micros(self) -> i64 {
-        self.period.millis().saturating_mul(1_000) / i64::from(self.messages)
+        let (micros, messages) = (self.period.millis().saturating_mul(1_000), i64::from(self.messages));
+        micros / messages + i64::from(micros % messages > 0)
     }
 }
 
@@ -134,6 +136,30 @@ pub struct Group {
     pub limits: Limits,
 }
 
+/// What a receiving system is called: by its group, by the server that takes its mail, or by its domain. Clones share the text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// Takes a name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Gives it as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
 /// All named receiving systems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups(Vec<Group>);
@@ -192,7 +218,7 @@ mod tests {
         for (text, micros, shown) in [
             ("50/s", 20_000, "50/s"),
             ("600/1m", 100_000, "600/m"),
-            ("3 / 10s", 3_333_333, "3/10s"),
+            ("3 / 10s", 3_333_334, "3/10s"),
             ("1/1h", 3_600_000_000, "1/h"),
             ("2/11s", 5_500_000, "2/11s"),
         ] {

@@ -6,10 +6,13 @@
 
 pub mod destination;
 pub mod job;
+pub mod lanes;
 pub mod outcome;
+pub mod pace;
 pub mod retry;
 pub mod selection;
 pub mod state;
+pub mod turn;
 pub mod verdict;
 pub mod view;
 
