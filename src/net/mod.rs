@@ -1,7 +1,8 @@
-//! What both directions need of the network: where a domain's mail goes, and how connections are secured.
+//! What all edges need of the network: where a domain's mail goes, how connections are secured, and sockets for HTTP.
 //!
 //! Knows nothing of jobs, messages or replies. What always holds: every look-up has a deadline, and one crypto provider
 //! serves all TLS.
 
+pub mod http;
 pub mod resolver;
 pub mod tls;

@@ -17,17 +17,15 @@ mod outbox;
 mod page;
 mod register;
 mod reply;
-mod server;
 mod texts;
 mod visit;
-
-pub use server::serve;
 
 use self::page::{Pages, SendTo};
 use self::reply::{Reply, Trouble};
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::model::{EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
+use crate::net::http::{self, Site};
 use crate::random::{NoChance, Random};
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
@@ -39,6 +37,7 @@ use axum::routing::get;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
 /// What the pages are told of the service.
 #[derive(Debug, Clone)]
@@ -101,9 +100,12 @@ struct Inner {
     key: Secret<[u8; 32]>,
 }
 
-/// The other side of a connection.
-#[derive(Debug, Clone, Copy)]
-struct Peer(IpAddr);
+/// Serves the pages on `listeners` until `stop` is done; then finishes what is under way.
+pub async fn serve(web: Web, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
+    let trusted = web.0.settings.trusted_proxies.clone();
+    let site = Site { name: "web", router: web.router(), clock: web.clock().clone(), trusted };
+    http::serve(site, listeners, stop).await;
+}
 
 impl Web {
     /// Makes the pages.

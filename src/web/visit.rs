@@ -6,9 +6,10 @@
 use super::cookie::{Crumb, Jar};
 use super::form::Fields;
 use super::note::Note;
-use super::{Peer, Trouble, Web};
+use super::{Trouble, Web};
 use crate::link;
 use crate::model::{Language, Network, mac};
+use crate::net::http::Peer;
 use crate::service::session::{self, Standing, Visitor};
 use axum::http::{HeaderMap, Method, Uri, header, request};
 use data_encoding::BASE64URL_NOPAD;

@@ -1,12 +1,11 @@
-//! The sockets of the pages: connections taken, bounded, and brought to an end.
+//! Sockets that HTTP is spoken at: connections taken, bounded, and brought to an end.
 //!
-//! Knows nothing of pages. What always holds: a client that sends nothing, sends slowly or does not read loses its connection
+//! Knows nothing of what is asked there. What always holds: a client that sends nothing, sends slowly or does not read loses its connection
 //! at a deadline; no more connections are open than there is room for, and no single address has more than half of them; at
 //! the end, answers under way are finished.
 
-use super::{Peer, Web};
 use crate::clock::Clock;
-use crate::model::{Span, Timestamp};
+use crate::model::{Network, Span, Timestamp};
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -40,13 +39,30 @@ const FAREWELL: Span = Span::from_secs(10);
 /// How long to wait when the system has no socket to give.
 const BREATH: Span = Span::from_millis(100);
 
-/// Serves the pages on `listeners` until `stop` is done; then finishes what is under way.
-pub async fn serve(web: Web, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
+/// What is served.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// What the log calls it.
+    pub name: &'static str,
+    /// Who answers what; each request carries its [`Peer`].
+    pub router: Router,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The networks that may have every connection: proxies, behind which many others are.
+    pub trusted: Vec<Network>,
+}
+
+/// The other side of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// Serves a site on `listeners` until `stop` is done; then finishes what is under way.
+pub async fn serve(site: Site, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
     let (closing, closed) = watch::channel(false);
     let room = Room { free: Arc::new(Semaphore::new(CONNECTIONS)), held: Arc::default() };
     let mut doors = JoinSet::new();
     for listener in listeners {
-        doors.spawn(accept(web.clone(), listener, room.clone(), closed.clone()));
+        doors.spawn(accept(site.clone(), listener, room.clone(), closed.clone()));
     }
     stop.await;
     closing.send_replace(true);
@@ -93,9 +109,8 @@ impl Drop for Seat {
     }
 }
 
-/// Takes connections at one door until the pages close.
-async fn accept(web: Web, listener: TcpListener, room: Room, mut closed: watch::Receiver<bool>) {
-    let router = web.router();
+/// Takes connections at one door until the site closes.
+async fn accept(site: Site, listener: TcpListener, room: Room, mut closed: watch::Receiver<bool>) {
     let closing = closed.clone();
     let mut guests = JoinSet::new();
     loop {
@@ -103,46 +118,47 @@ async fn accept(web: Web, listener: TcpListener, room: Room, mut closed: watch::
             biased;
             _ = closed.wait_for(|closed| *closed) => break,
             Some(ended) = guests.join_next() => report(ended),
-            next = next(&web, &listener, &room) => {
+            next = next(&site, &listener, &room) => {
                 if let Some((stream, seat)) = next {
-                    guests.spawn(host(web.clone(), router.clone(), stream, seat, closing.clone()));
+                    guests.spawn(host(site.clone(), stream, seat, closing.clone()));
                 }
             }
         }
     }
     // From here on a newcomer is refused at once instead of waiting for nobody.
     drop(listener);
-    let farewell = web.now().plus(FAREWELL);
+    let farewell = site.clock.now().plus(FAREWELL);
     let all = async {
         while let Some(ended) = guests.join_next().await {
             report(ended)
         }
     };
-    if web.clock().within(farewell, all).await.is_err() {
-        tracing::warn!("connections of the pages were cut: they did not end in time");
+    if site.clock.within(farewell, all).await.is_err() {
+        tracing::warn!(site = site.name, "connections were cut: they did not end in time");
     }
 }
 
 /// Waits for room, then for a connection.
-async fn next(web: &Web, listener: &TcpListener, room: &Room) -> Option<(TcpStream, Seat)> {
+async fn next(site: &Site, listener: &TcpListener, room: &Room) -> Option<(TcpStream, Seat)> {
     let free = Arc::clone(&room.free).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
             let address = peer.ip().to_canonical();
-            let most = if web.trusts(address) { CONNECTIONS } else { OF_ONE };
+            let trusted = site.trusted.iter().any(|network| network.contains(address));
+            let most = if trusted { CONNECTIONS } else { OF_ONE };
             room.seat(free, address, most).map(|seat| (stream, seat))
         }
         Err(cause) => {
-            tracing::warn!(%cause, "a connection to the pages could not be taken");
-            web.clock().sleep(BREATH).await;
+            tracing::warn!(site = site.name, %cause, "a connection could not be taken");
+            site.clock.sleep(BREATH).await;
             None
         }
     }
 }
 
 /// Serves one connection.
-async fn host(web: Web, router: Router, stream: TcpStream, seat: Seat, mut closed: watch::Receiver<bool>) {
-    let clock = web.clock().clone();
+async fn host(site: Site, stream: TcpStream, seat: Seat, mut closed: watch::Receiver<bool>) {
+    let Site { name, router, clock, .. } = site;
     let end = clock.now().plus(LIFE);
     let peer = Peer(seat.address);
     let router = TowerToHyperService::new(router);
@@ -170,14 +186,14 @@ async fn host(web: Web, router: Router, stream: TcpStream, seat: Seat, mut close
         }
     };
     if let Ok(Err(cause)) = served {
-        tracing::debug!(%cause, "a connection to the pages broke");
+        tracing::debug!(site = name, %cause, "a connection broke");
     }
     drop(seat);
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(cause) = ended {
-        tracing::error!(%cause, "serving pages failed");
+        tracing::error!(%cause, "a connection ended by a panic");
     }
 }
 
