@@ -13,6 +13,7 @@ pub use doors::Doors;
 
 use journal::News;
 
+use crate::api::{self, Api, Ledger};
 use crate::clock::Clock;
 use crate::config::{Config, Format, Storage};
 use crate::control::{Desk, Lock, Socket};
@@ -20,6 +21,7 @@ use crate::inbound::smtp::Intake;
 use crate::keys::Keys;
 use crate::maillog;
 use crate::outbound::worker::Worker;
+use crate::queue::view::View;
 use crate::random::Random;
 use crate::store::{Location, Observer, Options, Store};
 use crate::web::Web;
@@ -61,6 +63,8 @@ pub struct Daemon {
     pub smtp: Vec<SocketAddr>,
     /// Where the pages are.
     pub web: Vec<SocketAddr>,
+    /// Where health and metrics are.
+    pub api: Vec<SocketAddr>,
     /// The database, for whoever runs in the same process.
     pub store: Store,
     /// Changes with each commit that has events, for whoever runs in the same process.
@@ -80,7 +84,9 @@ impl Daemon {
     pub async fn start(config: Config, doors: Doors, world: World) -> anyhow::Result<Self> {
         let lock = Lock::take(&config.data_dir)?;
         let keys = Arc::new(Keys::open(&config.data_dir, &world.random)?);
-        let news = journal::start(mail_log_format(config.log.format)).context("the thread of the mail log")?;
+        let ledger = Arc::new(Ledger::default());
+        let news = journal::start(mail_log_format(config.log.format), Arc::clone(&ledger))
+            .context("the thread of the mail log")?;
         let News { observer, queued, commits, printer } = news;
         let store = open_store(&config.storage, &world, observer).await?;
 
@@ -88,7 +94,8 @@ impl Daemon {
         let mut tasks = JoinSet::new();
         let smtp = doors::listen("smtp", doors.smtp)?;
         let web = doors::listen("web", doors.web)?;
-        let addresses = (places(&smtp), places(&web));
+        let api = doors::listen("api", doors.api)?;
+        let addresses = (places(&smtp), places(&web), places(&api));
 
         let intake = Arc::new(parts::intake(&config, &store, &keys, &world));
         for (listener, _) in smtp {
@@ -99,7 +106,22 @@ impl Daemon {
         let web = web.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(crate::web::serve(pages, web, stopped(stopping.clone())));
         let worker: Worker = parts::worker(&config, &store, &keys, &world, queued)?;
-        tasks.spawn(worker.run(stopping.clone()));
+        let delivering = Arc::new(());
+        let delivery = Arc::downgrade(&delivering);
+        let until = stopping.clone();
+        tasks.spawn(async move {
+            worker.run(until).await;
+            drop(delivering);
+        });
+        let groups = config.destinations.groups.clone();
+        ledger.learn(Arc::new(move |domain| {
+            groups.of_domain(domain).map_or_else(|| domain.to_string(), |group| group.name.clone())
+        }));
+        let (store_of_api, clock) = (store.clone(), world.clock.clone());
+        let look: api::Look = Arc::new(View::default);
+        let parts = api::Parts { store: store_of_api, clock, ledger, look, delivery, stopping: stopping.clone() };
+        let api = api.into_iter().map(|(listener, _)| listener).collect();
+        tasks.spawn(api::serve(Api::new(parts), api, stopped(stopping.clone())));
         tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), stopping.clone()));
         let socket = Socket::open(&config.data_dir).context("the operator's socket, control.sock")?;
         let desk = Desk {
@@ -116,7 +138,17 @@ impl Daemon {
             }
         });
         tracing::info!(data_dir = %config.data_dir.display(), "karamail is up");
-        Ok(Self { smtp: addresses.0, web: addresses.1, store, commits, tasks, stop, printer, _lock: lock })
+        Ok(Self {
+            smtp: addresses.0,
+            web: addresses.1,
+            api: addresses.2,
+            store,
+            commits,
+            tasks,
+            stop,
+            printer,
+            _lock: lock,
+        })
     }
 
     /// Waits until a task ends although nobody asked it to: a fault of ours, after which it is better to start anew.

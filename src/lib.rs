@@ -18,7 +18,7 @@
 //! | level | modules | may use |
 //! | --- | --- | --- |
 //! | assembly | `cli`, `daemon` | everything below; `cli` uses `daemon` |
-//! | edges | `inbound`, `outbound`, `web`, `control` | all below; of `config` only their own section; not one another |
+//! | edges | `inbound`, `outbound`, `web`, `api`, `control` | all below; of `config` only their own section; not one another |
 //! | network | `net` | values, records |
 //! | decisions | `service` | values, pure, `store`, `maillog`, `keys` |
 //! | records | `config`, `store`, `keys`, `maillog` | values and `queue`; `config` also `mail::template`; `maillog` also `store::Tx` |
@@ -27,6 +27,7 @@
 //!
 //! Pure means: no async, no socket, no file, no clock, no randomness. `tests/it/layers.rs` holds this table.
 
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -9,13 +9,29 @@ use crate::model::{
     EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Stage, Timestamp,
 };
 use crate::queue::{Attempt, Cause, Job, NewJob, Verdict};
-use crate::store::{Event, StoreError, Tx};
+use crate::store::{Event, Ordered, StoreError, Tx};
 use serde_json::{Map, Value};
 
-/// The name of the event that a mail waits for another try.
-pub const DEFERRED: &str = "deferred";
+/// The name of the event that a mail came in.
+pub const RECEIVED: &str = "received";
+/// The name of the event that a mail is not answered.
+pub const IGNORED: &str = "ignored";
 /// The name of the event that a mail is to go out.
 pub const QUEUED: &str = "queued";
+/// The name of the event that a server took a mail.
+pub const ACCEPTED: &str = "accepted";
+/// The name of the event that a mail waits for another try.
+pub const DEFERRED: &str = "deferred";
+/// The name of the event that a mail was refused for good.
+pub const REFUSED: &str = "refused";
+/// The name of the event that the time of a mail was over.
+pub const EXPIRED: &str = "expired";
+/// The name of the event that [`lost`] records.
+pub const LOST: &str = "unknown";
+/// The name of the event that a mail was called back.
+pub const CANCELLED: &str = "cancelled";
+/// The events that say what a delivery came to.
+pub const OUTCOMES: [&str; 6] = [ACCEPTED, DEFERRED, REFUSED, EXPIRED, LOST, CANCELLED];
 
 /// How the mail log is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +48,7 @@ struct Line(Event);
 
 impl Line {
     fn new(name: &'static str, at: Timestamp) -> Self {
-        Self(Event { at, name: name.into(), mail: None, job: None, address: None, fields: Map::new() })
+        Self(Event { at, name: name.into(), mail: None, job: None, address: None, fields: Map::new(), ordered: None })
     }
 
     fn mail(mut self, mail: MailId) -> Self {
@@ -75,7 +91,7 @@ impl Line {
 /// The store could not keep it; so for every function here.
 pub fn received(tx: &mut Tx<'_>, mail: MailId, received: &Received, to: &EmailAddress) -> Result<(), StoreError> {
     let sender = received.envelope_sender.address();
-    let line = Line::new("received", received.at)
+    let line = Line::new(RECEIVED, received.at)
         .mail(mail)
         .field("id", mail.to_string())
         .field("via", received.via.as_str())
@@ -97,7 +113,7 @@ pub fn ignored(
     sender: Option<&EmailAddress>,
     reason: &'static str,
 ) -> Result<(), StoreError> {
-    let line = Line::new("ignored", at).mail(mail).field("id", mail.to_string()).field("reason", reason);
+    let line = Line::new(IGNORED, at).mail(mail).field("id", mail.to_string()).field("reason", reason);
     match sender {
         Some(address) => line.about(address).record(tx),
         None => line.record(tx),
@@ -134,7 +150,8 @@ pub fn queued(tx: &mut Tx<'_>, job: JobId, order: &NewJob) -> Result<(), StoreEr
 }
 
 fn of_job(name: &'static str, job: &Job, at: Timestamp) -> Line {
-    let line = Line::new(name, at).job(job.id).about(&job.order.to);
+    let mut line = Line::new(name, at).job(job.id).about(&job.order.to);
+    line.0.ordered = Some(Ordered { class: job.order.class, at: job.order.queued_at });
     match job.order.cause {
         Some(mail) => line.mail(mail),
         None => line,
@@ -153,7 +170,7 @@ pub fn attempted(tx: &mut Tx<'_>, job: &Job, attempt: &Attempt, at: Timestamp) -
 /// The receiving server took the mail. Nothing of ours calls it delivered.
 pub fn accepted(tx: &mut Tx<'_>, job: &Job, reply: &Reply, at: Timestamp) -> Result<(), StoreError> {
     let delay = at.since(job.order.queued_at).millis();
-    of_job("accepted", job, at)
+    of_job(ACCEPTED, job, at)
         .reply(Stage::Data, reply)
         .field("delay", format!("{}.{:02}s", delay / 1_000, delay % 1_000 / 10))
         .record(tx)
@@ -182,19 +199,16 @@ pub fn refused(
     verdict: Verdict,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    of_job("refused", job, at).reply(stage, reply).field("verdict", verdict.as_str()).record(tx)
+    of_job(REFUSED, job, at).reply(stage, reply).field("verdict", verdict.as_str()).record(tx)
 }
 
 /// The time to send the mail was over before it was sent.
 pub fn expired(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
-    of_job("expired", job, at)
+    of_job(EXPIRED, job, at)
         .field("class", job.order.class.as_str())
         .field("age", format!("{}m", at.since(job.order.queued_at).millis() / 60_000))
         .record(tx)
 }
-
-/// The name of the event that [`lost`] records.
-pub const LOST: &str = "unknown";
 
 /// The connection was lost after the final dot: perhaps accepted, perhaps not. `next`: when it is tried once more, if at
 /// all.
@@ -214,7 +228,7 @@ pub fn lost(
 
 /// The mail was called back before anything was said to a server.
 pub fn cancelled(tx: &mut Tx<'_>, job: &Job, reason: &'static str, at: Timestamp) -> Result<(), StoreError> {
-    of_job("cancelled", job, at).field("reason", reason).record(tx)
+    of_job(CANCELLED, job, at).field("reason", reason).record(tx)
 }
 
 /// What is known of an address changed.
@@ -302,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_line_reads_as_the_interface_says() {
-        let event = Line::new("accepted", Timestamp::from_millis(0))
+        let event = Line::new(ACCEPTED, Timestamp::from_millis(0))
             .job(JobId::new(33))
             .about(&address())
             .reply(Stage::Data, &Reply::new(250, "2.0.0 Ok"))

@@ -62,6 +62,7 @@ pub(super) fn line(facts: EventFacts, json: bool) -> String {
         job: None,
         address: None,
         fields: facts.fields,
+        ordered: None,
     };
     format!("{at} {}", maillog::line(&event, maillog::Format::Text))
 }

@@ -26,7 +26,7 @@ impl Serve {
         let Self {} = self;
         let config = place::load(config)?;
         voice::start(config.log.format, "info");
-        let doors = Doors::open(&config.smtp.listen, &config.web.listen).map_err(said)?;
+        let doors = Doors::open(&config.smtp.listen, &config.web.listen, &config.api.listen).map_err(said)?;
         owner::become_owner(&config.data_dir)?;
         let served = on_all_cores(async {
             let mut daemon = Daemon::start(config, doors, world()).await?;

@@ -23,7 +23,8 @@ pub(super) fn look(draft: &Draft, book: &Book<'_>) {
 fn listeners(draft: &Draft, book: &Book<'_>) {
     let smtp = draft.smtp.listen.iter().map(|address| ("smtp.listen", *address));
     let web = draft.web.iter().flat_map(|web| &web.listen).map(|address| ("web.listen", *address));
-    let all: Vec<(&str, SocketAddr)> = smtp.chain(web).collect();
+    let api = draft.api.listen.iter().map(|address| ("api.listen", *address));
+    let all: Vec<(&str, SocketAddr)> = smtp.chain(web).chain(api).collect();
     for (place, (key, address)) in all.iter().enumerate() {
         if let Some((other, taken)) = all.iter().take(place).find(|(_, taken)| meet(*taken, *address)) {
             let what = format!("{address} cannot be opened beside {taken} of {other}: one port, one listener");

@@ -6,6 +6,7 @@
 //! Does not know what the settings are used for; each part of the daemon is handed its own section. What always holds: whoever
 //! has a [`Config`] has one without a known fault, and whoever has not knows **all** that is wrong, each with its key and line.
 
+mod api;
 mod contradiction;
 mod delivery;
 mod destination;
@@ -20,6 +21,7 @@ mod templates;
 mod value;
 mod web;
 
+pub use api::Api;
 pub use delivery::{Delivery, Login, Resolver, Route, Smarthost, TlsPolicy};
 pub use destination::Destinations;
 pub use intake::{Registration, Smtp};
@@ -60,6 +62,8 @@ pub struct Config {
     pub destinations: Destinations,
     /// `[web]`.
     pub web: Web,
+    /// `[api]`.
+    pub api: Api,
     /// `[log]`.
     pub log: Log,
 }
@@ -125,6 +129,7 @@ struct Draft {
     delivery: Option<Delivery>,
     destinations: Destinations,
     web: Option<Web>,
+    api: Api,
     log: Log,
 }
 
@@ -141,7 +146,6 @@ impl Draft {
         for (key, instead) in [
             ("imap", "mail comes in by [smtp]; remove [[imap]]"),
             ("lmtp", "let your own mail server forward by SMTP to smtp.listen; remove [lmtp]"),
-            ("api", "use the command line; remove [api]"),
         ] {
             root.not_yet(key, instead);
         }
@@ -156,6 +160,7 @@ impl Draft {
             delivery: Delivery::read(root.section("delivery"), &data_dir, link_lifetime),
             destinations: Destinations::read(root.sections("destination")),
             web: Web::read(root.section("web")),
+            api: Api::read(root.section("api")),
             log: Log::read(root.section("log")),
             data_dir,
         }
@@ -176,6 +181,7 @@ impl Draft {
             delivery: self.delivery?,
             destinations: self.destinations,
             web: self.web?,
+            api: self.api,
             log: self.log,
         })
     }

@@ -1,4 +1,4 @@
-//! The sockets people and mail servers knock at.
+//! The sockets people, mail servers and machines knock at.
 //!
 //! Knows nothing of what is said through them. What always holds: either all are open or none, and each says where it is.
 
@@ -13,6 +13,8 @@ pub struct Doors {
     pub smtp: Vec<Socket>,
     /// For browsers.
     pub web: Vec<Socket>,
+    /// For monitoring.
+    pub api: Vec<Socket>,
 }
 
 impl Doors {
@@ -20,8 +22,9 @@ impl Doors {
     ///
     /// # Errors
     /// An address is taken, is not this machine's, or needs a privilege.
-    pub fn open(smtp: &[SocketAddr], web: &[SocketAddr]) -> anyhow::Result<Self> {
-        Ok(Self { smtp: open_all("smtp.listen", smtp)?, web: open_all("web.listen", web)? })
+    pub fn open(smtp: &[SocketAddr], web: &[SocketAddr], api: &[SocketAddr]) -> anyhow::Result<Self> {
+        let (smtp, web) = (open_all("smtp.listen", smtp)?, open_all("web.listen", web)?);
+        Ok(Self { smtp, web, api: open_all("api.listen", api)? })
     }
 }
 

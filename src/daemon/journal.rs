@@ -1,9 +1,10 @@
 //! Prints the mail log to standard error, which under systemd is the journal, and tells who waits for news that there are
-//! some.
+//! some; every event is counted on the way.
 //!
 //! Knows nothing of what the events mean. What always holds: the storage thread never waits for a slow reader of standard
 //! error; lines that find no room are left out and counted, and stay in the store, where `karamail log` reads them.
 
+use crate::api::Ledger;
 use crate::maillog::{self, Format};
 use crate::store::{Event, Observer};
 use std::io::Write as _;
@@ -35,7 +36,7 @@ pub(super) struct News {
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn start(format: Format) -> std::io::Result<News> {
+pub(super) fn start(format: Format, ledger: Arc<Ledger>) -> std::io::Result<News> {
     let (sender, receiver) = sync_channel::<String>(WAITING);
     let tally = Arc::new(Tally::default());
     let counted = Arc::clone(&tally);
@@ -51,6 +52,7 @@ pub(super) fn start(format: Format) -> std::io::Result<News> {
             wake.notify_one();
         }
         changed.send_modify(|number| *number += 1);
+        ledger.note(events);
         hand_over(&sender, &tally, events, format);
     });
     Ok(News { observer, queued, commits, printer })

@@ -23,6 +23,18 @@ pub enum Standing {
     },
 }
 
+impl Standing {
+    /// Gives the name used in commands and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Slowed => "slowed",
+            Self::Shut { why, .. } => why.as_str(),
+        }
+    }
+}
+
 /// Why a destination is shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shut {

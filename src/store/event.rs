@@ -1,6 +1,7 @@
 //! The mail log: what happened to a mail, a job or an address, written in the transaction in which it happened.
 
 use crate::model::{EmailAddress, JobId, MailId, Timestamp};
+use crate::queue::Class;
 use crate::store::sql::{Param, Row, params};
 use crate::store::{StoreError, Tx};
 use serde_json::{Map, Value};
@@ -21,6 +22,17 @@ pub struct Event {
     pub address: Option<EmailAddress>,
     /// What there is to say about it, in this order.
     pub fields: Map<String, Value>,
+    /// The order of the job, for those who count; not written down, so nothing where the event was read back.
+    pub ordered: Option<Ordered>,
+}
+
+/// What was ordered, as far as it is counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// How urgent it is.
+    pub class: Class,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Which events are asked for; what is given holds for all of them.
@@ -57,6 +69,7 @@ fn read(row: &Row<'_>) -> Result<(i64, Event), StoreError> {
         job: row.find(4)?,
         address: row.find(5)?,
         fields,
+        ordered: None,
     };
     Ok((row.get(0)?, event))
 }

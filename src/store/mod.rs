@@ -40,7 +40,7 @@ mod work;
 pub use address::{AddressRow, AddressState};
 pub use domain::DomainMemory;
 pub use error::StoreError;
-pub use event::{Event, EventFilter};
+pub use event::{Event, EventFilter, Ordered};
 pub use job::{JobFilter, Settlement};
 pub use lease::{Reclaim, Wish};
 pub use link::LinkUse;

@@ -49,6 +49,9 @@ private_addresses = true
 [web]
 listen = ["{host}:8080"]
 public_url = "http://{host}:8080"
+
+[api]
+listen = ["{host}:8081"]
 {more}"#,
         data = place.path("data").display(),
     )

@@ -10,7 +10,7 @@ const LEVELS: &[(&[&str], bool)] = &[
     (&["config", "store", "keys", "maillog"], false),
     (&["service"], false),
     (&["net"], false),
-    (&["inbound", "outbound", "web", "control"], false),
+    (&["inbound", "outbound", "web", "api", "control"], false),
     (&["daemon"], false),
     (&["cli"], false),
     (&["main"], false),

@@ -140,7 +140,7 @@ What happened: karamail trace {phone} -c {config}
 /// The pages at the usual port where it is free, everything else wherever there is room.
 fn open_doors() -> anyhow::Result<Doors> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    Doors::open(&[at(0)], &[at(WEB_PORT)]).or_else(|_| Doors::open(&[at(0)], &[at(0)]))
+    Doors::open(&[at(0)], &[at(WEB_PORT)], &[]).or_else(|_| Doors::open(&[at(0)], &[at(0)], &[]))
 }
 
 fn settings(folder: &Path, doors: &Doors) -> anyhow::Result<String> {
@@ -172,6 +172,9 @@ route = \"capture\"
 [web]
 listen = [\"{web}\"]
 public_url = \"http://{web}\"
+
+[api]
+listen = []
 "
     ))
 }

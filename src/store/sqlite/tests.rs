@@ -37,6 +37,7 @@ fn keeps(owner: i64, bytes: usize) -> (Waiting, Answer) {
             job: None,
             address: None,
             fields: serde_json::Map::new(),
+            ordered: None,
         })
     });
     (Box::new(job), answer)

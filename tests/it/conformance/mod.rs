@@ -254,6 +254,7 @@ fn event(name: &str) -> Event {
         job: None,
         address: None,
         fields: serde_json::Map::new(),
+        ordered: None,
     }
 }
 

@@ -1,0 +1,99 @@
+//! How everything stands at the moment it is asked: made anew each time, so that nothing that is gone stays behind.
+
+use super::ledger::{Labels, Ledger};
+use crate::model::Timestamp;
+use crate::queue::view::{DestinationView, View};
+use crate::queue::{Class, State};
+use crate::store::{StoreError, Tx};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+/// Waiting mails as the store counts them.
+pub(super) struct Counts(Vec<(Class, State, u64, Timestamp)>);
+
+impl Counts {
+    pub(super) fn read(tx: &mut Tx<'_>) -> Result<Self, StoreError> {
+        tx.waiting_counts().map(Self)
+    }
+}
+
+type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
+
+/// Adds gauges under a name.
+struct Board(Registry);
+
+impl Board {
+    fn add(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, f64)>) {
+        let gauges = Gauges::default();
+        for (labels, value) in values {
+            // What shares a label is added up.
+            gauges.get_or_create(&labels).inc_by(value);
+        }
+        self.0.register(name, help, gauges);
+    }
+
+    fn add_one(&mut self, name: &str, help: &str, count: usize) {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(number(count));
+        self.0.register(name, help, gauge);
+    }
+}
+
+/// Makes the gauges of this moment.
+pub(super) fn registry(view: &View, counts: &Counts, now: Timestamp, ledger: &Ledger) -> Registry {
+    let mut board = Board(Registry::with_prefix("karamail"));
+    jobs(&mut board, counts, now);
+    board.add_one("connections", "Connections to receiving servers", view.connections);
+    board.add_one("connections_max", "How many there may be", view.connections_max);
+    destinations(&mut board, view, ledger);
+    board.0
+}
+
+fn jobs(board: &mut Board, counts: &Counts, now: Timestamp) {
+    let class_of = |class: Class| ("class", class.to_string());
+    let each = counts.0.iter().map(|(class, state, count, _)| {
+        (vec![class_of(*class), ("state", state.to_string())], number(usize::try_from(*count).unwrap_or(usize::MAX)))
+    });
+    board.add("jobs", "Mails that have not ended", each);
+    let oldest = Class::ALL.into_iter().filter_map(|class| {
+        let ordered = counts.0.iter().filter(|(other, ..)| *other == class).map(|(.., oldest)| *oldest).min()?;
+        Some((vec![class_of(class)], now.since(ordered).to_std().as_secs_f64()))
+    });
+    board.add("oldest_seconds", "The age of the oldest mail that has not ended", oldest);
+}
+
+fn destinations(board: &mut Board, view: &View, ledger: &Ledger) {
+    let each = |value: fn(&DestinationView) -> f64| {
+        view.destinations.iter().map(move |seen| (vec![("destination", ledger.label(&seen.name))], value(seen)))
+    };
+    board.add("destination_connections", "Connections to it", each(|seen| number(seen.connections)));
+    board.add("destination_connections_allowed", "What it gets, as was learned", each(|seen| number(seen.allowed)));
+    board.add(
+        "destination_connections_limit",
+        "What it gets at most, as was set",
+        each(|seen| number(seen.limits.connections)),
+    );
+    board.add("destination_sending", "Mails being given to it", each(|seen| number(seen.sending)));
+    board.add("destination_last_minute", "Mails given to it within a minute", each(|seen| f64::from(seen.last_minute)));
+    board.add("destination_unknown_users", "Unknown among its last recipients", each(|seen| f64::from(seen.unknown.0)));
+    let rates =
+        view.destinations.iter().filter_map(|seen| Some((vec![("destination", ledger.label(&seen.name))], seen.rate?)));
+    board.add("destination_rate", "Mails a second it gets at most, where there is a limit", rates);
+    let states = view.destinations.iter().map(|seen| {
+        (vec![("destination", ledger.label(&seen.name)), ("state", seen.standing.as_str().to_owned())], 1.0)
+    });
+    board.add("destination_state", "How it stands: open, slowed, suspended, throttled or breaker", states);
+    let windows = view.destinations.iter().flat_map(|seen| {
+        Class::ALL.into_iter().zip(seen.waiting).map(|(class, waiting)| {
+            (vec![("destination", ledger.label(&seen.name)), ("class", class.to_string())], number(waiting))
+        })
+    });
+    board.add("destination_claimed", "Mails claimed for it that wait for a connection", windows);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+const fn number(count: usize) -> f64 {
+    count as f64
+}
