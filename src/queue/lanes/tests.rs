@@ -26,7 +26,18 @@ pub(super) fn job(id: i64, class: Class) -> Job {
         due: Timestamp::from_millis(id),
         give_up: Timestamp::from_millis(i64::MAX),
     };
-    Job { id: JobId::new(id), due: order.due, order, state: State::Sending, attempts: 0, lease: None, last: None }
+    Job {
+        id: JobId::new(id),
+        due: order.due,
+        order,
+        state: State::Sending,
+        attempts: 0,
+        lease: None,
+        last: None,
+        last_cause: None,
+        held_since: None,
+        held: Span::default(),
+    }
 }
 
 /// Lanes with one destination that has taken us in on `connections` connections, each of which sends a mail with the
