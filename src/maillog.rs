@@ -231,6 +231,11 @@ pub fn cancelled(tx: &mut Tx<'_>, job: &Job, reason: &'static str, at: Timestamp
     of_job(CANCELLED, job, at).field("reason", reason).record(tx)
 }
 
+/// The mail is not sent, as its address is not written to.
+pub fn suppressed(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
+    of_job("suppressed", job, at).person("to", &job.order.to).record(tx)
+}
+
 /// What is known of an address changed.
 pub fn marked(tx: &mut Tx<'_>, address: &EmailAddress, state: &str, at: Timestamp) -> Result<(), StoreError> {
     Line::new("marked", at).about(address).person("to", address).field("state", state).record(tx)

@@ -50,6 +50,12 @@ impl Timestamp {
         moment.to_zoned(JST.clone())
     }
 
+    /// Gives the day on Japan's calendar, counted from 1970-01-01.
+    #[must_use]
+    pub const fn day_jst(self) -> i64 {
+        self.0.saturating_add(9 * 3_600_000).div_euclid(86_400_000)
+    }
+
     /// Shows the moment as people in Japan read it, to the minute: `2026/11/22 07:00`.
     #[must_use]
     pub fn minute_jst(self) -> String {
@@ -83,6 +89,16 @@ mod tests {
         let moment = Timestamp::from_millis(1_795_298_400_123);
         assert_eq!(moment.to_string(), "2026-11-22T07:00:00+09:00");
         assert_eq!(moment.minute_jst(), "2026/11/22 07:00");
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_japan() {
+        // 2026-11-22 is the 20,779th day.
+        for (text, day) in [("2026-11-21T23:59:59+09:00", 20_778), ("2026-11-22T00:00:00+09:00", 20_779)] {
+            let moment: jiff::Timestamp = text.parse().unwrap();
+            assert_eq!(Timestamp::from_millis(moment.as_millisecond()).day_jst(), day, "{text}");
+        }
+        assert_eq!(Timestamp::from_millis(-9 * 3_600_000 - 1).day_jst(), -1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::sign::{SignError, Signer};
 use crate::clock::Clock;
 use crate::model::{Carrier, Reply, ReversePath, Span, Stage};
 use crate::queue::{Attempt, Blame, Cause, Job, Outcome, Verdict, verdict};
-use crate::service::compose::{ComposeError, Composed, Composer, Outgoing};
+use crate::service::compose::{ComposeError, Composed, Composer, Outgoing, Unwanted};
 use crate::service::settle::Settler;
 use crate::smtp::client::{After, Ending, Envelope, Unfit, Upshot};
 use crate::store::StoreError;
@@ -68,8 +68,8 @@ enum End {
     Unreached(Outcome),
     /// The daemon's end came before the mail was given away.
     Unsent,
-    /// The mail is not wanted any more.
-    Pointless(&'static str),
+    /// The mail is not to be sent.
+    Unwanted(Unwanted),
 }
 
 /// Why a mail could not be written.
@@ -95,7 +95,7 @@ impl Office {
     async fn write(&self, job: &Job) -> Result<Outgoing, End> {
         match self.written(job).await {
             Ok(Composed::Mail(mail)) => Ok(mail),
-            Ok(Composed::Pointless(why)) => Err(End::Pointless(why)),
+            Ok(Composed::Unwanted(why)) => Err(End::Unwanted(why)),
             Err(error) => {
                 tracing::error!(job = %job.id, %error, "a mail cannot be written; it waits");
                 Err(End::Tried(ours(error.cause(), &format!("the mail cannot be written: {error}"))))
@@ -109,7 +109,7 @@ impl Office {
                 let message = self.signer.sign(mail.message).await?;
                 Composed::Mail(Outgoing { message, ..mail })
             }
-            pointless @ Composed::Pointless(_) => pointless,
+            unwanted @ Composed::Unwanted(_) => unwanted,
         })
     }
 }
@@ -154,7 +154,7 @@ impl Courier {
                 return alone;
             }
             End::Unsent => return false,
-            End::Pointless(why) => self.call_back(job, why),
+            End::Unwanted(why) => self.drop_unsent(job, why),
         }
         true
     }
@@ -255,11 +255,11 @@ impl Courier {
         self.settling.spawn(keep(Arc::clone(&self.office), job, attempt));
     }
 
-    fn call_back(&mut self, job: Job, why: &'static str) {
+    fn drop_unsent(&mut self, job: Job, why: Unwanted) {
         let office = Arc::clone(&self.office);
         self.settling.spawn(async move {
             let at = office.clock.now();
-            insist(&office, &job, || office.settler.call_back(&job, why, at)).await;
+            insist(&office, &job, || office.settler.drop_unsent(&job, why, at)).await;
         });
     }
 

@@ -62,8 +62,21 @@ pub struct Outgoing {
 pub enum Composed {
     /// The mail.
     Mail(Outgoing),
-    /// Nobody needs the mail any more; the job is called back.
+    /// It is not to be sent.
+    Unwanted(Unwanted),
+}
+
+/// Why a mail is not to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unwanted {
+    /// Nobody needs it any more, for this reason.
     Pointless(&'static str),
+    /// Its address is not written to.
+    Suppressed,
+}
+
+const fn pointless(why: &'static str) -> Composed {
+    Composed::Unwanted(Unwanted::Pointless(why))
 }
 
 /// A mail could not be written; none of it is the recipient's fault.
@@ -118,7 +131,8 @@ impl Composer {
         match &job.order.content {
             Content::RegistrationReply { registration, key, expires, nonce } => {
                 let (id, cause) = (*registration, job.order.cause);
-                let answer = inner.store.read(move |tx| Answer::load(tx, id, cause)).await?;
+                let answer = inner.facts(&job.order.to, move |tx| Answer::load(tx, id, cause)).await?;
+                let Some(answer) = answer else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
                 let nonce = HEXLOWER.decode(nonce.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
                 let nonce = nonce.ok_or(ComposeError::Nonce(job.id))?;
                 let link = Link { purpose: Purpose::Registration, row: id.number(), expires: *expires, nonce };
@@ -126,14 +140,25 @@ impl Composer {
             }
             Content::Forward { mail } => {
                 let mail = *mail;
-                let kept = inner.store.read(move |tx| Ok::<_, StoreError>(tx.mail(mail)?.zip(tx.mail_raw(mail)?)));
-                inner.forward(job, kept.await?.as_ref())
+                let kept = inner.facts(&job.order.to, move |tx| Ok(tx.mail(mail)?.zip(tx.mail_raw(mail)?))).await?;
+                let Some(kept) = kept else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
+                inner.forward(job, kept.as_ref())
             }
         }
     }
 }
 
 impl Inner {
+    /// Reads what a mail needs to know; nothing where its address is not written to.
+    async fn facts<T: Send + 'static>(
+        &self,
+        to: &EmailAddress,
+        mut load: impl FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let to = to.clone();
+        self.store.read(move |tx| if tx.is_suppressed(&to)? { Ok(None) } else { load(tx).map(Some) }).await
+    }
+
     /// The link, with the key that the order names. Where that key was retired meanwhile, the one in use makes a link that
     /// opens; the other would not.
     fn url(&self, link: &Link, key: u16) -> String {
@@ -145,9 +170,9 @@ impl Inner {
     fn answer(&self, job: &Job, answer: &Answer, link: &Link, key: u16) -> Result<Composed, ComposeError> {
         match answer.registration.as_ref().map(|registration| registration.state) {
             Some(RegistrationState::Open) => {}
-            Some(RegistrationState::Done) => return Ok(Composed::Pointless("the address is registered")),
-            Some(RegistrationState::Expired) => return Ok(Composed::Pointless("the registration is over")),
-            None => return Ok(Composed::Pointless("the registration is forgotten")),
+            Some(RegistrationState::Done) => return Ok(pointless("the address is registered")),
+            Some(RegistrationState::Expired) => return Ok(pointless("the registration is over")),
+            None => return Ok(pointless("the registration is forgotten")),
         }
         let (title, title_en) = self.titles(answer.org.as_ref());
         let words = Words::Registration {
@@ -170,7 +195,7 @@ impl Inner {
 
     /// A mail to `postmaster@` or `abuse@`, as an attachment.
     fn forward(&self, job: &Job, kept: Option<&(MailRow, Vec<u8>)>) -> Result<Composed, ComposeError> {
-        let Some((mail, raw)) = kept else { return Ok(Composed::Pointless("the mail is forgotten")) };
+        let Some((mail, raw)) = kept else { return Ok(pointless("the mail is forgotten")) };
         let words = Words::Forward {
             to: &mail.to.to_string(),
             from: &mail.sender.as_ref().map_or_else(|| "<>".to_owned(), ToString::to_string),

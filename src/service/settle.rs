@@ -4,13 +4,15 @@
 //!
 //! Knows nothing of servers or connections. What always holds: one rule for every outcome, however it came about; all of
 //! it is kept or none; a job whose claim was lost meanwhile is left to its new owner; after the final dot of an unknown
-//! outcome a one-time password is never sent again, and anything else at most once.
+//! outcome a one-time password is never sent again, and anything else at most once; an address is struck off only after the
+//! verdict `unknown-user` on two days, with nothing between them that shows its mailbox.
 
 use crate::maillog;
 use crate::model::{Reply, Stage, Timestamp};
 use crate::queue::retry::{Failure, Schedule};
 use crate::queue::{Attempt, Cause, Class, Job, Outcome, State, Verdict};
 use crate::random::Random;
+use crate::service::compose::Unwanted;
 use crate::store::{AddressRow, AddressState, EventFilter, Settlement, Store, StoreError, Tx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,19 +47,25 @@ impl Settler {
         self.store.write(move |tx| record(tx, &job, &attempt, next, at)).await
     }
 
-    /// Calls a job back before anything was said to a server; false where the claim was lost meanwhile.
+    /// Ends a job before anything was said to a server; false where the claim was lost meanwhile.
     ///
     /// # Errors
     /// The store could not keep it: the same call may be made again.
-    pub async fn call_back(&self, job: &Job, why: &'static str, at: Timestamp) -> Result<bool, StoreError> {
+    pub async fn drop_unsent(&self, job: &Job, why: Unwanted, at: Timestamp) -> Result<bool, StoreError> {
         let job = job.clone();
-        let settlement = Settlement::End { state: State::Cancelled, stage: None, reply: None, at };
+        let state = match why {
+            Unwanted::Pointless(_) => State::Cancelled,
+            Unwanted::Suppressed => State::Suppressed,
+        };
+        let settlement = Settlement::End { state, stage: None, reply: None, at };
         self.store
             .write(move |tx| {
                 let Some(lease) = &job.lease else { return Ok(false) };
                 let kept = tx.settle(job.id, &lease.owner, lease.fence, &settlement)?;
-                if kept {
-                    maillog::cancelled(tx, &job, why, at)?;
+                match why {
+                    _ if !kept => {}
+                    Unwanted::Pointless(reason) => maillog::cancelled(tx, &job, reason, at)?,
+                    Unwanted::Suppressed => maillog::suppressed(tx, &job, at)?,
                 }
                 Ok(kept)
             })
@@ -143,7 +151,8 @@ fn note(tx: &mut Tx<'_>, job: &Job, outcome: &Outcome, at: Timestamp) -> Result<
     let Some(said) = Said::of(outcome) else { return Ok(()) };
     let known = tx.address(&job.order.to)?;
     let before = known.as_ref().map_or(AddressState::New, |row| row.state);
-    let state = said.state(before);
+    let unknown_day = known.as_ref().and_then(|row| row.unknown_day);
+    let (state, unknown_day) = said.leaves(before, unknown_day, at.day_jst());
     tx.note_address(&AddressRow {
         address: job.order.to.clone(),
         state,
@@ -151,8 +160,8 @@ fn note(tx: &mut Tx<'_>, job: &Job, outcome: &Outcome, at: Timestamp) -> Result<
         stage: Some(said.stage),
         reply: Some(format!("{} {}", said.reply.code, said.reply)),
         at: Some(at),
-        verified_at: known.as_ref().and_then(|row| row.verified_at),
-        unknown_day: known.and_then(|row| row.unknown_day),
+        verified_at: known.and_then(|row| row.verified_at),
+        unknown_day,
     })?;
     if state != before && (is_bad(state) || is_bad(before)) {
         maillog::marked(tx, &job.order.to, state.as_str(), at)?;
@@ -179,28 +188,43 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn state(&self, before: AddressState) -> AddressState {
-        match (before, self.verdict) {
-            // Only an operator lifts this one.
-            (AddressState::Suppressed, _) => before,
-            // That somebody reads it says more than that a server takes it.
-            (AddressState::Verified, None) => before,
-            (_, None) => AddressState::Accepted,
-            (_, Some(Verdict::UnknownUser)) => AddressState::Unreachable,
-            (_, Some(Verdict::Filtered)) => AddressState::Filtered,
-            (_, Some(Verdict::Full)) => AddressState::Full,
+    /// Says what is known of the address afterwards: its state, and the day on which it was unknown first. Days are those
+    /// of Japan's calendar: two refusals of one evening may be one trouble of the carrier's, and whoever is struck off for
+    /// it hears no alert.
+    const fn leaves(&self, before: AddressState, unknown: Option<i64>, today: i64) -> (AddressState, Option<i64>) {
+        let Some(verdict) = self.verdict else {
+            return match before {
+                // Only its owner or an operator lifts this one.
+                AddressState::Suppressed => (before, unknown),
+                // That somebody reads it says more than that a server takes it.
+                AddressState::Verified => (before, None),
+                AddressState::New
+                | AddressState::Accepted
+                | AddressState::Filtered
+                | AddressState::Full
+                | AddressState::Unreachable => (AddressState::Accepted, None),
+            };
+        };
+        match (before, verdict) {
+            (AddressState::Suppressed, _) => (before, unknown),
+            (_, Verdict::UnknownUser) => match unknown {
+                Some(first) if first < today => (AddressState::Suppressed, unknown),
+                Some(_) => (AddressState::Unreachable, unknown),
+                None => (AddressState::Unreachable, Some(today)),
+            },
+            // A filter and a full mailbox have an owner.
+            (_, Verdict::Filtered) => (AddressState::Filtered, None),
+            (_, Verdict::Full) => (AddressState::Full, None),
             (
                 _,
-                Some(
-                    Verdict::SuspendedUser
-                    | Verdict::Throttled
-                    | Verdict::TooLarge
-                    | Verdict::Policy
-                    | Verdict::OurFault
-                    | Verdict::Outage
-                    | Verdict::Unclear,
-                ),
-            ) => before,
+                Verdict::SuspendedUser
+                | Verdict::Throttled
+                | Verdict::TooLarge
+                | Verdict::Policy
+                | Verdict::OurFault
+                | Verdict::Outage
+                | Verdict::Unclear,
+            ) => (before, unknown),
         }
     }
 }

@@ -4,4 +4,5 @@ mod crowds;
 mod faults;
 mod order;
 mod routes;
+mod suppression;
 mod world;

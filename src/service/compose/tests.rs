@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{LoginId, Priority, Secret, Span};
 use crate::queue::{Class, NewJob, State};
-use crate::store::{Location, NewMail, NewMember, Options};
+use crate::store::{AddressRow, AddressState, Location, NewMail, NewMember, Options};
 use data_encoding::BASE64_MIME;
 
 const NOON: Timestamp = Timestamp::from_millis(1_795_316_400_123);
@@ -98,7 +98,7 @@ impl World {
     async fn mail(&self) -> Outgoing {
         match self.composed().await {
             Composed::Mail(mail) => mail,
-            Composed::Pointless(why) => panic!("{why}"),
+            Composed::Unwanted(why) => panic!("{why:?}"),
         }
     }
 }
@@ -200,7 +200,7 @@ async fn nobody_is_asked_to_register_an_address_that_is_registered() {
         tx.finish_registration(id, member, Priority::First, NOON)
     });
     assert!(done.await.unwrap());
-    assert_eq!(world.composed().await, Composed::Pointless("the address is registered"));
+    assert_eq!(world.composed().await, pointless("the address is registered"));
 }
 
 #[tokio::test]
@@ -212,10 +212,32 @@ async fn an_answer_to_a_registration_that_is_over_or_gone_is_pointless() {
         tx.begin_registration(&address, None, late, late.plus(Span::from_secs(1)))
     });
     closed.await.unwrap();
-    assert_eq!(world.composed().await, Composed::Pointless("the registration is over"));
+    assert_eq!(world.composed().await, pointless("the registration is over"));
     let Content::RegistrationReply { registration, .. } = &mut world.job.order.content else { panic!() };
     *registration = RegistrationId::new(4_711);
-    assert_eq!(world.composed().await, Composed::Pointless("the registration is forgotten"));
+    assert_eq!(world.composed().await, pointless("the registration is forgotten"));
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_an_address_that_was_struck_off() {
+    let mut world = world(None).await;
+    for (state, written) in [(AddressState::Unreachable, true), (AddressState::Suppressed, false)] {
+        let row = AddressRow {
+            address: "A..B.@docomo.ne.jp".parse().unwrap(),
+            state,
+            verdict: None,
+            stage: None,
+            reply: None,
+            at: None,
+            verified_at: None,
+            unknown_day: Some(1),
+        };
+        world.store.write(move |tx| tx.note_address(&row)).await.unwrap();
+        let wanted = world.composed().await != Composed::Unwanted(Unwanted::Suppressed);
+        assert_eq!(wanted, written, "{state}");
+    }
+    world.job = job(Content::Forward { mail: MailId::new(4_711) }, "a..b.@docomo.ne.jp", None);
+    assert_eq!(world.composed().await, Composed::Unwanted(Unwanted::Suppressed));
 }
 
 #[tokio::test]
@@ -250,5 +272,5 @@ async fn a_mail_to_the_postmaster_reaches_the_operator_as_it_came() {
     assert!(text.contains("(sender): <>"), "{text}");
 
     world.job = job(Content::Forward { mail: MailId::new(4_711) }, "ops@operator.example", None);
-    assert_eq!(world.composed().await, Composed::Pointless("the mail is forgotten"));
+    assert_eq!(world.composed().await, pointless("the mail is forgotten"));
 }

@@ -6,7 +6,7 @@ use crate::maillog;
 use crate::model::{Budget, EmailAddress, MailId, Network, OrgCode, RegistrationId, Timestamp};
 use crate::queue::{Class, Content, NewJob};
 use crate::service::registration::{Decision, Memory, decide};
-use crate::store::{StoreError, Tx};
+use crate::store::{AddressState, StoreError, Tx};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
@@ -69,7 +69,7 @@ impl Arrival {
         Ok(mail)
     }
 
-    /// An address that is not written to is answered all the same: its owner has just shown that it is alive.
+    /// Orders the answer.
     fn answer(
         &self,
         tx: &mut Tx<'_>,
@@ -80,6 +80,7 @@ impl Arrival {
         let at = self.received.at;
         let mail = tx.remember_mail(&self.row(to, "answered", None))?;
         maillog::received(tx, mail, &self.received, to)?;
+        revive(tx, address, at)?;
         // A link ends with a whole second, and so does what it opens.
         let seconds = at.plus(self.settings.link_lifetime).seconds();
         let expires = Timestamp::from_millis(seconds.saturating_mul(1_000));
@@ -134,6 +135,16 @@ fn fingerprint(sender: &EmailAddress, id: &MessageId) -> [u8; 32] {
     digest.update([0]);
     digest.update(id.as_str());
     digest.finalize().into()
+}
+
+/// Writes to an address again that was given up: its owner has just shown that it is alive.
+fn revive(tx: &mut Tx<'_>, address: &EmailAddress, at: Timestamp) -> Result<(), StoreError> {
+    let state = tx.address(address)?.map(|row| row.state);
+    let given_up = matches!(state, Some(AddressState::Unreachable | AddressState::Suppressed));
+    if given_up && tx.clear_address(address, at)? {
+        maillog::marked(tx, address, AddressState::New.as_str(), at)?;
+    }
+    Ok(())
 }
 
 /// Opens a registration of the address, or gives the open one more time. An organisation that does not exist counts as

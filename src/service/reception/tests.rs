@@ -244,23 +244,34 @@ async fn a_mail_that_is_not_answered_costs_nobody_an_answer() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_written_to_is_answered_when_its_owner_writes() {
-    let world = world().await;
-    world
-        .write(|tx| {
-            tx.note_address(&AddressRow {
-                address: address("hanako@docomo.ne.jp"),
-                state: AddressState::Suppressed,
-                verdict: None,
-                stage: None,
-                reply: None,
-                at: Some(NOON),
-                verified_at: None,
-                unknown_day: None,
-            })
-        })
-        .await;
-    assert_eq!(world.empty(named("1")).await, "answered");
+async fn an_address_that_was_given_up_is_written_to_again_when_its_owner_writes() {
+    for (state, after, marked) in [
+        (AddressState::Suppressed, AddressState::New, true),
+        (AddressState::Unreachable, AddressState::New, true),
+        (AddressState::Filtered, AddressState::Filtered, false),
+        (AddressState::Verified, AddressState::Verified, false),
+    ] {
+        let world = world().await;
+        let row = AddressRow {
+            address: address("hanako@docomo.ne.jp"),
+            state,
+            verdict: None,
+            stage: None,
+            reply: None,
+            at: Some(NOON),
+            verified_at: None,
+            unknown_day: marked.then_some(1),
+        };
+        world.write(move |tx| tx.note_address(&row)).await;
+        // A mail that is not answered proves nothing.
+        assert_eq!(world.empty(mail("hanako@docomo.ne.jp", "From: x@y.jp")).await, "sender-mismatch");
+        let known = || world.read(|tx| tx.address(&address("hanako@docomo.ne.jp")));
+        assert_eq!(known().await.unwrap().state, state);
+        assert_eq!(world.empty(named("1")).await, "answered");
+        let row = known().await.unwrap();
+        assert_eq!((row.state, row.unknown_day), (after, None), "{state}");
+        assert_eq!(world.event_names().await.contains(&"marked".to_owned()), marked, "{state}");
+    }
 }
 
 #[tokio::test]

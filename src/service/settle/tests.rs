@@ -1,6 +1,6 @@
 //! The rule as a table, and what of it stands in the store.
 
-use super::{Settler, plan};
+use super::{Settler, Unwanted, plan};
 use crate::model::{EmailAddress, JobId, MailId, Reply, Span, Stage, Timestamp};
 use crate::queue::outcome::Delays;
 use crate::queue::retry::Schedule;
@@ -137,13 +137,17 @@ fn each_outcome_has_one_settlement() {
         (Class::Alert, Outcome::Expired, false, end(State::Expired, None)),
         (Class::Otp, later, true, deferred),
         (Class::Otp, Outcome::Unknown(reply()), false, unknown(None)),
+        (Class::Otp, Outcome::Unknown(reply()), true, unknown(None)),
         (Class::Alert, Outcome::Unknown(reply()), false, unknown(Some(at(9)))),
         (Class::Alert, Outcome::Unknown(reply()), true, unknown(None)),
         (Class::Registration, Outcome::Unknown(reply()), false, unknown(Some(at(9)))),
         (Class::Registration, Outcome::Unknown(reply()), true, unknown(None)),
         (Class::ContactTest, Outcome::Unknown(reply()), false, unknown(Some(at(9)))),
+        (Class::ContactTest, Outcome::Unknown(reply()), true, unknown(None)),
         (Class::Notice, Outcome::Unknown(reply()), false, unknown(Some(at(9)))),
+        (Class::Notice, Outcome::Unknown(reply()), true, unknown(None)),
         (Class::Report, Outcome::Unknown(reply()), false, unknown(Some(at(9)))),
+        (Class::Report, Outcome::Unknown(reply()), true, unknown(None)),
     ] {
         assert_eq!(plan(class, &outcome, at(9), lost_before, at(5)), expected, "{class} {outcome:?}");
     }
@@ -193,20 +197,23 @@ async fn a_mail_whose_time_was_over_before_a_server_was_asked_was_not_tried() {
 
 #[tokio::test]
 async fn a_lost_connection_behind_the_dot_is_made_good_once_and_never_for_a_code() {
-    let (world, job) = World::claimed(Class::Registration).await;
-    assert!(world.settle(&job, Outcome::Unknown(Reply::none("lost")), 1_000).await);
-    let waiting = world.job(job.id).await;
-    assert_eq!(waiting.state, State::Unknown);
-    assert!(waiting.due < at(GIVE_UP));
-    let job = world.claim(waiting.due.millis()).await;
-    assert!(world.settle(&job, Outcome::Unknown(Reply::none("lost")), 200_000).await);
-    let waiting = world.job(job.id).await;
-    assert_eq!((waiting.state, waiting.due), (State::Unknown, at(GIVE_UP)));
-    assert_eq!(world.events().await, ["attempted", "unknown", "attempted", "unknown"]);
-
-    let (world, job) = World::claimed(Class::Otp).await;
-    assert!(world.settle(&job, Outcome::Unknown(Reply::none("lost")), 1_000).await);
-    assert_eq!(world.job(job.id).await.due, at(GIVE_UP));
+    let lost = || Outcome::Unknown(Reply::none("lost"));
+    for class in Class::ALL {
+        let (world, job) = World::claimed(class).await;
+        assert!(world.settle(&job, lost(), 1_000).await);
+        let waiting = world.job(job.id).await;
+        assert_eq!(waiting.state, State::Unknown, "{class}");
+        if class == Class::Otp {
+            assert_eq!(waiting.due, at(GIVE_UP));
+            continue;
+        }
+        assert!(waiting.due < at(GIVE_UP), "{class}");
+        let job = world.claim(waiting.due.millis()).await;
+        assert!(world.settle(&job, lost(), 2_000_000).await);
+        let waiting = world.job(job.id).await;
+        assert_eq!((waiting.state, waiting.due), (State::Unknown, at(GIVE_UP)), "{class}");
+        assert_eq!(world.events().await, ["attempted", "unknown", "attempted", "unknown"], "{class}");
+    }
 }
 
 #[tokio::test]
@@ -215,19 +222,100 @@ async fn a_claim_that_was_lost_settles_nothing() {
     world.store.write(|tx| tx.reclaim(at(60_000), crate::store::Reclaim::Expired)).await.unwrap();
     let new = world.claim(60_000).await;
     assert!(!world.settle(&old, refused(Stage::Rcpt, Verdict::UnknownUser), 61_000).await);
-    assert!(!world.settler.call_back(&old, "nobody wants it", at(61_000)).await.unwrap());
+    assert!(!world.settler.drop_unsent(&old, Unwanted::Suppressed, at(61_000)).await.unwrap());
     assert_eq!((world.events().await, world.address().await), (Vec::new(), None));
     assert!(world.settle(&new, taken(), 62_000).await);
     assert!(!world.settle(&new, taken(), 62_000).await);
 }
 
 #[tokio::test]
-async fn a_job_called_back_is_history_with_its_reason() {
-    let (world, job) = World::claimed(Class::Registration).await;
-    assert!(world.settler.call_back(&job, "the address is registered", at(5)).await.unwrap());
-    let ended = world.job(job.id).await;
-    assert_eq!((ended.state, ended.attempts), (State::Cancelled, 0));
-    assert_eq!(world.events().await, ["cancelled"]);
+async fn a_job_that_is_not_sent_is_history_with_its_reason() {
+    for (why, state, event) in [
+        (Unwanted::Pointless("the address is registered"), State::Cancelled, "cancelled"),
+        (Unwanted::Suppressed, State::Suppressed, "suppressed"),
+    ] {
+        let (world, job) = World::claimed(Class::Registration).await;
+        assert!(world.settler.drop_unsent(&job, why, at(5)).await.unwrap());
+        let ended = world.job(job.id).await;
+        assert_eq!((ended.state, ended.attempts), (state, 0));
+        assert_eq!(world.events().await, [event]);
+    }
+}
+
+/// What is said of an address, one line after another: the hour in Japan, the outcome, the state it leaves.
+async fn tell(story: &[(i64, Outcome, AddressState)]) {
+    let world = World::new().await;
+    for (line, (hour, outcome, state)) in story.iter().enumerate() {
+        world.order(Class::Alert).await;
+        let now = (hour - 9) * 3_600_000;
+        let job = world.claim(now.max(0)).await;
+        assert!(world.settle(&job, outcome.clone(), now).await);
+        assert_eq!(world.address().await.unwrap().state, *state, "line {line} of {story:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_struck_off_when_it_was_unknown_on_two_days_with_nothing_between_that_shows_its_mailbox() {
+    use AddressState::{Accepted, Filtered, Full, Suppressed, Unreachable};
+    let unknown = || refused(Stage::Rcpt, Verdict::UnknownUser);
+    let (day, next) = (24, 48);
+    // Two on one day are one: the first and the last hour of it.
+    tell(&[
+        (day, unknown(), Unreachable),
+        (next - 1, unknown(), Unreachable),
+        (next, unknown(), Suppressed),
+        (next, taken(), Suppressed),
+    ])
+    .await;
+    // However it was found out: no such domain, a refusal after the body.
+    let no_domain = || refused(Stage::Connect, Verdict::UnknownUser);
+    tell(&[(day, no_domain(), Unreachable), (next, refused(Stage::Data, Verdict::UnknownUser), Suppressed)]).await;
+    for (between, left) in
+        [(taken(), Accepted), (refused(Stage::Data, Verdict::Filtered), Filtered), (deferred(Cause::Full), Full)]
+    {
+        let again = (next + 24, unknown(), Unreachable);
+        tell(&[(day, unknown(), Unreachable), (next, between, left), again, (next + 48, unknown(), Suppressed)]).await;
+    }
+    // What says nothing about the mailbox changes nothing.
+    for between in [refused(Stage::Mail, Verdict::Policy), refused(Stage::Rcpt, Verdict::SuspendedUser)] {
+        tell(&[(day, unknown(), Unreachable), (next, between, Unreachable), (next, unknown(), Suppressed)]).await;
+    }
+    // A clock that was set back makes no second day of the first.
+    tell(&[(next, unknown(), Unreachable), (day, unknown(), Unreachable), (next, unknown(), Unreachable)]).await;
+}
+
+#[tokio::test]
+async fn no_other_verdict_strikes_an_address_off_however_often_it_comes() {
+    for verdict in [
+        Verdict::Filtered,
+        Verdict::Full,
+        Verdict::SuspendedUser,
+        Verdict::Throttled,
+        Verdict::TooLarge,
+        Verdict::Policy,
+        Verdict::OurFault,
+        Verdict::Outage,
+        Verdict::Unclear,
+    ] {
+        let world = World::new().await;
+        for day in 1..=4 {
+            world.order(Class::Alert).await;
+            let job = world.claim(day * 86_400_000).await;
+            assert!(world.settle(&job, refused(Stage::Data, verdict), day * 86_400_000).await);
+            assert_ne!(world.address().await.unwrap().state, AddressState::Suppressed, "{verdict}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_mail_log_says_when_an_address_was_marked_and_when_it_was_struck_off() {
+    let (world, job) = World::claimed(Class::Alert).await;
+    for (now, state) in [(0, "unreachable"), (86_400_000, "suppressed")] {
+        let job = if now == 0 { job.clone() } else { world.claim(now).await };
+        assert!(world.settle(&job, refused(Stage::Rcpt, Verdict::UnknownUser), now).await);
+        assert_eq!(world.last_event("state").await, state);
+        world.order(Class::Alert).await;
+    }
 }
 
 #[tokio::test]
