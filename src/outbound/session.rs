@@ -1,15 +1,21 @@
 //! A connection that is ready for MAIL, and the mails that go over it one after another.
 //!
-//! Drives an [`smtp::client`](crate::smtp::client) transaction: writes, reads, and keeps the deadline of each stage.
+//! Drives an [`smtp::client`](crate::smtp::client) conversation: writes, reads, and keeps the deadline of each stage. A mail
+//! goes in steps, so that its owner can do something meanwhile and decide when its body is written: [`Session::begin`],
+//! [`Session::ready`], [`Session::body`], [`Session::verdict`]; where the commands of another went ahead behind the body,
+//! that one goes on with `ready`.
 //!
 //! Knows nothing of jobs, and how the connection was opened only by name. What always holds: a stage's deadline counts
-//! from its beginning, so a peer that sends a byte now and then wins no time; a connection that broke is not used again.
+//! from its beginning, so a peer that sends a byte now and then wins no time; whatever happens, a mail has an end within
+//! [`MAIL`]; a connection that broke is not used again.
 
 use crate::clock::Clock;
-use crate::model::{Reply, Span, Stage, Timestamp};
-use crate::smtp::client::{After, Ending, Envelope, Offers, Step, Transaction, Upshot};
+use crate::model::{Span, Stage, Timestamp};
+use crate::smtp::client::{After, Conversation, Ending, Envelope, Letter, NotAhead, Offers, Step};
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
@@ -22,10 +28,16 @@ const DATA: Span = Span::from_secs(120);
 const WRITE: Span = Span::from_secs(180);
 /// RFC 5321 4.5.3.2.6: from the final dot to its reply; giving up earlier would make duplicates.
 const VERDICT: Span = Span::from_secs(600);
-/// Said of a transaction that the end of the daemon broke off.
+/// All that one mail may take once it is its turn: MAIL, RCPT, DATA, body and verdict at their slowest.
+const MAIL: Span = Span::from_secs(1_500);
+/// Said of a mail that the end of the daemon broke off.
 const ENDED: &str = "the daemon stopped before the server answered";
+/// Said of a mail that kept every deadline and came to no end.
+const WEDGED: &str = "the mail took too long";
 /// How long we stay polite.
 const QUIT: Span = Span::from_secs(5);
+/// How much is read at a time.
+const PIECE: usize = 2_048;
 
 /// Both directions of a connection, plain or secured.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,22 +48,29 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub struct Session {
     wire: Box<dyn Wire>,
     clock: Clock,
-    offers: Offers,
+    talk: Conversation,
     server: String,
     tls: Option<String>,
     /// What may be done with it.
     state: After,
     sent: u32,
-    /// When transactions are broken off, once that is known.
+    wait: Wait,
+    /// When the mail under way is broken off, whatever it is doing.
+    mail_ends: Timestamp,
+    /// When all mails are, once that is known.
     end: watch::Receiver<Option<Timestamp>>,
 }
 
 impl Session {
     pub(super) fn new(wire: Box<dyn Wire>, clock: Clock, offers: Offers, server: String, tls: Option<String>) -> Self {
-        Self { wire, clock, offers, server, tls, state: After::Ready, sent: 0, end: watch::channel(None).1 }
+        let now = clock.now();
+        let talk = Conversation::new(offers);
+        let wait = Wait::begin(&talk, now);
+        let end = watch::channel(None).1;
+        Self { wire, clock, talk, server, tls, state: After::Ready, sent: 0, wait, mail_ends: now.plus(MAIL), end }
     }
 
-    /// Takes from whom to hear when transactions are to be broken off.
+    /// Takes from whom to hear when mails are to be broken off.
     pub(super) fn ends_with(&mut self, end: watch::Receiver<Option<Timestamp>>) {
         self.end = end;
     }
@@ -74,7 +93,7 @@ impl Session {
         self.tls.as_deref()
     }
 
-    /// Says how many transactions were opened on it.
+    /// Says how many mails were begun on it.
     #[must_use]
     pub const fn sent(&self) -> u32 {
         self.sent
@@ -83,37 +102,81 @@ impl Session {
     /// Says whether another mail may be tried on it: it did not break, and the other side has neither closed it nor said
     /// anything unasked meanwhile (such as 421 before it does).
     pub async fn is_usable(&mut self) -> bool {
-        if self.state == After::Gone {
-            return false;
-        }
-        let mut byte = [0];
-        let heard = poll_fn(|context| {
-            let mut buffer = ReadBuf::new(&mut byte);
-            Poll::Ready(Pin::new(&mut self.wire).poll_read(context, &mut buffer).is_ready())
-        });
-        !heard.await
+        self.state != After::Gone && self.listen().await.is_none()
     }
 
-    /// Sends one mail, unless its time is over; ends with what came of it.
+    /// Sends one mail, with none behind it; ends with what came of it.
     pub async fn deliver(&mut self, envelope: &Envelope, message: &[u8], give_up: Timestamp) -> Ending {
-        let opened = Transaction::open(envelope, message, self.offers, give_up, self.clock.now());
-        let (transaction, first) = match opened {
-            Ok(opened) => opened,
-            Err(ending) => return ending,
+        let letter = Letter { envelope: envelope.clone(), message: message.to_vec(), give_up };
+        let sent = async {
+            self.begin(&Arc::new(letter)).await?;
+            self.ready().await?;
+            self.body().await
         };
-        self.sent = self.sent.saturating_add(1);
-        let ending = match self.reset().await {
-            Ok(()) => self.drive(transaction, first).await,
-            Err(why) => {
-                let upshot = Upshot::Broken { stage: Stage::Mail, reply: Reply::none(&why) };
-                Ending { upshot, after: After::Gone }
-            }
-        };
-        self.state = ending.after;
-        ending
+        match sent.await {
+            Ok(()) => self.verdict().await,
+            Err(ending) => ending,
+        }
     }
 
-    /// Says goodbye, where the connection is still fit for it.
+    /// Begins a mail, unless its time is over.
+    ///
+    /// # Errors
+    /// The mail is over already: how it ended.
+    pub async fn begin(&mut self, letter: &Arc<Letter>) -> Result<(), Ending> {
+        let now = self.clock.now();
+        let first = self.talk.begin(Arc::clone(letter), now)?;
+        self.sent = self.sent.saturating_add(1);
+        self.mail_ends = now.plus(MAIL);
+        self.reset().await?;
+        self.wait = Wait::begin(&self.talk, self.clock.now());
+        self.write(&first).await.map_err(|ending| self.ended(ending))
+    }
+
+    /// Waits until the server is ready for the body of the mail under way.
+    ///
+    /// # Errors
+    /// The mail is over: how it ended.
+    pub async fn ready(&mut self) -> Result<(), Ending> {
+        self.follow().await.map_or(Ok(()), |ending| Err(self.ended(ending)))
+    }
+
+    /// Says whether the commands of another mail may go right behind the body that is to be written next.
+    #[must_use]
+    pub fn takes_ahead(&self) -> bool {
+        self.talk.takes_ahead()
+    }
+
+    /// Lets them.
+    ///
+    /// # Errors
+    /// They do not go ahead.
+    pub fn ahead(&mut self, letter: &Arc<Letter>) -> Result<(), NotAhead> {
+        self.talk.ahead(Arc::clone(letter), self.clock.now())?;
+        self.sent = self.sent.saturating_add(1);
+        Ok(())
+    }
+
+    /// Writes the body, and what goes ahead behind it.
+    ///
+    /// # Errors
+    /// The mail is over: how it ended.
+    pub async fn body(&mut self) -> Result<(), Ending> {
+        let written = match self.held_back().await {
+            Ok(octets) => self.write(&octets).await,
+            Err(ending) => Err(ending),
+        };
+        written.map_err(|ending| self.ended(ending))
+    }
+
+    /// Waits for what the server says to the final dot.
+    pub async fn verdict(&mut self) -> Ending {
+        let ending = self.follow().await.unwrap_or_else(|| self.talk.on_break("its body was not written"));
+        self.ended(ending)
+    }
+
+    /// Says goodbye, where the connection is still fit for it, and waits until the server has closed its side, so that it
+    /// does not count this connection beside the next one.
     pub async fn quit(mut self) {
         if self.state == After::Gone {
             return;
@@ -121,7 +184,8 @@ impl Session {
         let goodbye = async {
             self.wire.write_all(b"QUIT\r\n").await?;
             self.wire.flush().await?;
-            self.wire.read_u8().await?;
+            let mut bytes = [0; 512];
+            while self.wire.read(&mut bytes).await? > 0 {}
             self.wire.shutdown().await
         };
         if let Ok(Err(error)) = self.clock.within(self.clock.now().plus(QUIT), goodbye).await {
@@ -129,44 +193,61 @@ impl Session {
         }
     }
 
-    async fn drive(&mut self, mut transaction: Transaction<'_>, first: Vec<u8>) -> Ending {
-        let mut step = Step::Write(first);
-        let mut wait = Wait::begin(&transaction, self.clock.now());
-        let mut ended = pin!(end_of(self.end.clone(), self.clock.clone()));
+    /// Notes what may be done with the connection; a mail that went ahead is the one under way from here.
+    fn ended(&mut self, ending: Ending) -> Ending {
+        self.state = ending.after;
+        self.mail_ends = self.clock.now().plus(MAIL);
+        ending
+    }
+
+    /// Gives what is to be written, unless the server has lost its patience while it was held back, or we have.
+    async fn held_back(&mut self) -> Result<Vec<u8>, Ending> {
+        match self.listen().await {
+            None if self.mail_ends <= self.clock.now() => return Err(self.talk.on_break(WEDGED)),
+            None => {}
+            Some(Ok(bytes)) => self.talk.on_bytes(&bytes),
+            Some(Err(why)) => return Err(self.talk.on_break(&why)),
+        }
+        self.talk.body(self.clock.now())
+    }
+
+    /// Follows the conversation until the server waits for a body (nothing), or the mail under way is over.
+    async fn follow(&mut self) -> Option<Ending> {
         loop {
-            match step {
-                Step::Over(ending) => return ending,
+            match self.talk.step() {
+                Step::Body => return None,
+                Step::Over(ending) => return Some(ending),
                 Step::Write(bytes) => {
-                    let written = tokio::select! {
-                        biased;
-                        written = self.write(&bytes) => written,
-                        () = &mut ended => Err(ENDED.to_owned()),
-                    };
-                    if let Err(why) = written {
-                        return transaction.on_silence(&why);
+                    if let Err(ending) = self.write(&bytes).await {
+                        return Some(ending);
                     }
                 }
-                Step::Read => {}
+                Step::Read => {
+                    self.wait = self.wait.follow(&self.talk, self.clock.now());
+                    if let Err(why) = self.hear().await {
+                        return Some(self.talk.on_break(&why));
+                    }
+                }
             }
-            wait = wait.follow(&transaction, self.clock.now());
-            let heard = tokio::select! {
-                biased;
-                heard = self.read(wait.deadline) => heard,
-                () = &mut ended => Err(ENDED.to_owned()),
-            };
-            step = match heard {
-                Ok(bytes) => transaction.on_bytes(&bytes, self.clock.now()),
-                Err(why) => Step::Over(transaction.on_break(&why)),
-            };
         }
     }
 
-    /// Takes the last transaction back where the server may still be in it (RFC 5321 4.1.1.5).
-    async fn reset(&mut self) -> Result<(), String> {
+    /// Takes the last mail back where the server may still be in it (RFC 5321 4.1.1.5).
+    async fn reset(&mut self) -> Result<(), Ending> {
         if self.state != After::Reset {
             return Ok(());
         }
-        self.write(b"RSET\r\n").await?;
+        let reset = match self.write(b"RSET\r\n").await {
+            Ok(()) => self.reset_reply().await,
+            Err(ending) => return Err(self.ended(ending)),
+        };
+        reset.map_err(|why| {
+            let ending = self.talk.on_break(&why);
+            self.ended(ending)
+        })
+    }
+
+    async fn reset_reply(&mut self) -> Result<(), String> {
         let deadline = self.clock.now().plus(COMMAND);
         let mut heard = Vec::new();
         while !heard.ends_with(b"\n") {
@@ -178,34 +259,96 @@ impl Session {
         if heard.starts_with(b"250") { Ok(()) } else { Err("the server refused RSET".to_owned()) }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let writing = async {
-            self.wire.write_all(bytes).await?;
-            self.wire.flush().await
-        };
-        match self.clock.within(self.clock.now().plus(WRITE), writing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("the connection was lost: {error}")),
-            Err(late) => Err(format!("the server takes nothing: {late}")),
-        }
+    /// Takes what is there to be read, without waiting; nothing where the other side keeps quiet.
+    async fn listen(&mut self) -> Option<Result<Vec<u8>, String>> {
+        let mut bytes = vec![0; PIECE];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let heard = poll_fn(|context| {
+            Poll::Ready(match Pin::new(&mut self.wire).poll_read(context, &mut buffer) {
+                Poll::Ready(heard) => Some(heard),
+                Poll::Pending => None,
+            })
+        });
+        let heard = heard.await?;
+        let length = buffer.filled().len();
+        Some(heard_of(heard.map(|()| length), bytes))
+    }
+
+    /// Waits for the next bytes and tells them to the conversation.
+    async fn hear(&mut self) -> Result<(), String> {
+        let bytes = self.read(self.wait.deadline).await?;
+        self.talk.on_bytes(&bytes);
+        Ok(())
     }
 
     async fn read(&mut self, deadline: Timestamp) -> Result<Vec<u8>, String> {
-        let mut bytes = vec![0; 2_048];
-        match self.clock.within(deadline, self.wire.read(&mut bytes)).await {
-            Ok(Ok(0)) => Err("the server closed the connection".to_owned()),
-            Ok(Ok(length)) => {
-                bytes.truncate(length);
-                Ok(bytes)
-            }
-            Ok(Err(error)) => Err(format!("the connection was lost: {error}")),
-            Err(late) => Err(format!("the server does not answer: {late}")),
+        let mut bytes = vec![0; PIECE];
+        let bounds = self.bounds(deadline);
+        let heard = bounds.keep("the server does not answer", self.wire.read(&mut bytes)).await?;
+        heard_of(heard, bytes)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+        let mut written = 0;
+        let bounds = self.bounds(self.clock.now().plus(WRITE));
+        let writing = write_all(&mut self.wire, bytes, &mut written);
+        let why = match bounds.keep("the server takes nothing", writing).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => format!("the connection was lost: {error}"),
+            Err(why) => why,
+        };
+        Err(self.talk.on_silence(written, &why))
+    }
+
+    fn bounds(&self, deadline: Timestamp) -> Bounds {
+        Bounds { clock: self.clock.clone(), deadline, mail_ends: self.mail_ends, end: self.end.clone() }
+    }
+}
+
+/// Writes all bytes, counting those that went out whatever becomes of the rest.
+async fn write_all(wire: &mut Box<dyn Wire>, bytes: &[u8], written: &mut usize) -> io::Result<()> {
+    while let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) {
+        match wire.write(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            length => *written += length,
+        }
+    }
+    wire.flush().await
+}
+
+fn heard_of(heard: io::Result<usize>, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    match heard {
+        Ok(0) => Err("the server closed the connection".to_owned()),
+        Ok(length) => {
+            bytes.truncate(length);
+            Ok(bytes)
+        }
+        Err(error) => Err(format!("the connection was lost: {error}")),
+    }
+}
+
+/// How long something may take.
+struct Bounds {
+    clock: Clock,
+    deadline: Timestamp,
+    mail_ends: Timestamp,
+    end: watch::Receiver<Option<Timestamp>>,
+}
+
+impl Bounds {
+    /// Waits for `work`; says what cut it short.
+    async fn keep<T>(self, late: &str, work: impl Future<Output = T>) -> Result<T, String> {
+        tokio::select! {
+            biased;
+            done = self.clock.within(self.deadline, work) => done.map_err(|why| format!("{late}: {why}")),
+            () = self.clock.sleep_until(self.mail_ends) => Err(WEDGED.to_owned()),
+            () = end_of(self.end, &self.clock) => Err(ENDED.to_owned()),
         }
     }
 }
 
-/// Waits until transactions are to be broken off.
-async fn end_of(mut end: watch::Receiver<Option<Timestamp>>, clock: Clock) {
+/// Waits until mails are to be broken off.
+async fn end_of(mut end: watch::Receiver<Option<Timestamp>>, clock: &Clock) {
     let known = end.wait_for(Option::is_some).await.ok().and_then(|at| *at);
     match known {
         Some(at) => clock.sleep_until(at).await,
@@ -223,8 +366,8 @@ struct Wait {
 }
 
 impl Wait {
-    fn begin(transaction: &Transaction<'_>, now: Timestamp) -> Self {
-        let (stage, verdict) = (transaction.stage(), transaction.awaits_verdict());
+    fn begin(talk: &Conversation, now: Timestamp) -> Self {
+        let (stage, verdict) = (talk.stage(), talk.awaits_verdict());
         let allowed = match stage {
             _ if verdict => VERDICT,
             Stage::Data => DATA,
@@ -233,12 +376,8 @@ impl Wait {
         Self { stage, verdict, deadline: now.plus(allowed) }
     }
 
-    /// Begins anew where the transaction has gone on to another stage.
-    fn follow(self, transaction: &Transaction<'_>, now: Timestamp) -> Self {
-        if (self.stage, self.verdict) == (transaction.stage(), transaction.awaits_verdict()) {
-            self
-        } else {
-            Self::begin(transaction, now)
-        }
+    /// Begins anew where the conversation has gone on to another stage.
+    fn follow(self, talk: &Conversation, now: Timestamp) -> Self {
+        if (self.stage, self.verdict) == (talk.stage(), talk.awaits_verdict()) { self } else { Self::begin(talk, now) }
     }
 }

@@ -7,7 +7,7 @@
 #![no_main]
 
 use karamail::model::{MailId, ReversePath, Timestamp};
-use karamail::smtp::client::{self, Envelope, Offers, Transaction, Upshot};
+use karamail::smtp::client::{self, After, Conversation, Ending, Envelope, Letter, Offers, Upshot};
 use karamail::smtp::server::{Answer, Reply, Session, Settings, Step, Taken};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
@@ -108,26 +108,45 @@ fn compare_replies(heard: &Heard) {
     }
 }
 
-/// Lets our client hear `stream` as a server's replies, until it has heard enough or nothing more comes.
+/// Lets our client hear `stream` as a server's replies, until it has heard enough or nothing more comes; where the server
+/// pipelines, each mail has another go ahead behind it.
 fn talk_to_our_client(stream: &[u8], piece: usize, pipelining: bool) {
     let envelope = Envelope { sender: ReversePath::Null, recipient: "hanako@example.jp".parse().expect("an address") };
-    let offers = Offers { pipelining, ..Offers::default() };
     let (now, give_up) = (Timestamp::default(), Timestamp::from_millis(1));
-    let opened = Transaction::open(&envelope, b"body\r\n", offers, give_up, now);
-    let (mut transaction, _) = opened.expect("nothing about this mail is out of the ordinary");
-    let (mut written, mut upshot) = (false, None);
-    for piece in stream.chunks(piece.max(1)) {
-        match transaction.on_bytes(piece, now) {
-            client::Step::Read => {}
-            client::Step::Write(octets) => written |= octets.ends_with(b"body\r\n.\r\n"),
-            client::Step::Over(ending) => {
-                upshot = Some(ending.upshot);
-                break;
+    let letter = Arc::new(Letter { envelope, message: b"body\r\n".to_vec(), give_up });
+    let mut talk = Conversation::new(Offers { pipelining, ..Offers::default() });
+    talk.begin(Arc::clone(&letter), now).expect("nothing about this mail is out of the ordinary");
+    let (mut pieces, mut written) = (stream.chunks(piece.max(1)), false);
+    loop {
+        let ending = match talk.step() {
+            client::Step::Write(_) => continue,
+            client::Step::Body => {
+                let ahead = talk.ahead(Arc::clone(&letter), now);
+                assert_eq!(ahead.is_ok(), pipelining, "a second mail ahead, or none where one may go");
+                match talk.body(now) {
+                    Ok(_) => {
+                        written = true;
+                        continue;
+                    }
+                    Err(ending) => ending,
+                }
             }
+            client::Step::Read => match pieces.next() {
+                Some(piece) => {
+                    talk.on_bytes(piece);
+                    continue;
+                }
+                None => talk.on_break("the connection was lost"),
+            },
+            client::Step::Over(ending) => ending,
+        };
+        let Ending { upshot, after } = ending;
+        assert!(written || !matches!(upshot, Upshot::Accepted(_) | Upshot::Unknown(_)), "{upshot:?}");
+        if !(written && pipelining && after == After::Ready) {
+            break;
         }
+        written = false;
     }
-    let upshot = upshot.unwrap_or_else(|| transaction.on_break("the connection was lost").upshot);
-    assert!(written || !matches!(upshot, Upshot::Accepted(_) | Upshot::Unknown(_)), "{upshot:?}");
 }
 
 fuzz_target!(|input: &[u8]| {
