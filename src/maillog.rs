@@ -30,8 +30,10 @@ pub const EXPIRED: &str = "expired";
 pub const LOST: &str = "unknown";
 /// The name of the event that a mail was called back.
 pub const CANCELLED: &str = "cancelled";
+/// The name of the event that a mail is not sent, as its address is not written to.
+pub const SUPPRESSED: &str = "suppressed";
 /// The events that say what a delivery came to.
-pub const OUTCOMES: [&str; 6] = [ACCEPTED, DEFERRED, REFUSED, EXPIRED, LOST, CANCELLED];
+pub const OUTCOMES: [&str; 7] = [ACCEPTED, DEFERRED, REFUSED, EXPIRED, LOST, CANCELLED, SUPPRESSED];
 
 /// How the mail log is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -233,7 +235,7 @@ pub fn cancelled(tx: &mut Tx<'_>, job: &Job, reason: &'static str, at: Timestamp
 
 /// The mail is not sent, as its address is not written to.
 pub fn suppressed(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
-    of_job("suppressed", job, at).person("to", &job.order.to).record(tx)
+    of_job(SUPPRESSED, job, at).person("to", &job.order.to).record(tx)
 }
 
 /// What is known of an address changed.

@@ -45,7 +45,10 @@ fn known(event: &EventFacts) -> Option<String> {
             format!("{job} was tried: {place}; {delays} s to wait, resolve, connect, send")
         }
         "accepted" => format!("the server took {} after {}: {}", field("job")?, field("delay")?, said()?),
-        "deferred" => format!("{} not now: {}; next try {}", field("job")?, said()?, field("next")?),
+        "deferred" => {
+            let cause = field("cause").map(|cause| format!(" ({cause})")).unwrap_or_default();
+            format!("{} not now{cause}: {}; next try {}", field("job")?, said()?, field("next")?)
+        }
         "refused" => format!("{} refused for good: {}; that means {}", field("job")?, said()?, field("verdict")?),
         "unknown" => {
             let next = field("next")
@@ -54,6 +57,7 @@ fn known(event: &EventFacts) -> Option<String> {
         }
         "expired" => format!("{} was given up after {}", field("job")?, field("age")?),
         "cancelled" => format!("{} was called back: {}", field("job")?, field("reason")?),
+        "suppressed" => format!("{} was not sent: {} is not written to any more", field("job")?, field("to")?),
         "marked" => format!("{} is now known to be {}", field("to")?, field("state")?),
         "visited" => format!("somebody opened the page of {} ({})", field("registration")?, field("what")?),
         "registered" => {
@@ -79,6 +83,12 @@ mod tests {
     fn events_are_told_as_sentences() {
         let reply = json!({"job": "jb", "code": 451, "stage": "rcpt", "reply": "4.7.1 Later", "next": "soon"});
         assert_eq!(told("deferred", reply), "jb not now: 451 4.7.1 Later (at rcpt); next try soon");
+        let greylisted = json!({
+            "job": "jb", "code": 450, "stage": "rcpt", "reply": "4.2.0 Later", "cause": "greylisted", "next": "soon"
+        });
+        assert_eq!(told("deferred", greylisted), "jb not now (greylisted): 450 4.2.0 Later (at rcpt); next try soon");
+        let suppressed = json!({"job": "jb", "to": "<h***@docomo.ne.jp>"});
+        assert_eq!(told("suppressed", suppressed), "jb was not sent: <h***@docomo.ne.jp> is not written to any more");
         let attempt = json!({"job": "jb", "mx": "", "tls": "none", "delays": "0/0/0/0"});
         assert_eq!(
             told("attempted", attempt),

@@ -1,6 +1,6 @@
 //! The rule as a table, and what of it stands in the store.
 
-use super::{Settler, Unwanted, plan};
+use super::{Settler, Unwanted, maillog, plan};
 use crate::model::{EmailAddress, JobId, MailId, Reply, Span, Stage, Timestamp};
 use crate::queue::outcome::Delays;
 use crate::queue::retry::Schedule;
@@ -239,6 +239,7 @@ async fn a_job_that_is_not_sent_is_history_with_its_reason() {
         let ended = world.job(job.id).await;
         assert_eq!((ended.state, ended.attempts), (state, 0));
         assert_eq!(world.events().await, [event]);
+        assert!(maillog::OUTCOMES.contains(&event), "{event}");
     }
 }
 
