@@ -281,7 +281,7 @@ impl Tx<'_> {
         self.remember_ended(&ended, at).map(|()| true)
     }
 
-    fn remember_ended(&mut self, job: &Job, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn remember_ended(&mut self, job: &Job, at: Timestamp) -> Result<(), StoreError> {
         let sql = format!(
             "INSERT INTO history ({SHARED}, folded, domain, ended_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"

@@ -4,6 +4,7 @@ mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod domains;
+mod hand;
 mod jobs;
 mod lanes;
 mod mails;
@@ -170,6 +171,12 @@ conformance![
     lanes::what_can_only_end_is_claimed_even_where_it_is_held,
     lanes::a_domain_that_answers_again_has_its_jobs_woken,
     lanes::no_more_is_woken_than_was_asked_for,
+    hand::everything_given_has_to_fit_and_nothing_given_fits_nothing,
+    hand::what_is_held_is_not_sent_until_it_is_let_go_and_its_wait_is_added_up,
+    hand::what_is_being_sent_is_left_alone_and_counted,
+    hand::a_retry_makes_due_what_waits_but_never_what_is_not_to_be_sent_again,
+    hand::what_is_dropped_is_in_history_with_the_time_it_was_held,
+    hand::an_action_goes_page_by_page_and_no_page_looks_at_more_than_it_was_told,
     domains::the_working_form_of_odd_local_parts_is_remembered,
     domains::tls_is_remembered_when_it_was_seen_and_since_when_it_is_missing,
     domains::a_policy_is_kept_until_its_time_is_over,

@@ -1,37 +1,73 @@
 //! Random operations on jobs, held against a model in memory.
 
-use super::{Place, at, order};
-use karamail::model::{JobId, Reply, Span, Stage};
-use karamail::queue::{Cause, Class, Job, NewJob, State};
-use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError, Tx};
+use super::{Place, address, at, order};
+use karamail::model::{Domain, JobId, Reply, Span, Stage, Timestamp};
+use karamail::queue::{Cause, Class, Job, NewJob, Selection, State};
+use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError, Tx, Wish};
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::runtime::Handle;
 
 /// Something done to the queue; numbers that name a job or a claim are taken modulo what there is.
 #[derive(Debug, Clone)]
 enum Step {
-    Enqueue { class: usize, due: i64 },
+    Enqueue { class: usize, to: usize, due: i64 },
     Claim { limit: usize, lease: i64 },
     Settle { claim: usize, kind: usize, wait: i64 },
     Release { claim: usize },
     Reclaim { all: bool },
+    ClaimFor { class: usize, domain: usize, limit: usize },
+    ClaimExpired { limit: usize },
+    Wake { domain: usize, limit: usize },
+    Hand { act: Act, selection: Selection, limit: usize },
     Turn { by: i64 },
+}
+
+/// What an operator does.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Hold,
+    Release,
+    Retry,
+    Drop,
+}
+
+const TO: [&str; 2] = ["a@docomo.ne.jp", "b@ezweb.ne.jp"];
+
+fn domain(index: usize) -> Domain {
+    address(TO[index]).domain().clone()
+}
+
+fn selection() -> impl Strategy<Value = Selection> {
+    let (to, class, ids) = (option::of(0..2usize), option::weighted(0.3, 0..6usize), vec(1..20i64, 0..3));
+    (to, class, ids).prop_map(|(to, class, ids)| Selection {
+        to: to.map(domain),
+        class: class.map(|class| Class::ALL[class]),
+        ids: ids.into_iter().map(JobId::new).collect(),
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0..6usize, 0..60i64).prop_map(|(class, due)| Step::Enqueue { class, due }),
+        5 => (0..6usize, 0..2usize, 0..60i64).prop_map(|(class, to, due)| Step::Enqueue { class, to, due }),
         3 => (0..5usize, 1..40i64).prop_map(|(limit, lease)| Step::Claim { limit, lease }),
-        4 => (0..50usize, 0..8usize, 0..60i64).prop_map(|(claim, kind, wait)| Step::Settle { claim, kind, wait }),
+        4 => (0..50usize, 0..9usize, 0..60i64).prop_map(|(claim, kind, wait)| Step::Settle { claim, kind, wait }),
         1 => (0..50usize).prop_map(|claim| Step::Release { claim }),
         1 => proptest::bool::weighted(0.2).prop_map(|all| Step::Reclaim { all }),
+        2 => (0..6usize, 0..2usize, 0..4usize)
+            .prop_map(|(class, domain, limit)| Step::ClaimFor { class, domain, limit }),
+        1 => (0..4usize).prop_map(|limit| Step::ClaimExpired { limit }),
+        1 => (0..2usize, 0..4usize).prop_map(|(domain, limit)| Step::Wake { domain, limit }),
+        4 => (prop_oneof![3 => Just(Act::Hold), 2 => Just(Act::Release), 1 => Just(Act::Retry), 1 => Just(Act::Drop)],
+            selection(), 0..12usize)
+            .prop_map(|(act, selection, limit)| Step::Hand { act, selection, limit }),
         2 => (1..30i64).prop_map(|by| Step::Turn { by }),
         1 => Just(Step::Turn { by: 1_000 }),
     ];
-    vec(step, 1..60)
+    vec(step, 1..80)
 }
 
 /// What the queue should look like.
@@ -45,21 +81,67 @@ struct Model {
 }
 
 impl Model {
-    fn claim(&mut self, limit: usize, lease: i64) -> Vec<JobId> {
+    fn claim(&mut self, limit: usize, lease: i64, wanted: impl Fn(&Job) -> bool) -> Vec<JobId> {
         let waits = |job: &&Job| matches!(job.state, State::Queued | State::Deferred | State::Unknown);
         let mut due: Vec<_> = self.jobs.values().filter(waits).filter(|job| job.due <= at(self.now)).collect();
+        due.retain(|job| wanted(job));
         due.sort_by_key(|job| (job.order.class, job.due, job.id));
         let ids: Vec<JobId> = due.into_iter().take(limit).map(|job| job.id).collect();
-        for id in &ids {
+        self.lend(&ids, lease);
+        ids
+    }
+
+    fn claim_expired(&mut self, limit: usize) -> Vec<JobId> {
+        let over = |job: &&Job| !job.state.has_ended() && job.state != State::Sending;
+        let mut jobs: Vec<_> = self.jobs.values().filter(over).collect();
+        jobs.retain(|job| job.order.give_up <= at(self.now));
+        jobs.sort_by_key(|job| (job.order.give_up, job.id));
+        let ids: Vec<JobId> = jobs.into_iter().take(limit).map(|job| job.id).collect();
+        self.lend(&ids, 20);
+        ids
+    }
+
+    fn wake(&mut self, domain: &Domain, limit: usize) -> u64 {
+        let now = at(self.now);
+        let puts_off = |job: &&mut Job| job.state == State::Deferred && job.last_cause == Some(Cause::Throttled);
+        let mut jobs: Vec<_> = self.jobs.values_mut().filter(puts_off).collect();
+        jobs.retain(|job| job.order.to.domain() == domain && job.due > now);
+        jobs.sort_by_key(|job| (job.order.class, job.due, job.id));
+        jobs.into_iter().take(limit).map(|job| job.due = now).count() as u64
+    }
+
+    /// Does what an operator does; gives how many jobs it was done to, how many were left alone, and the last looked at.
+    fn hand(&mut self, act: Act, selection: &Selection, limit: usize) -> (u64, u64, Option<JobId>) {
+        let now = at(self.now);
+        let open = |job: &&mut Job| !job.state.has_ended() && !selection.is_empty();
+        let asked: BTreeSet<JobId> = selection.ids.iter().copied().collect();
+        let last = asked.iter().take(limit).max().copied();
+        let (mut count, mut under_way, mut looked_at) = (0, 0, last);
+        let jobs = self.jobs.values_mut().filter(open).filter(|job| asked.is_empty() || Some(job.id) <= last);
+        for job in jobs.take(if asked.is_empty() { limit } else { usize::MAX }) {
+            if asked.is_empty() {
+                looked_at = Some(job.id);
+            }
+            if selection.fits(job) {
+                under_way += u64::from(job.state == State::Sending);
+                count += u64::from(handle(job, act, now));
+            }
+        }
+        (count, under_way, looked_at)
+    }
+
+    fn lend(&mut self, ids: &[JobId], lease: i64) {
+        let now = at(self.now);
+        for id in ids {
             let fence = self.fences.entry(*id).or_default();
             *fence += 1;
             let job = self.jobs.get_mut(id).unwrap();
             job.state = State::Sending;
+            add_held(job, now);
             let until = at(self.now + lease);
             job.lease = Some(karamail::queue::Lease { owner: "w".into(), until, fence: *fence });
             self.claims.push((*id, *fence));
         }
-        ids
     }
 
     /// Finds the job of a claim that still holds.
@@ -121,16 +203,44 @@ impl Model {
             4 => end(State::Cancelled, None),
             5 => Settlement::Unknown { due: Some(due), reply, at: now },
             6 => Settlement::Unknown { due: None, reply, at: now },
+            7 => Settlement::Defer { due, stage: Stage::Rcpt, reply, cause: Cause::Throttled, at: now },
             _ => Settlement::Defer { due, stage: Stage::Rcpt, reply, cause: Cause::Greylisted, at: now },
         }
     }
 }
 
+/// Adds up how long a job was kept back.
+fn add_held(job: &mut Job, now: Timestamp) {
+    if let Some(since) = job.held_since.take() {
+        job.held = job.held.plus(now.since(since));
+    }
+}
+
+/// Does one thing to one job; says whether it could be done.
+fn handle(job: &mut Job, act: Act, now: Timestamp) -> bool {
+    let again = job.state != State::Unknown || job.due < job.order.give_up;
+    match (act, job.state) {
+        (Act::Hold, State::Queued | State::Deferred) => (job.state, job.held_since) = (State::Held, Some(now)),
+        (Act::Release, State::Held) => {
+            job.state = State::Queued;
+            add_held(job, now);
+        }
+        (Act::Retry, State::Queued | State::Deferred | State::Unknown) if job.due > now && again => job.due = now,
+        (Act::Drop, State::Queued | State::Deferred | State::Held | State::Unknown) => {
+            job.state = State::Cancelled;
+            add_held(job, now);
+        }
+        _ => return false,
+    }
+    true
+}
+
 /// Does one step to both, and compares what they answer.
 fn step(tx: &mut Tx<'_>, model: &mut Model, step: &Step) -> Result<(), StoreError> {
     match *step {
-        Step::Enqueue { class, due } => {
-            let new = NewJob { give_up: at(model.now + 200), ..order(Class::ALL[class], model.now + due) };
+        Step::Enqueue { class, to, due } => {
+            let give_up = at(model.now + 200);
+            let new = NewJob { give_up, to: address(TO[to]), ..order(Class::ALL[class], model.now + due) };
             let id = tx.enqueue(&new)?;
             let job = Job {
                 id,
@@ -149,7 +259,33 @@ fn step(tx: &mut Tx<'_>, model: &mut Model, step: &Step) -> Result<(), StoreErro
         Step::Claim { limit, lease } => {
             let now = model.now;
             let claimed = tx.claim("w", at(now), at(now + lease), limit)?;
-            assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), model.claim(limit, lease));
+            assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), model.claim(limit, lease, |_| true));
+        }
+        Step::ClaimFor { class, domain: index, limit } => {
+            let (now, class, wanted) = (model.now, Class::ALL[class], domain(index));
+            let wish = Wish { class, limit, except: Vec::new(), only: Some(vec![wanted.clone()]) };
+            let claimed = tx.claim_some("w", at(now), at(now + 20), 100, &[wish])?;
+            let fits = |job: &Job| job.order.class == class && *job.order.to.domain() == wanted;
+            let expected = model.claim(limit, 20, fits);
+            assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), expected);
+        }
+        Step::ClaimExpired { limit } => {
+            let claimed = tx.claim_expired("w", at(model.now), at(model.now + 20), limit)?;
+            assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), model.claim_expired(limit));
+        }
+        Step::Wake { domain: index, limit } => {
+            assert_eq!(tx.wake(&[domain(index)], at(model.now), limit)?, model.wake(&domain(index), limit));
+        }
+        Step::Hand { act, ref selection, limit } => {
+            let (now, all) = (at(model.now), JobId::new(0));
+            let touched = match act {
+                Act::Hold => tx.hold(selection, now, all, limit)?,
+                Act::Release => tx.release_held(selection, now, all, limit)?,
+                Act::Retry => tx.retry_now(selection, now, all, limit)?,
+                Act::Drop => tx.drop_jobs(selection, now, all, limit)?.0,
+            };
+            let expected = model.hand(act, selection, limit);
+            assert_eq!((touched.count, touched.under_way, touched.last), expected, "{act:?} {selection:?}");
         }
         Step::Settle { claim, kind, wait } if !model.claims.is_empty() => {
             let claim = model.claims[claim % model.claims.len()];
