@@ -11,14 +11,17 @@
 mod desk;
 mod facts;
 mod journey;
+mod live;
 mod lock;
 mod socket;
+mod why;
 
 pub use desk::Desk;
 pub use facts::{
     AddressFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow,
-    OrgFacts, PlaceFacts, TraceFacts, TwoFactor,
+    OrgFacts, PlaceFacts, TraceFacts, TwoFactor, WhyFacts,
 };
+pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};
 pub use socket::{Answers, AskError, Socket, ask};
 
@@ -91,6 +94,11 @@ pub enum Request {
     },
     /// One job.
     ShowJob {
+        /// Its number.
+        job: JobId,
+    },
+    /// Why a job is not moving now.
+    Why {
         /// Its number.
         job: JobId,
     },
@@ -174,6 +182,8 @@ pub enum Response {
     Jobs(Vec<JobFacts>),
     /// A job.
     Job(JobFacts),
+    /// Why a job is not moving.
+    Why(WhyFacts),
     /// A mail that came in.
     Mail(MailFacts),
     /// An address.

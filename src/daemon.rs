@@ -130,6 +130,7 @@ impl Daemon {
             random: world.random.clone(),
             clock: world.clock.clone(),
             commits: commits.clone(),
+            live: None,
         };
         tasks.spawn(async move {
             tokio::select! {

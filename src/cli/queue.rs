@@ -20,6 +20,14 @@ Examples:
 States: queued, sending, deferred, held, unknown; accepted, refused, expired, suppressed, cancelled.
 Classes: otp, alert, registration, contact_test, notice, report.";
 
+const WHY_EXAMPLES: &str = "\
+Examples:
+  karamail queue why jbb
+  karamail queue why jbb --json | jq -r .cause
+
+Causes: rate, connections, suspended, throttled, breaker, held, retry, greylisted, no-key, dns, full-hour, queue,
+next, resolving, sending, not-due, lost, over, worker-lost, daemon-down, ended.";
+
 /// Mails that are to go out
 #[derive(Debug, Subcommand)]
 pub(super) enum Queue {
@@ -48,6 +56,14 @@ pub(super) enum Queue {
         #[command(flatten)]
         form: Form,
     },
+    /// Says the one reason a mail is not moving now, and when it will
+    #[command(after_help = WHY_EXAMPLES)]
+    Why {
+        /// A job (j…)
+        id: JobId,
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 /// What `show` can show.
@@ -73,12 +89,15 @@ impl Queue {
             Self::List { class, to, state, limit, form } => (list(class, to.as_ref(), state, limit), form),
             Self::Show { id: Id::Job(job), form } => (Request::ShowJob { job }, form),
             Self::Show { id: Id::Mail(mail), form } => (Request::ShowMail { mail }, form),
+            Self::Why { id, form } => (Request::Why { job: id }, form),
         };
         match ask_one(config, &request)? {
             Response::Jobs(jobs) if form.json => Ok(out.json(&jobs)?),
             Response::Jobs(jobs) => Ok(table(out, jobs)?),
             Response::Job(job) if form.json => Ok(out.json(&job)?),
             Response::Job(job) => Ok(show_job(out, job)?),
+            Response::Why(why) if form.json => Ok(out.json(&why)?),
+            Response::Why(why) => Ok(out.line(&format!("{} ({}): {}", why.job, why.state, why.why))?),
             Response::Mail(mail) if form.json => Ok(out.json(&mail)?),
             Response::Mail(mail) => Ok(show_mail(out, mail)?),
             _ => Err(unexpected()),

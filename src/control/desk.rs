@@ -2,12 +2,13 @@
 
 use super::facts::{
     AddressFacts, EventFacts, ImportFacts, JobFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts,
-    PlaceFacts, TraceFacts, TwoFactor,
+    PlaceFacts, TraceFacts, TwoFactor, WhyFacts,
 };
-use super::{Request, Response, journey};
+use super::why::{Reason, Sight, reason};
+use super::{Live, Request, Response, journey};
 use crate::clock::Clock;
 use crate::model::{JobId, KeyRing, LoginId, MailId, OrgCode, Span};
-use crate::queue::{Class, State};
+use crate::queue::{Class, Job, State};
 use crate::random::Random;
 use crate::service::members::{ImportError, Importer, MemberFile};
 use crate::store::{AddressRow, AddressState, EventFilter, JobFilter, Org, Store, StoreError, Tx};
@@ -38,6 +39,8 @@ pub struct Desk {
     pub clock: Clock,
     /// Changes with each commit that has events; closed where nobody writes but us.
     pub commits: watch::Receiver<u64>,
+    /// Delivery at work; nothing while no daemon runs.
+    pub live: Option<Arc<dyn Live>>,
 }
 
 /// Why a request is not done.
@@ -93,6 +96,7 @@ impl Desk {
             Request::ShowMember { org, id } => self.show_member(org, id).await?,
             Request::ListJobs { class, to, state, limit } => self.list_jobs(class, to, state, limit).await?,
             Request::ShowJob { job } => self.show_job(job).await?,
+            Request::Why { job } => self.why(job).await?,
             Request::ShowMail { mail } => self.show_mail(mail).await?,
             Request::ShowAddress { address } => {
                 Response::Address(self.store.read(move |tx| address_facts(tx, &address)).await?)
@@ -201,13 +205,28 @@ impl Desk {
             ..JobFilter::default()
         };
         let (jobs, now) = (self.store.read(move |tx| tx.list_jobs(&filter)).await?, self.clock.now());
-        Ok(Response::Jobs(jobs.iter().map(|job| JobFacts::new(job, now)).collect()))
+        let sight = self.live.as_deref().map(Sight::of);
+        let facts = |job| JobFacts::new(job, reason(job, sight.as_ref(), now));
+        Ok(Response::Jobs(jobs.iter().map(facts).collect()))
     }
 
     async fn show_job(&self, job: JobId) -> Result<Response, Stop> {
+        let (found, reason) = self.job(job).await?;
+        Ok(Response::Job(JobFacts::new(&found, reason)))
+    }
+
+    async fn why(&self, job: JobId) -> Result<Response, Stop> {
+        let (found, reason) = self.job(job).await?;
+        Ok(Response::Why(WhyFacts::new(&found, reason)))
+    }
+
+    /// Finds a job, and the reason it is not moving.
+    async fn job(&self, job: JobId) -> Result<(Job, Reason), Stop> {
         let found = self.store.read(move |tx| tx.job(job)).await?;
         let found = found.ok_or_else(|| refused(format!("there is no job {job}, or its history was trimmed")))?;
-        Ok(Response::Job(JobFacts::new(&found, self.clock.now())))
+        let sight = self.live.as_deref().map(Sight::of);
+        let reason = reason(&found, sight.as_ref(), self.clock.now());
+        Ok((found, reason))
     }
 
     async fn show_mail(&self, mail: MailId) -> Result<Response, Stop> {

@@ -1,7 +1,8 @@
 //! The facts commands print: their JSON is what scripts rely on, so no key is ever renamed.
 
+use super::why::Reason;
 use crate::model::{EmailAddress, JobId, Language, LoginId, MailId, OrgCode, Timestamp};
-use crate::queue::{Job, State};
+use crate::queue::Job;
 use crate::service::members::Report;
 use crate::store::{AddressRow, Event, MailRow, Member, Org};
 use serde::{Deserialize, Serialize};
@@ -161,7 +162,7 @@ pub struct LastFacts {
 }
 
 impl JobFacts {
-    pub(super) fn new(job: &Job, now: Timestamp) -> Self {
+    pub(super) fn new(job: &Job, reason: Reason) -> Self {
         let last = job.last.as_ref().map(|(stage, reply)| LastFacts {
             code: reply.code,
             stage: stage.to_string(),
@@ -174,7 +175,7 @@ impl JobFacts {
             state: job.state.to_string(),
             due: (!job.state.has_ended()).then(|| job.due.to_string()),
             attempts: job.attempts,
-            why: why(job, now),
+            why: reason.text,
             last,
             queued_at: job.order.queued_at.to_string(),
             give_up: job.order.give_up.to_string(),
@@ -183,37 +184,40 @@ impl JobFacts {
     }
 }
 
-/// Says why a job is not moving now and when it will; of an ended one, why it ended.
-pub(super) fn why(job: &Job, now: Timestamp) -> String {
-    let said = job.last.as_ref().map(|(stage, reply)| match reply.code {
-        0 => format!("{reply} ({stage})"),
-        code => format!("{code} {reply} ({stage})"),
-    });
-    let after = said.as_ref().map(|said| format!(" after: {said}")).unwrap_or_default();
-    match job.state {
-        State::Queued | State::Deferred if job.due <= now && job.order.give_up <= now => {
-            format!("its time was over at {}: it ends at the next look{after}", job.order.give_up)
+/// Why a job is not moving now, and when it will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyFacts {
+    /// Its number.
+    pub job: JobId,
+    /// Its class.
+    pub class: String,
+    /// Who is to receive it.
+    pub to: EmailAddress,
+    /// Where it stands.
+    pub state: String,
+    /// The name of the reason: rate, connections, suspended, throttled, breaker, held, retry, greylisted, no-key, dns,
+    /// full-hour, queue, next, resolving, sending, not-due, lost, over, worker-lost, daemon-down, ended.
+    pub cause: String,
+    /// The same as a sentence.
+    pub why: String,
+    /// When it moves, or is looked at again; nothing where no moment can be named.
+    pub until: Option<String>,
+    /// The destination, where that plays a part.
+    pub destination: Option<String>,
+}
+
+impl WhyFacts {
+    pub(super) fn new(job: &Job, reason: Reason) -> Self {
+        Self {
+            job: job.id,
+            class: job.order.class.to_string(),
+            to: job.order.to.clone(),
+            state: job.state.to_string(),
+            cause: reason.cause.to_owned(),
+            why: reason.text,
+            until: reason.until.as_ref().map(Timestamp::to_string),
+            destination: reason.destination,
         }
-        State::Queued | State::Deferred if job.due <= now => format!("due now: waits for a free worker{after}"),
-        State::Queued => format!("not due before {}", job.due),
-        State::Deferred => format!("waits for another try until {}{after}", job.due),
-        State::Sending => match &job.lease {
-            Some(lease) if lease.until <= now => {
-                format!("its worker was lost at {}: about to be queued again", lease.until)
-            }
-            Some(lease) => format!("being sent; if its worker is lost, queued again at {}", lease.until),
-            None => "being sent".to_owned(),
-        },
-        State::Held => "held by the operator".to_owned(),
-        State::Unknown if job.due < job.order.give_up => {
-            format!("the connection was lost when it may have been taken; one more try at {}{after}", job.due)
-        }
-        State::Unknown => format!("the connection was lost when it may have been taken; not sent again{after}"),
-        State::Accepted => format!("the receiving server took it{after}"),
-        State::Refused => format!("the receiving server refused it for good{after}"),
-        State::Expired => format!("its time was over at {}{after}", job.order.give_up),
-        State::Suppressed => "the address is not written to any more".to_owned(),
-        State::Cancelled => "called back".to_owned(),
     }
 }
 

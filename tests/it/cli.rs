@@ -435,7 +435,14 @@ impl Daemon {
         let observer = Arc::new(move |_: &[karamail::store::Event]| sender.send_modify(|count| *count += 1));
         let location = Location::Sqlite(data_dir.join("karamail.db"));
         let store = Store::open(Options::new(location).observed_by(observer)).await.unwrap();
-        let desk = Desk { store: store.clone(), seal: keys.seal().clone(), random, clock: Clock::system(), commits };
+        let desk = Desk {
+            store: store.clone(),
+            seal: keys.seal().clone(),
+            random,
+            clock: Clock::system(),
+            commits,
+            live: None,
+        };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Socket::open(&data_dir).unwrap().serve(desk));
         Self { store, tasks, _lock: lock }
