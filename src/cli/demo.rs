@@ -9,12 +9,13 @@ mod stage;
 use super::failure::Failure;
 use super::print::Out;
 use super::{serve, voice};
-use crate::config::{Format, TlsPolicy};
+use crate::config::Format;
 use crate::control::{Request, Response, ask};
 use crate::daemon::{Daemon, World};
 use crate::model::{JobId, Span};
 use crate::net::tls::Connectors;
-use crate::outbound::dial::{Dialer, Peer};
+use crate::outbound::demand::Demand;
+use crate::outbound::dial::{Dialer, Peer, Sources};
 use crate::queue::State;
 use crate::smtp::client::Upshot;
 use crate::store::{JobFilter, Store, StoreError};
@@ -126,10 +127,12 @@ async fn newest_answer(stage: &Stage, store: &Store) -> Result<Option<JobId>, St
 
 async fn send_empty_mail(stage: &Stage, daemon: &Daemon, world: &World) -> anyhow::Result<()> {
     let address = *daemon.smtp.first().context("the demonstration has an SMTP listener")?;
-    let tls = Connectors::new(None)?;
-    let dialer = Dialer::new(world.clock.clone(), "phone.karamail.example".to_owned(), tls, TlsPolicy::Off, None);
+    let tls = Connectors::new(None, &world.clock)?;
+    let name = "phone.karamail.example".to_owned();
+    let dialer = Dialer::new(world.clock.clone(), name, tls, Sources::default(), None);
     let peer = Peer { name: "localhost".to_owned(), address };
-    let mut session = dialer.open(&peer).await.map_err(|trouble| anyhow!("{}: {}", trouble.stage, trouble.reply))?;
+    let opened = dialer.open(&peer, &Demand::Plain).await;
+    let mut session = opened.map_err(|trouble| anyhow!("{}: {}", trouble.stage, trouble.reply))?;
     let give_up = world.clock.now().plus(PATIENCE);
     let ending = session.deliver(&stage.envelope(), &stage.empty_mail(), give_up).await;
     session.quit().await;

@@ -5,9 +5,10 @@ use super::secret::{self, Noted};
 use super::value::{Server, ValueError};
 use crate::model::{Secret, Span};
 use crate::queue::{Class, retry::Schedule};
+use hickory_resolver::proto::dnssec::TrustAnchors;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -24,6 +25,11 @@ pub struct Delivery {
     pub tls: TlsPolicy,
     /// More authorities to believe, in PEM (`tls_ca_file`); can be read and holds at least one.
     pub tls_ca_file: Option<PathBuf>,
+    /// The keys of the DNS root (`trust_anchor`), as DNSKEY records; can be read and holds at least one. Nothing: those of
+    /// the public root.
+    pub trust_anchor: Option<PathBuf>,
+    /// The addresses connections go out from (`bind`); of a family without one the system chooses.
+    pub bind: Vec<IpAddr>,
     /// Whether an MX may be on loopback or a private network (`private_addresses`).
     pub private_addresses: bool,
     /// How long each class is tried, and after which waits (`class`).
@@ -80,9 +86,10 @@ impl FromStr for Resolver {
 }
 
 /// Whether connections are secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsPolicy {
     /// Where the other side offers it, whatever its certificate (RFC 7435).
+    #[default]
     Opportunistic,
     /// Always, with a certificate we believe; else the mail waits.
     Require,
@@ -118,11 +125,11 @@ impl Delivery {
             resolver: section.value("resolver").unwrap_or(Resolver::System),
             tls,
             tls_ca_file: read_authorities(&mut section, data_dir),
+            trust_anchor: read_root_keys(&mut section, data_dir),
+            bind: section.list("bind").unwrap_or_default(),
             private_addresses: section.flag("private_addresses").unwrap_or(false),
             classes: read_classes(section.section("class"), link_lifetime),
         };
-        section.not_yet("trust_anchor", "DNSSEC is not looked at; remove it");
-        section.not_yet("bind", "the system chooses the source address; remove it");
         Some(Self { route: route?, ..delivery })
     }
 }
@@ -180,6 +187,21 @@ fn read_authorities(section: &mut Section<'_>, data_dir: &Path) -> Option<PathBu
         },
     };
     section.complain("tls_ca_file", format!("{}: {why}", file.display()), None);
+    None
+}
+
+/// Reads where the keys of the root are; a file without any would make every signature worthless.
+fn read_root_keys(section: &mut Section<'_>, data_dir: &Path) -> Option<PathBuf> {
+    let file = data_dir.join(section.value::<String>("trust_anchor")?);
+    let why = match std::fs::read_to_string(&file) {
+        Err(cause) => format!("cannot be read: {cause}"),
+        Ok(text) => match text.parse::<TrustAnchors>() {
+            Ok(keys) if !keys.is_empty() => return Some(file),
+            Ok(_) | Err(_) => "holds no DNSKEY record of the root".to_owned(),
+        },
+    };
+    let hint = "one record a line: . 172800 IN DNSKEY 257 3 13 KEY".to_owned();
+    section.complain("trust_anchor", format!("{}: {why}", file.display()), Some(hint));
     None
 }
 

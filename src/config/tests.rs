@@ -70,7 +70,7 @@ fn the_shipped_file_names_every_setting_there_is_and_no_other() {
 #[test]
 fn the_example_of_the_interface_is_refused_only_for_what_does_not_exist_yet() {
     let text = format!(
-        "{}\n[delivery]\ntrust_anchor = \"x\"\nbind = []\n[[imap]]\nhost = \"x\"\n[lmtp]\nlisten = []\n[api]\nlisten = [\"127.0.0.1:8081\"]",
+        "{}\n[[imap]]\nhost = \"x\"\n[lmtp]\nlisten = []\n[api]\nlisten = [\"127.0.0.1:8081\"]",
         LEAST
             .replace("[registration]", "[smtp]\ntls_cert = \"x\"\ntls_key = \"x\"\nproxy_protocol_from = []\n[registration]\nauthentication = \"require\"")
             .replace("[web]", "[web]\ntls_cert = \"x\"\ntls_key = \"x\"")
@@ -86,8 +86,6 @@ fn the_example_of_the_interface_is_refused_only_for_what_does_not_exist_yet() {
             "registration.authentication",
             "web.tls_cert",
             "web.tls_key",
-            "delivery.trust_anchor",
-            "delivery.bind",
             "imap",
             "lmtp",
         ]
@@ -207,6 +205,33 @@ fn certificates_of_own_authorities_must_be_there_when_the_file_is_read() {
     assert_eq!(ca("ca.pem").unwrap().delivery.tls_ca_file, Some(folder.path().join("ca.pem")));
     assert!(ca("key.pem").unwrap_err().contains("holds no certificate in PEM"));
     assert!(ca("none.pem").unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn keys_of_another_root_must_be_there_when_the_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==";
+    put(folder.path(), "root.key", &format!(". 172800 IN DNSKEY 257 3 13 {key}\n"), 0o644);
+    put(folder.path(), "other.key", &format!("example. 172800 IN DNSKEY 257 3 13 {key}\n"), 0o644);
+    put(folder.path(), "ds.key", ". 172800 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084\n", 0o644);
+    let root = |file: &str| {
+        let text = format!("data_dir = \".\"\n{LEAST}\n[delivery]\ntrust_anchor = \"{file}\"");
+        Config::read(&text, folder.path()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(root("root.key").unwrap().delivery.trust_anchor, Some(folder.path().join("root.key")));
+    for file in ["other.key", "ds.key"] {
+        assert!(root(file).unwrap_err().contains("holds no DNSKEY record of the root"), "{file}");
+    }
+    assert!(root("none.key").unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn source_addresses_are_addresses() {
+    let bind = |list: &str| read(&format!("{LEAST}\n[delivery]\nbind = {list}")).map(|config| config.delivery.bind);
+    let both: [std::net::IpAddr; 2] = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().unwrap());
+    assert_eq!(bind("[\"192.0.2.1\", \"2001:db8::1\"]").unwrap(), both);
+    let said = bind("[\"mx.example.jp\", \"192.0.2.1:25\"]").unwrap_err();
+    assert!(said.len() == 2 && said.iter().all(|line| line.contains("delivery.bind: ")), "{said:?}");
 }
 
 #[test]

@@ -101,6 +101,7 @@ pub(super) fn worker(
     let settings = WorkerSettings {
         hostname: config.hostname.clone(),
         delivery: config.delivery.clone(),
+        destinations: config.destinations.clone(),
         outbox: config.outbox(),
         // A file of ours has one process at a time; a server's database may have other nodes.
         alone: matches!(config.storage, Storage::Sqlite(_)),

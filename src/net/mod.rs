@@ -3,6 +3,7 @@
 //! Knows nothing of jobs, messages or replies. What always holds: every look-up has a deadline, and one crypto provider
 //! serves all TLS.
 
+pub mod dane;
 pub mod http;
 pub mod resolver;
 pub mod tls;

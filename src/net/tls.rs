@@ -1,16 +1,25 @@
 //! TLS as we speak it to other mail servers.
 //!
+//! Mail servers are let show any certificate, and what it is worth is asked of its [`Chain`] when the handshake is over:
+//! the same question can then be asked again, for another domain whose mail is to go over the connection.
+//!
 //! Knows nothing of SMTP or of which server gets which policy. What always holds: the provider is aws-lc-rs, named
-//! explicitly; a handshake is always signed by the key of the certificate shown, verified or not; where verification is
-//! asked for, nothing skips it.
+//! explicitly; a handshake is always signed by the key of the certificate shown, verified or not; every connection shows
+//! its certificates anew.
 
+use crate::clock::Clock;
+use crate::model::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_rustls::TlsConnector;
 
 /// Why there is no TLS to be had.
@@ -32,10 +41,12 @@ pub enum TlsError {
 /// The two ways to open a secured connection.
 #[derive(Clone)]
 pub struct Connectors {
-    /// Takes whatever certificate is shown: hides the mail from who only listens (RFC 7435).
-    pub opportunistic: TlsConnector,
+    /// Takes whatever certificate is shown. What that is worth is asked afterwards, of its [`Chain`].
+    pub any: TlsConnector,
     /// Takes only a certificate for the server's name by a known authority.
     pub verified: TlsConnector,
+    /// Those authorities.
+    pub authorities: Authorities,
 }
 
 impl Connectors {
@@ -43,16 +54,97 @@ impl Connectors {
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate.
-    pub fn new(authorities: Option<&Path>) -> Result<Self, TlsError> {
+    pub fn new(authorities: Option<&Path>, clock: &Clock) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let unverified = builder()?
+        let builder = || {
+            ClientConfig::builder_with_details(provider.clone(), Arc::new(Time(clock.clone())))
+                .with_safe_default_protocol_versions()
+        };
+        let roots = Arc::new(roots(authorities)?);
+        let mut any = builder()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Unverified(provider.clone())))
             .with_no_client_auth();
-        let verified = builder()?.with_root_certificates(roots(authorities)?).with_no_client_auth();
-        Ok(Self { opportunistic: Arc::new(unverified).into(), verified: Arc::new(verified).into() })
+        // A resumed session shows the certificate of an earlier one, which may have been replaced since.
+        any.resumption = Resumption::disabled();
+        let verified = builder()?.with_root_certificates(Arc::clone(&roots)).with_no_client_auth();
+        let authorities = Authorities(roots);
+        Ok(Self { any: Arc::new(any).into(), verified: Arc::new(verified).into(), authorities })
     }
+}
+
+/// The authorities whose word on certificates is taken.
+#[derive(Clone)]
+pub struct Authorities(Arc<RootCertStore>);
+
+/// The certificates a server showed: its own, then those that lead to an authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain(Vec<CertificateDer<'static>>);
+
+impl Chain {
+    /// Takes what was shown when the connection was opened.
+    #[must_use]
+    pub fn shown_on(connection: &ClientConnection) -> Self {
+        Self(connection.peer_certificates().map(<[_]>::to_vec).unwrap_or_default())
+    }
+
+    /// Takes certificates as if they had been shown.
+    #[cfg(test)]
+    pub(super) const fn of(certificates: Vec<CertificateDer<'static>>) -> Self {
+        Self(certificates)
+    }
+
+    /// Gives the server's own certificate and those behind it.
+    pub(super) fn parts(&self) -> Option<(&CertificateDer<'static>, &[CertificateDer<'static>])> {
+        self.0.split_first()
+    }
+
+    /// Says whether a known authority vouches at `now` for this server having that name.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn is_for(&self, name: &str, authorities: &Authorities, now: Timestamp) -> Result<(), Error> {
+        self.is_vouched_for(&authorities.0, now, &[name])
+    }
+
+    /// Says whether one of `anchors` vouches at `now` for this server having one of the names.
+    pub(super) fn is_vouched_for(
+        &self,
+        anchors: &RootCertStore,
+        now: Timestamp,
+        names: &[impl AsRef<str>],
+    ) -> Result<(), Error> {
+        let (own, others) = self.parts().ok_or(Error::NoCertificatesPresented)?;
+        let own = ParsedCertificate::try_from(own)?;
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        verify_server_cert_signed_by_trust_anchor(&own, anchors, others, unix(now), algorithms.all)?;
+        let mut wrong = Error::General("there is no name to look for".to_owned());
+        for name in names {
+            let name = ServerName::try_from(name.as_ref().to_owned());
+            match name
+                .map_err(|error| Error::General(error.to_string()))
+                .and_then(|name| verify_server_name(&own, &name))
+            {
+                Ok(()) => return Ok(()),
+                Err(error) => wrong = error,
+            }
+        }
+        Err(wrong)
+    }
+}
+
+/// Our clock, as the library reads it.
+#[derive(Debug)]
+struct Time(Clock);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix(self.0.now()))
+    }
+}
+
+fn unix(now: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.seconds()).unwrap_or(0)))
 }
 
 fn roots(authorities: Option<&Path>) -> Result<RootCertStore, TlsError> {
@@ -124,8 +216,9 @@ mod tests {
 
     #[test]
     fn further_authorities_are_read_from_a_file() {
+        let clock = Clock::turned_by_hand(Timestamp::from_millis(0));
         let authority = rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap().cert.pem();
-        assert!(Connectors::new(None).is_ok());
+        assert!(Connectors::new(None, &clock).is_ok());
         assert_eq!(roots(Some(file(&authority).path())).unwrap().len(), roots(None).unwrap().len() + 1);
     }
 
@@ -136,6 +229,6 @@ mod tests {
             let complaint = roots(Some(file.path())).unwrap_err().to_string();
             assert!(complaint.starts_with(&file.path().display().to_string()), "{complaint}");
         }
-        assert!(Connectors::new(Some(Path::new("/nowhere/at/all.pem"))).is_err());
+        assert!(roots(Some(Path::new("/nowhere/at/all.pem"))).is_err());
     }
 }

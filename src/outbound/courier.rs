@@ -191,16 +191,20 @@ impl Courier {
         Ok(end)
     }
 
-    /// Opens a connection, unless the last one is still good.
+    /// Opens a connection, unless the last one is still good, and good enough for this mail.
     async fn connect(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<(), Outcome> {
+        let domain = job.order.to.domain();
         if let Some(mut line) = self.line.take()
             && line.session.is_usable().await
         {
-            self.line = Some(line);
-            return Ok(());
+            if servers.serves(&mut line, domain).await {
+                self.line = Some(line);
+                return Ok(());
+            }
+            self.parting.spawn(line.session.quit());
         }
         self.seat.is_open(false);
-        self.line = Some(servers.connect(job.order.to.domain(), trip).await?);
+        self.line = Some(servers.connect(domain, trip).await?);
         self.seat.is_open(true);
         Ok(())
     }
@@ -223,14 +227,14 @@ impl Courier {
                 return End::Unsent;
             }
             // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
-            // closed after its last mail. The way begins anew.
+            // closed after its last mail. The way begins anew, as it does where the old one is that of another domain.
             let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
             outcome = outcome_of(carrier, ending.upshot);
             self.seat.is_open(false);
-            let next = if served_before {
-                servers.connect(job.order.to.domain(), trip).await
-            } else {
-                servers.go_on(line.way, trip).await
+            let domain = job.order.to.domain();
+            let next = match line.way_of(domain) {
+                Some(way) if !served_before => servers.go_on(way, trip).await,
+                Some(_) | None => servers.connect(domain, trip).await,
             };
             self.line = next.ok();
             self.seat.is_open(self.line.is_some());

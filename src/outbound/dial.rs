@@ -3,15 +3,17 @@
 //! The words are spoken by `mail-send`, one of its functions a phase, so that whatever goes wrong is known with its
 //! [`Stage`]; the deadlines are ours.
 //!
-//! Knows nothing of jobs or of which server to take. What always holds: a password goes only over a verified connection,
-//! or where TLS was switched off by the operator; where TLS is required a connection without it is never handed out; where
-//! it is opportunistic a failing handshake costs a second connection, not the mail (RFC 7435).
+//! Knows nothing of jobs, of which server to take or why it must show what is demanded. What always holds: a password goes
+//! only over a verified connection, or where TLS was switched off by the operator; a connection that does not meet the
+//! demand is never handed out, nor is a word said on it after the handshake; where TLS is opportunistic a failing handshake
+//! costs a second connection, not the mail (RFC 7435).
 
-use super::session::Session;
+use super::demand::Demand;
+use super::session::{Secured, Session};
 use crate::clock::Clock;
-use crate::config::{Login, TlsPolicy};
+use crate::config::Login;
 use crate::model::{Reply, Span, Stage};
-use crate::net::tls::Connectors;
+use crate::net::tls::{Chain, Connectors};
 use crate::smtp::client::Offers;
 use mail_send::{Credentials, Error, SmtpClient};
 use rustls::ProtocolVersion;
@@ -20,7 +22,9 @@ use smtp_proto::{
     Response,
 };
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -32,8 +36,10 @@ const CONNECT: Span = Span::from_secs(30);
 const GREETING: Span = Span::from_secs(300);
 /// Like MAIL (RFC 5321 4.5.3.2.2).
 const COMMAND: Span = Span::from_secs(300);
-/// STARTTLS and the handshake together.
+/// STARTTLS, a command like others that asks for no work.
 const STARTTLS: Span = Span::from_secs(120);
+/// The handshake: two round trips, and some thought on a busy server.
+const HANDSHAKE: Span = Span::from_secs(120);
 /// The library's own clock, which must not strike before ours.
 const NEVER: Duration = Duration::from_secs(86_400);
 
@@ -72,6 +78,28 @@ impl Trouble {
     }
 }
 
+/// The addresses connections go out from, each in its turn. Clones share the turn.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    addresses: Vec<IpAddr>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Sources {
+    /// Takes the addresses; without any of a family the system chooses.
+    #[must_use]
+    pub fn new(addresses: Vec<IpAddr>) -> Self {
+        Self { addresses, turn: Arc::default() }
+    }
+
+    fn next_for(&self, peer: IpAddr) -> Option<IpAddr> {
+        let fitting = || self.addresses.iter().filter(|address| address.is_ipv4() == peer.is_ipv4());
+        let count = fitting().count();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
+        fitting().nth(turn).copied()
+    }
+}
+
 /// Opens connections, all in the same manner.
 #[derive(Clone)]
 pub struct Dialer {
@@ -79,61 +107,76 @@ pub struct Dialer {
     /// Our name, said in EHLO.
     hostname: String,
     tls: Connectors,
-    policy: TlsPolicy,
+    /// The addresses we come from.
+    sources: Sources,
     login: Option<Login>,
 }
 
 /// What the server said to EHLO.
 type Hello = EhloResponse<String>;
 
-/// A connection that may still be secured.
-enum Secured {
+/// A connection that has been secured, or is not to be.
+enum Shaken {
     Plain(SmtpClient<TcpStream>, Hello),
-    Tls(Box<SmtpClient<TlsStream<TcpStream>>>),
+    Tls(Box<SmtpClient<TlsStream<TcpStream>>>, Chain),
 }
 
 impl Dialer {
     /// Takes the manner in which connections are opened; `login` is sent where the server is one that asks for it.
     #[must_use]
-    pub const fn new(clock: Clock, hostname: String, tls: Connectors, policy: TlsPolicy, login: Option<Login>) -> Self {
-        Self { clock, hostname, tls, policy, login }
+    pub const fn new(clock: Clock, hostname: String, tls: Connectors, sources: Sources, login: Option<Login>) -> Self {
+        Self { clock, hostname, tls, sources, login }
     }
 
     /// Opens a connection that is ready for MAIL.
     ///
     /// # Errors
-    /// The server is not to be reached, turned us away, or does not offer what we must have.
-    pub async fn open(&self, peer: &Peer) -> Result<Session, Trouble> {
-        match Box::pin(self.open_as(peer, self.policy)).await {
-            Err(trouble) if trouble.stage == Stage::StartTls && self.policy == TlsPolicy::Opportunistic => {
+    /// The server is not to be reached, turned us away, or does not show what is demanded.
+    pub async fn open(&self, peer: &Peer, demand: &Demand) -> Result<Session, Trouble> {
+        match Box::pin(self.open_as(peer, demand, demand)).await {
+            Err(trouble) if trouble.stage == Stage::StartTls && !demand.insists() => {
                 tracing::warn!(server = %peer.name, why = %trouble.reply, "TLS failed, the mail goes in plain text");
-                Box::pin(self.open_as(peer, TlsPolicy::Off)).await
+                Box::pin(self.open_as(peer, &Demand::Plain, demand)).await
             }
             opened => opened,
         }
     }
 
-    async fn open_as(&self, peer: &Peer, policy: TlsPolicy) -> Result<Session, Trouble> {
+    /// Says whether a connection that is open would have been handed out for this demand.
+    #[must_use]
+    pub fn meets(&self, session: &Session, peer: &Peer, demand: &Demand) -> bool {
+        demand.is_met_by(session.shown(), &peer.name, &self.tls.authorities, self.clock.now()).is_ok()
+    }
+
+    /// Opens it by what is demanded of the connection; whether a password may be sent follows from what was at first.
+    async fn open_as(&self, peer: &Peer, demand: &Demand, at_first: &Demand) -> Result<Session, Trouble> {
         let mut client = self.connect(peer).await?;
         self.greeting(&mut client).await?;
         let hello = self.hello(&mut client).await?;
-        match self.secure(client, hello, peer, policy).await? {
-            Secured::Plain(mut client, hello) => {
-                self.log_in(&mut client, &hello).await?;
+        match self.secure(client, hello, peer, demand).await? {
+            Shaken::Plain(mut client, hello) => {
+                self.log_in(&mut client, &hello, at_first).await?;
                 Ok(self.session(client.stream, &hello, peer, None))
             }
-            Secured::Tls(mut client) => {
+            Shaken::Tls(mut client, shown) => {
                 // RFC 3207 4.2: what was offered before TLS counts for nothing.
                 let hello = self.hello(&mut *client).await?;
-                self.log_in(&mut *client, &hello).await?;
+                self.log_in(&mut *client, &hello, at_first).await?;
                 let version = client.stream.get_ref().1.protocol_version().and_then(version_name);
-                Ok(self.session(client.stream, &hello, peer, version))
+                let secured = Secured { version: version.unwrap_or_else(|| "TLS".to_owned()), shown };
+                Ok(self.session(client.stream, &hello, peer, Some(secured)))
             }
         }
     }
 
     async fn connect(&self, peer: &Peer) -> Result<SmtpClient<TcpStream>, Trouble> {
-        let client = self.phase(Stage::Connect, CONNECT, SmtpClient::connect(peer.address, NEVER)).await?;
+        let client = match self.sources.next_for(peer.address.ip()) {
+            None => self.phase(Stage::Connect, CONNECT, SmtpClient::connect(peer.address, NEVER)).await?,
+            Some(source) => {
+                let connecting = SmtpClient::connect_using(source, peer.address, NEVER);
+                self.phase(Stage::Connect, CONNECT, connecting).await?
+            }
+        };
         // Commands are short and wait for answers: Nagle's algorithm would hold each back for the one before.
         client.stream.set_nodelay(true).map_err(|error| Trouble::none(Stage::Connect, &error.to_string()))?;
         Ok(client)
@@ -161,36 +204,37 @@ impl Dialer {
         mut client: SmtpClient<TcpStream>,
         hello: Hello,
         peer: &Peer,
-        policy: TlsPolicy,
-    ) -> Result<Secured, Trouble> {
-        let connector = match policy {
-            TlsPolicy::Off => return Ok(Secured::Plain(client, hello)),
-            TlsPolicy::Opportunistic => &self.tls.opportunistic,
-            TlsPolicy::Require => &self.tls.verified,
-        };
-        if !hello.has_capability(EXT_START_TLS) {
-            return match policy {
-                TlsPolicy::Require => Err(Trouble::none(Stage::StartTls, "TLS is required and not offered")),
-                TlsPolicy::Opportunistic | TlsPolicy::Off => Ok(Secured::Plain(client, hello)),
-            };
+        demand: &Demand,
+    ) -> Result<Shaken, Trouble> {
+        if !demand.takes_tls() || !hello.has_capability(EXT_START_TLS) {
+            self.judge(None, peer, demand)?;
+            return Ok(Shaken::Plain(client, hello));
         }
-        let deadline = self.clock.now().plus(STARTTLS);
-        let asked = self.clock.within(deadline, client.cmd(b"STARTTLS\r\n")).await;
-        let reply = reply_of(&settled(Stage::StartTls, asked)?);
+        let reply = reply_of(&self.phase(Stage::StartTls, STARTTLS, client.cmd(b"STARTTLS\r\n")).await?);
         if reply.code != 220 {
             return Err(Trouble::new(Stage::StartTls, reply));
         }
-        let shaken = self.clock.within(deadline, Box::pin(client.into_tls(connector, &peer.name))).await;
-        Ok(Secured::Tls(Box::new(settled(Stage::StartTls, shaken)?)))
+        let shaking = Box::pin(client.into_tls(&self.tls.any, &peer.name));
+        let client = self.phase(Stage::StartTls, HANDSHAKE, shaking).await?;
+        let shown = Chain::shown_on(client.stream.get_ref().1);
+        self.judge(Some(&shown), peer, demand)?;
+        Ok(Shaken::Tls(Box::new(client), shown))
+    }
+
+    fn judge(&self, shown: Option<&Chain>, peer: &Peer, demand: &Demand) -> Result<(), Trouble> {
+        demand
+            .is_met_by(shown, &peer.name, &self.tls.authorities, self.clock.now())
+            .map_err(|unmet| Trouble::none(Stage::StartTls, &unmet.to_string()))
     }
 
     async fn log_in<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
         client: &mut SmtpClient<T>,
         hello: &Hello,
+        demand: &Demand,
     ) -> Result<(), Trouble> {
         // Opportunistic TLS keeps no password from who answers in the server's place.
-        let Some(login) = self.login.as_ref().filter(|_| self.policy != TlsPolicy::Opportunistic) else {
+        let Some(login) = self.login.as_ref().filter(|_| demand.lets_log_in()) else {
             return Ok(());
         };
         // Of what the library may choose from only these two are built in; another would be begun and not finished.
@@ -199,7 +243,7 @@ impl Dialer {
         self.phase(Stage::Auth, COMMAND, Box::pin(client.authenticate(&credentials, &known))).await.map(drop)
     }
 
-    fn session<T>(&self, stream: T, hello: &Hello, peer: &Peer, tls: Option<String>) -> Session
+    fn session<T>(&self, stream: T, hello: &Hello, peer: &Peer, tls: Option<Secured>) -> Session
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {

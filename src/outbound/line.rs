@@ -3,7 +3,8 @@
 //! Knows nothing of mails. What always holds: each server is tried at most once on a [`Way`]; what was met on the way is
 //! in the [`Trip`], whether it led anywhere or not.
 
-use super::dial::{Dialer, Trouble};
+use super::demand::Demand;
+use super::dial::{Dialer, Peer, Trouble};
 use super::session::Session;
 use super::way::{Way, Ways, outcome_of};
 use crate::clock::Clock;
@@ -19,7 +20,19 @@ const SHARE: Span = Span::from_secs(30);
 /// A connection, and the servers left to try should it fail.
 pub(super) struct Line {
     pub(super) session: Session,
-    pub(super) way: Way,
+    way: Way,
+    peer: Peer,
+    /// What it was opened to be.
+    demand: Demand,
+    /// The domains whose mail may go over it.
+    carries: Vec<Domain>,
+}
+
+impl Line {
+    /// Gives the way on, for the mail of `domain`; nothing where it leads to the servers of another.
+    pub(super) fn way_of(self, domain: &Domain) -> Option<Way> {
+        (self.way.domain() == domain).then_some(self.way)
+    }
 }
 
 /// What is told of an attempt besides its outcome.
@@ -67,6 +80,21 @@ impl Servers {
         self.go_on(found.map_err(|unresolved| outcome_of(&unresolved))?, trip).await
     }
 
+    /// Says whether a domain's mail may go over an open connection: the server is one of its own now, and what it showed is
+    /// what that domain asks for. Two domains that share a server need not ask for the same.
+    pub(super) async fn serves(&self, line: &mut Line, domain: &Domain) -> bool {
+        if line.carries.contains(domain) {
+            return true;
+        }
+        let Ok(way) = self.ways.find(domain).await else { return false };
+        let Some(demand) = way.demand_on(&line.peer.name).await else { return false };
+        // Where TLS was not even begun nothing is known of what the server would have done.
+        let untried = demand.takes_tls() && !line.demand.takes_tls();
+        let serves = demand == line.demand || !untried && self.dialer.meets(&line.session, &line.peer, &demand);
+        line.carries.extend(serves.then(|| domain.clone()));
+        serves
+    }
+
     /// Opens a connection to the next server on a way.
     ///
     /// # Errors
@@ -78,18 +106,21 @@ impl Servers {
             let peer = way.next().await;
             let found = self.clock.now();
             trip.delays.resolve = trip.delays.resolve.plus(found.since(began));
-            let Some(peer) = peer else { return Err(met.unwrap_or_else(|| way.end())) };
+            let Some((peer, demand)) = peer else { return Err(met.unwrap_or_else(|| way.end())) };
             let left = Span::from_millis(ROUND.millis() - trip.delays.connect.millis());
             if left == Span::from_millis(0) {
                 return Err(met.unwrap_or_else(|| way.end()));
             }
             let share = Span::from_millis(left.millis() / 2).max(SHARE);
-            let opened = self.clock.within(found.plus(share), Box::pin(self.dialer.open(&peer))).await;
+            let opened = self.clock.within(found.plus(share), Box::pin(self.dialer.open(&peer, &demand))).await;
             let opened = opened
                 .unwrap_or_else(|late| Err(Trouble { stage: Stage::Greeting, reply: Reply::none(&late.to_string()) }));
             trip.delays.connect = trip.delays.connect.plus(self.clock.now().since(found));
             match opened {
-                Ok(session) => return Ok(Line { session, way }),
+                Ok(session) => {
+                    let carries = vec![way.domain().clone()];
+                    return Ok(Line { session, way, peer, demand, carries });
+                }
                 Err(trouble) => {
                     trip.meet(&peer.to_string(), None);
                     tracing::debug!(server = %peer, stage = %trouble.stage, said = %trouble.reply, "no connection");

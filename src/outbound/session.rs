@@ -11,6 +11,7 @@
 
 use crate::clock::Clock;
 use crate::model::{Span, Stage, Timestamp};
+use crate::net::tls::Chain;
 use crate::smtp::client::{After, Conversation, Ending, Envelope, Letter, NotAhead, Offers, Step};
 use std::future::poll_fn;
 use std::io;
@@ -44,13 +45,21 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
+/// How a connection is secured.
+pub(super) struct Secured {
+    /// The TLS version, as the mail log shows it.
+    pub(super) version: String,
+    /// The certificates the server showed.
+    pub(super) shown: Chain,
+}
+
 /// An open connection.
 pub struct Session {
     wire: Box<dyn Wire>,
     clock: Clock,
     talk: Conversation,
     server: String,
-    tls: Option<String>,
+    tls: Option<Secured>,
     /// What may be done with it.
     state: After,
     sent: u32,
@@ -62,7 +71,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(wire: Box<dyn Wire>, clock: Clock, offers: Offers, server: String, tls: Option<String>) -> Self {
+    pub(super) fn new(wire: Box<dyn Wire>, clock: Clock, offers: Offers, server: String, tls: Option<Secured>) -> Self {
         let now = clock.now();
         let talk = Conversation::new(offers);
         let wait = Wait::begin(&talk, now);
@@ -90,7 +99,13 @@ impl Session {
     /// Gives the TLS version, or nothing for plain text.
     #[must_use]
     pub fn tls(&self) -> Option<&str> {
-        self.tls.as_deref()
+        self.tls.as_ref().map(|secured| secured.version.as_str())
+    }
+
+    /// Gives the certificates the server showed, or nothing for plain text.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Chain> {
+        self.tls.as_ref().map(|secured| &secured.shown)
     }
 
     /// Says how many mails were begun on it.

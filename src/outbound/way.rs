@@ -3,7 +3,9 @@
 //! Knows nothing of connections. What always holds: a server's addresses are looked up when it is its turn, so one that
 //! cannot be looked up costs nothing while another takes the mail; the number of servers tried has a bound.
 
+use super::demand::Demand;
 use super::dial::Peer;
+use super::guard::{Guard, Policies, Rules};
 use crate::config::{Host, Route, Smarthost};
 use crate::model::{Domain, Reply, Stage};
 use crate::net::resolver::{Reach, Resolver, Unresolved};
@@ -18,6 +20,9 @@ const TRIES: usize = 10;
 #[derive(Clone)]
 pub struct Ways {
     resolver: Resolver,
+    guard: Guard,
+    /// What is demanded of the smarthost.
+    usual: Demand,
     /// The one server that takes everything; nothing: the MX of each domain.
     smarthost: Option<Smarthost>,
     /// The port dialled at an MX.
@@ -29,29 +34,31 @@ pub struct Ways {
 pub struct Way {
     /// Whose mail it leads to.
     domain: Domain,
-    resolver: Resolver,
-    reach: Reach,
-    port: u16,
+    ways: Ways,
+    /// What holds for the domain's servers; nothing for the smarthost.
+    rules: Option<Rules>,
     servers: VecDeque<Domain>,
+    /// Those whose turn it is, of one server.
     peers: VecDeque<Peer>,
+    /// What is demanded of them.
+    demand: Demand,
     tried: usize,
-    /// The operator named the server: that it is not found says nothing about any recipient.
-    named: bool,
-    /// Why a server had no address; temporary trouble is kept before any other.
-    unresolved: Option<Unresolved>,
+    /// What it means that a server could not be tried; a deferral is kept before any other.
+    missed: Option<Outcome>,
 }
 
 impl Ways {
     /// Takes what the settings say of ways out: `port` is the one dialled at an MX, `private_addresses` lets an MX be inside
     /// a private network.
     #[must_use]
-    pub fn new(resolver: Resolver, route: &Route, port: u16, private_addresses: bool) -> Self {
+    pub fn new(resolver: Resolver, route: &Route, port: u16, private_addresses: bool, policies: Policies) -> Self {
         let reach = if private_addresses { Reach::Any } else { Reach::Public };
         let smarthost = match route {
             Route::Smarthost(smarthost) => Some(smarthost.clone()),
             Route::Mx | Route::Capture => None,
         };
-        Self { resolver, smarthost, port, reach }
+        let usual = policies.usual().into();
+        Self { guard: Guard::new(resolver.clone(), policies, port), resolver, usual, smarthost, port, reach }
     }
 
     /// Finds the way for a domain's mail.
@@ -59,27 +66,35 @@ impl Ways {
     /// # Errors
     /// The domain takes no mail, or its servers cannot be looked up.
     pub async fn find(&self, domain: &Domain) -> Result<Way, Unresolved> {
-        let way = |servers: Vec<Domain>, peers: Vec<Peer>, port, reach| Way {
+        let way = |servers: Vec<Domain>, rules| Way {
             domain: domain.clone(),
-            resolver: self.resolver.clone(),
-            reach,
-            port,
+            ways: self.clone(),
+            rules,
             servers: servers.into(),
-            peers: peers.into(),
+            peers: VecDeque::new(),
+            demand: self.usual.clone(),
             tried: 0,
-            named: self.smarthost.is_some(),
-            unresolved: None,
+            missed: None,
         };
-        match &self.smarthost {
-            None => Ok(way(self.resolver.servers(domain).await?, Vec::new(), self.port, self.reach)),
+        let Some(Smarthost { server, .. }) = &self.smarthost else {
+            let (servers, rules) = self.guard.servers(domain).await?;
+            return Ok(way(servers, Some(rules)));
+        };
+        Ok(match &server.host {
+            Host::Name(name) => way(vec![name.clone()], None),
+            Host::Address(address) => {
+                let peer = peer(address.to_string(), *address, server.port);
+                Way { peers: [peer].into(), ..way(Vec::new(), None) }
+            }
+        })
+    }
+
+    /// Finds a server's addresses and what is demanded of a connection to it.
+    async fn approach(&self, rules: Option<&Rules>, server: &Domain) -> Result<(Vec<IpAddr>, Demand), Unresolved> {
+        match rules {
+            Some(rules) => self.guard.approach(rules, server, self.reach).await,
             // The operator named it, so it may be anywhere.
-            Some(Smarthost { server, .. }) => Ok(match &server.host {
-                Host::Name(name) => way(vec![name.clone()], Vec::new(), server.port, Reach::Any),
-                Host::Address(address) => {
-                    let peer = peer(address.to_string(), *address, server.port);
-                    way(Vec::new(), vec![peer], server.port, Reach::Any)
-                }
-            }),
+            None => Ok((self.resolver.addresses(server, Reach::Any).await?, self.usual.clone())),
         }
     }
 }
@@ -91,33 +106,47 @@ impl Way {
         &self.domain
     }
 
-    /// Gives the next server to try; nothing once all have been.
-    pub async fn next(&mut self) -> Option<Peer> {
+    /// Gives the next server to try and what it must show; nothing once all have been.
+    pub async fn next(&mut self) -> Option<(Peer, Demand)> {
         if self.tried >= TRIES {
             return None;
         }
         while self.peers.is_empty() {
             let name = self.servers.pop_front()?;
-            match self.resolver.addresses(&name, self.reach).await {
-                Ok(found) => {
-                    self.peers = found.into_iter().map(|address| peer(name.to_string(), address, self.port)).collect();
+            match self.ways.approach(self.rules.as_ref(), &name).await {
+                Ok((found, demand)) => {
+                    let port = self.port();
+                    self.peers = found.into_iter().map(|address| peer(name.to_string(), address, port)).collect();
+                    self.demand = demand;
                 }
-                Err(unresolved) => self.note(unresolved),
+                Err(unresolved) => {
+                    let outcome = self.outcome_of(&unresolved);
+                    self.note(outcome);
+                }
             }
         }
         self.tried += 1;
-        self.peers.pop_front()
+        Some((self.peers.pop_front()?, self.demand.clone()))
+    }
+
+    /// Says what a connection to a server must show if it is to carry this way's mail; nothing where the server is none of
+    /// those to be tried.
+    pub async fn demand_on(self, server: &str) -> Option<Demand> {
+        if self.peers.iter().any(|peer| peer.name == server) {
+            return Some(self.demand);
+        }
+        let server = self.servers.iter().find(|name| name.as_str() == server)?;
+        if self.rules.is_none() {
+            return Some(self.demand);
+        }
+        self.ways.approach(self.rules.as_ref(), server).await.ok().map(|(_, demand)| demand)
     }
 
     /// Says what it means that no server was found to try, or that none is left.
     #[must_use]
     pub fn end(self) -> Outcome {
-        match self.unresolved {
-            Some(unresolved) if self.tried == 0 && self.named => {
-                let reply = Reply::none(&format!("delivery.smarthost: {unresolved}"));
-                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Dns }
-            }
-            Some(unresolved) if self.tried == 0 => outcome_of(&unresolved),
+        match self.missed {
+            Some(outcome) if self.tried == 0 => outcome,
             _ => {
                 let reply = Reply::none("no server is left to try");
                 Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Unreachable }
@@ -125,9 +154,22 @@ impl Way {
         }
     }
 
-    fn note(&mut self, unresolved: Unresolved) {
-        if !self.unresolved.as_ref().is_some_and(Unresolved::is_temporary) {
-            self.unresolved = Some(unresolved);
+    fn port(&self) -> u16 {
+        self.ways.smarthost.as_ref().map_or(self.ways.port, |smarthost| smarthost.server.port)
+    }
+
+    /// Says what it means that a server was not found. Where the operator named it, that says nothing about any recipient.
+    fn outcome_of(&self, unresolved: &Unresolved) -> Outcome {
+        if self.rules.is_some() {
+            return outcome_of(unresolved);
+        }
+        let reply = Reply::none(&format!("delivery.smarthost: {unresolved}"));
+        Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Dns }
+    }
+
+    fn note(&mut self, outcome: Outcome) {
+        if !matches!(self.missed, Some(Outcome::Deferred { .. })) {
+            self.missed = Some(outcome);
         }
     }
 }

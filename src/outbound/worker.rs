@@ -7,7 +7,8 @@
 //! slow or full keeps no other waiting; while the store refuses to write nothing is claimed, so nothing is sent.
 
 use super::courier::{Courier, Exit, Office, keep};
-use super::dial::Dialer;
+use super::dial::{Dialer, Sources};
+use super::guard::Policies;
 use super::lane::{Destination, Limits};
 use super::line::{Servers, Trip};
 use super::outbox::Outbox;
@@ -15,7 +16,7 @@ use super::pool::{Placed, Pool, Seat};
 use super::sign::Signer;
 use super::way::Ways;
 use crate::clock::Clock;
-use crate::config::{Delivery, Route};
+use crate::config::{Delivery, Destinations, Route};
 use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::net::resolver::{Resolver, ResolverError};
 use crate::net::tls::{Connectors, TlsError};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub hostname: Domain,
     /// `[delivery]`.
     pub delivery: Delivery,
+    /// `[[destination]]`.
+    pub destinations: Destinations,
     /// The folder of captured mails.
     pub outbox: PathBuf,
     /// No other process works on this store: what is claimed at the start was claimed by a daemon that is gone.
@@ -134,12 +137,12 @@ impl Worker {
     /// # Errors
     /// A part of it cannot be set up.
     pub fn new(settings: Settings, parts: Parts) -> Result<Self, SetupError> {
-        let Settings { hostname, delivery, outbox, alone, limits, grace } = settings;
+        let Settings { hostname, delivery, destinations, outbox, alone, limits, grace } = settings;
         let Parts { store, composer, signer, clock, random, wake } = parts;
         let owner = format!("{hostname}-{:016x}", u64::from_le_bytes(random.bytes()?));
         let one_way = !matches!(delivery.route, Route::Mx);
         let settler = Settler::new(store.clone(), delivery.classes.clone(), random.clone());
-        let exit = exit(&hostname, &delivery, outbox, &clock, &random)?;
+        let exit = exit(&hostname, &delivery, &destinations, outbox, &clock, &random)?;
         let pool = Pool::new(limits, clock.clone());
         let office = Arc::new(Office { clock, limits, pool, composer, signer, settler, exit });
         Ok(Self { office, store, wake, owner, one_way, alone, grace })
@@ -363,6 +366,7 @@ fn domain_of(destination: Destination) -> Option<Domain> {
 fn exit(
     hostname: &Domain,
     delivery: &Delivery,
+    destinations: &Destinations,
     outbox: PathBuf,
     clock: &Clock,
     random: &Random,
@@ -372,10 +376,13 @@ fn exit(
         Route::Smarthost(smarthost) => smarthost.login.clone(),
         Route::Mx => None,
     };
-    let resolver = Resolver::new(delivery.resolver, clock.clone(), random.clone())?;
-    let ways = Ways::new(resolver, &delivery.route, delivery.port, delivery.private_addresses);
-    let tls = Connectors::new(delivery.tls_ca_file.as_deref())?;
-    let dialer = Dialer::new(clock.clone(), hostname.to_string(), tls, delivery.tls, login);
+    let root = delivery.trust_anchor.as_deref();
+    let resolver = Resolver::validating(delivery.resolver, root, clock.clone(), random.clone())?;
+    let policies = Policies::new(delivery.tls, destinations);
+    let ways = Ways::new(resolver, &delivery.route, delivery.port, delivery.private_addresses, policies);
+    let tls = Connectors::new(delivery.tls_ca_file.as_deref(), clock)?;
+    let sources = Sources::new(delivery.bind.clone());
+    let dialer = Dialer::new(clock.clone(), hostname.to_string(), tls, sources, login);
     Ok(Exit::Servers(Box::new(Servers::new(ways, dialer, clock.clone()))))
 }
 

@@ -5,6 +5,7 @@ use karamail::clock::Clock;
 use karamail::config::{Resolver as NameServer, Route, Smarthost};
 use karamail::model::{Domain, Span, Timestamp};
 use karamail::net::resolver::{Reach, Resolver, Unresolved};
+use karamail::outbound::guard::Policies;
 use karamail::outbound::way::{Ways, outcome_of};
 use karamail::queue::{Blame, Outcome, Verdict};
 use karamail::random::Random;
@@ -153,11 +154,14 @@ async fn a_smarthost_that_is_not_found_defers_while_a_domain_that_is_not_refuses
     let names = Names::serve("other.example A 192.0.2.1").await;
     let server = "relay.example:587".parse().unwrap();
     let route = Route::Smarthost(Smarthost { server, login: None });
-    let mut way = Ways::new(resolver(&names, 1), &route, 25, false).find(&domain("d.example")).await.unwrap();
+    let mut way = Ways::new(resolver(&names, 1), &route, 25, false, Policies::default())
+        .find(&domain("d.example"))
+        .await
+        .unwrap();
     assert!(way.next().await.is_none());
     let outcome = way.end();
     assert!(matches!(&outcome, Outcome::Deferred { blame: Blame::Site, .. }), "{outcome:?}");
-    let ways = Ways::new(resolver(&names, 1), &Route::Mx, 25, false);
+    let ways = Ways::new(resolver(&names, 1), &Route::Mx, 25, false, Policies::default());
     let refused = match ways.find(&domain("d.example")).await {
         Ok(_) => panic!("there is no such domain"),
         Err(unresolved) => outcome_of(&unresolved),

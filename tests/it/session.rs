@@ -5,7 +5,8 @@ use karamail::clock::Clock;
 use karamail::config::{Login, TlsPolicy};
 use karamail::model::{Reply, ReversePath, Secret, Span, Stage, Timestamp};
 use karamail::net::tls::Connectors;
-use karamail::outbound::dial::{self, Dialer, Trouble};
+use karamail::outbound::demand::Demand;
+use karamail::outbound::dial::{self, Dialer, Sources, Trouble};
 use karamail::outbound::session::Session;
 use karamail::smtp::client::{After, Ending, Envelope, Upshot};
 use proptest::prelude::*;
@@ -28,9 +29,9 @@ fn envelope(recipient: &str) -> Envelope {
     Envelope { sender, recipient: recipient.parse().unwrap() }
 }
 
-fn dialer(clock: &Clock, policy: TlsPolicy) -> Dialer {
-    let tls = Connectors::new(None).unwrap();
-    Dialer::new(clock.clone(), "mx.example.jp".to_owned(), tls, policy, None)
+fn dialer(clock: &Clock) -> Dialer {
+    let tls = Connectors::new(None, clock).unwrap();
+    Dialer::new(clock.clone(), "mx.example.jp".to_owned(), tls, Sources::default(), None)
 }
 
 fn at(peer: &Peer) -> dial::Peer {
@@ -38,7 +39,7 @@ fn at(peer: &Peer) -> dial::Peer {
 }
 
 async fn open(peer: &Peer) -> Session {
-    dialer(&clock(), TlsPolicy::Opportunistic).open(&at(peer)).await.unwrap()
+    dialer(&clock()).open(&at(peer), &Demand::Any).await.unwrap()
 }
 
 async fn deliver(session: &mut Session, recipient: &str) -> Ending {
@@ -98,7 +99,7 @@ async fn what_turns_us_away_is_known_with_its_stage() {
         ("ehlo", "421-4.3.2 come\r\n421 4.3.2 again", trouble(Stage::Ehlo, 421, "4.3.2 come again")),
     ] {
         let peer = Peer::start(Setup::plain().says(stage, [line])).await;
-        let found = dialer(&clock(), TlsPolicy::Opportunistic).open(&at(&peer)).await.err().unwrap();
+        let found = dialer(&clock()).open(&at(&peer), &Demand::Any).await.err().unwrap();
         assert_eq!(found, expected);
     }
 }
@@ -108,7 +109,7 @@ async fn a_server_that_breaks_off_is_known_with_its_stage() {
     for (name, stage) in [("greeting", Stage::Greeting), ("ehlo", Stage::Ehlo)] {
         for act in [Act::Close, Act::Leave("what is this"), Act::Leave("220-half")] {
             let peer = Peer::start(Setup::plain().at(name, [act.clone()])).await;
-            let found = dialer(&clock(), TlsPolicy::Opportunistic).open(&at(&peer)).await.err().unwrap();
+            let found = dialer(&clock()).open(&at(&peer), &Demand::Any).await.err().unwrap();
             assert_eq!((found.stage, found.reply.code), (stage, 0), "{name} {act:?}");
         }
     }
@@ -119,7 +120,7 @@ async fn a_server_that_is_not_there_is_trouble_at_connecting() {
     let peer = Peer::start(Setup::plain()).await;
     let gone = at(&peer);
     drop(peer);
-    let found = dialer(&clock(), TlsPolicy::Opportunistic).open(&gone).await.err().unwrap();
+    let found = dialer(&clock()).open(&gone, &Demand::Any).await.err().unwrap();
     assert_eq!((found.stage, found.reply.code), (Stage::Connect, 0));
 }
 
@@ -233,7 +234,7 @@ async fn each_phase_of_opening_has_a_deadline_of_its_own() {
         let (setup, _) = Setup::plain().at(name, [Act::Hang]).secured("peer.example");
         let peer = Peer::start(setup).await;
         let clock = clock();
-        let dialer = dialer(&clock, TlsPolicy::Require);
+        let dialer = dialer(&clock);
         let reached = async {
             if line.is_empty() {
                 peer.wait_for(|seen| seen.connections == 1).await;
@@ -241,7 +242,7 @@ async fn each_phase_of_opening_has_a_deadline_of_its_own() {
                 peer.wait_for_line(1, line).await;
             }
         };
-        let opened = at_the_deadline(&clock, allowed, reached, dialer.open(&at(&peer))).await;
+        let opened = at_the_deadline(&clock, allowed, reached, dialer.open(&at(&peer), &Demand::Verified)).await;
         assert_eq!(opened.err().unwrap(), trouble(stage, 0, "the time allowed for it was over"), "{name}");
     }
 }
@@ -256,7 +257,7 @@ async fn each_stage_of_a_transaction_has_a_deadline_of_its_own() {
     ] {
         let peer = Peer::start(Setup::plain().at(name, [Act::Hang])).await;
         let clock = clock();
-        let mut session = dialer(&clock, TlsPolicy::Opportunistic).open(&at(&peer)).await.unwrap();
+        let mut session = dialer(&clock).open(&at(&peer), &Demand::Any).await.unwrap();
         let reached = peer.wait_for_line(1, line);
         let ending = at_the_deadline(&clock, allowed, reached, deliver(&mut session, "a@b.jp")).await;
         match ending.upshot {
@@ -274,7 +275,7 @@ async fn a_mail_whose_time_ends_before_354_is_not_given_away() {
         let setup = Setup { offers, ..Setup::default() }.at("data", [Act::When(gate.clone(), "354 go ahead")]);
         let peer = Peer::start(setup).await;
         let clock = clock();
-        let mut session = dialer(&clock, TlsPolicy::Opportunistic).open(&at(&peer)).await.unwrap();
+        let mut session = dialer(&clock).open(&at(&peer), &Demand::Any).await.unwrap();
         let turning = async {
             peer.wait_for_line(1, "DATA").await;
             clock.turn(Span::from_secs(60));
@@ -342,24 +343,24 @@ async fn where_tls_is_required_only_a_certificate_for_that_name_will_do() {
     let bare = Peer::start(Setup::default()).await;
     let file = pem_file(&format!("{right}{wrong}"));
     let strict = |authorities| {
-        let tls = Connectors::new(authorities).unwrap();
-        Dialer::new(clock(), "mx.example.jp".to_owned(), tls, TlsPolicy::Require, None)
+        let tls = Connectors::new(authorities, &clock()).unwrap();
+        Dialer::new(clock(), "mx.example.jp".to_owned(), tls, Sources::default(), None)
     };
-    let mut session = strict(Some(file.path())).open(&at(&peer)).await.unwrap();
+    let mut session = strict(Some(file.path())).open(&at(&peer), &Demand::Verified).await.unwrap();
     assert_eq!(deliver(&mut session, "a@b.jp").await, accepted());
     assert!(peer.seen().mails[0].tls);
     for (dialer, server) in [(strict(None), &peer), (strict(Some(file.path())), &other), (strict(None), &bare)] {
-        let found = dialer.open(&at(server)).await.err().unwrap();
+        let found = dialer.open(&at(server), &Demand::Verified).await.err().unwrap();
         assert_eq!((found.stage, found.reply.code), (Stage::StartTls, 0), "{}", found.reply);
     }
     assert!(other.seen().mails.is_empty() && bare.seen().mails.is_empty());
 }
 
-fn with_login(policy: TlsPolicy, authority: &str) -> Dialer {
+fn with_login(authority: &str) -> Dialer {
     let file = pem_file(authority);
     let login = Login { user: "user".to_owned(), password: Secret::new("pass".to_owned()) };
-    let tls = Connectors::new((!authority.is_empty()).then(|| file.path())).unwrap();
-    Dialer::new(clock(), "mx.example.jp".to_owned(), tls, policy, Some(login))
+    let tls = Connectors::new((!authority.is_empty()).then(|| file.path()), &clock()).unwrap();
+    Dialer::new(clock(), "mx.example.jp".to_owned(), tls, Sources::default(), Some(login))
 }
 
 #[tokio::test]
@@ -367,11 +368,11 @@ async fn a_password_is_sent_over_a_verified_connection_by_a_mechanism_that_is_fi
     let (mut setup, pem) = Setup::default().secured("peer.example");
     setup.offers.push("AUTH CRAM-MD5 DIGEST-MD5 PLAIN");
     let peer = Peer::start(setup).await;
-    let mut session = with_login(TlsPolicy::Require, &pem).open(&at(&peer)).await.unwrap();
+    let mut session = with_login(&pem).open(&at(&peer), &Demand::Verified).await.unwrap();
     assert_eq!(deliver(&mut session, "a@b.jp").await, accepted());
     assert!(peer.seen().lines.contains(&"1 AUTH PLAIN AHVzZXIAcGFzcw==".to_owned()), "{:?}", peer.seen().lines);
     peer.says("auth", [Act::Say("535 5.7.8 wrong")]);
-    let found = with_login(TlsPolicy::Require, &pem).open(&at(&peer)).await.err().unwrap();
+    let found = with_login(&pem).open(&at(&peer), &Demand::Verified).await.err().unwrap();
     assert_eq!(found, trouble(Stage::Auth, 535, "5.7.8 wrong"));
 }
 
@@ -381,7 +382,7 @@ async fn a_password_never_goes_in_plain_text_unless_tls_was_switched_off() {
         let (mut setup, _) = Setup::default().at("starttls", [Act::Say("454 no")]).secured("peer.example");
         setup.offers.push("AUTH PLAIN LOGIN");
         let peer = Peer::start(setup).await;
-        drop(with_login(policy, "").open(&at(&peer)).await);
+        drop(with_login("").open(&at(&peer), &policy.into()).await);
         assert_eq!(peer.seen().lines.iter().any(|line| line.contains("AUTH")), sent, "{policy:?}");
     }
 }
@@ -391,7 +392,7 @@ async fn a_reply_without_end_is_given_up() {
     let flood: &'static str = Box::leak(format!("250-{}", "x".repeat(10_000_000)).into_boxed_str());
     for (name, stage) in [("greeting", Stage::Greeting), ("ehlo", Stage::Ehlo)] {
         let peer = Peer::start(Setup::plain().says(name, [flood])).await;
-        let found = dialer(&clock(), TlsPolicy::Opportunistic).open(&at(&peer)).await.err().unwrap();
+        let found = dialer(&clock()).open(&at(&peer), &Demand::Any).await.err().unwrap();
         assert_eq!((found.stage, found.reply.code), (stage, 0));
     }
     let peer = Peer::start(Setup::plain().says("rcpt", [flood])).await;

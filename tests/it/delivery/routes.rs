@@ -166,7 +166,9 @@ async fn a_smarthost_gets_everything_over_the_same_connections_wherever_it_is() 
         let server = Server { host, port: peer.address.port() };
         let mut delivery = plan.delivery.clone();
         delivery.route = Route::Smarthost(Smarthost { server, login: None });
-        let plan = Plan { zone: plan.zone.clone(), delivery, limits: plan.limits, alone: true }.in_order();
+        let destinations = plan.destinations.clone();
+        let plan =
+            Plan { zone: plan.zone.clone(), delivery, destinations, limits: plan.limits, alone: true }.in_order();
         let before = peer.seen().connections;
         let world = World::start(plan).await;
         for domain in ["one.example", "two.example", "three.example"] {

@@ -4,7 +4,7 @@ use crate::names::Names;
 use crate::peer::{Peer, Setup, network, patiently};
 use data_encoding::HEXLOWER;
 use karamail::clock::Clock;
-use karamail::config::{Delivery, Resolver, Route, TlsPolicy};
+use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
 use karamail::keys::{DkimSigner, Keys};
 use karamail::mail::template::Templates;
 use karamail::model::{EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
@@ -27,6 +27,7 @@ pub const START: Timestamp = Timestamp::from_millis(1_795_298_400_000);
 pub struct Plan {
     pub zone: String,
     pub delivery: Delivery,
+    pub destinations: Destinations,
     pub limits: Limits,
     pub alone: bool,
 }
@@ -41,10 +42,18 @@ impl Plan {
             resolver: Resolver::System,
             tls: TlsPolicy::Opportunistic,
             tls_ca_file: None,
+            trust_anchor: None,
+            bind: Vec::new(),
             private_addresses: true,
             classes: Class::ALL.into_iter().map(|class| (class, waits.clone())).collect(),
         };
-        Self { zone: zone.to_owned(), delivery, limits: Limits::default(), alone: true }
+        Self {
+            zone: zone.to_owned(),
+            delivery,
+            destinations: Destinations::shipped(),
+            limits: Limits::default(),
+            alone: true,
+        }
     }
 
     /// One connection to each destination, so that what happens happens in order.
@@ -140,6 +149,7 @@ impl World {
         let settings = Settings {
             hostname: "mx.mob-connect.example".parse().unwrap(),
             delivery: plan.delivery,
+            destinations: plan.destinations,
             outbox: self.outbox(),
             alone: plan.alone,
             limits: plan.limits,
