@@ -5,4 +5,5 @@ mod faults;
 mod order;
 mod routes;
 mod suppression;
+mod verdicts;
 mod world;
