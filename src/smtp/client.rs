@@ -199,7 +199,7 @@ impl Conversation {
     /// Says whether another mail may go ahead now.
     #[must_use]
     pub fn takes_ahead(&self) -> bool {
-        self.offers.pipelining && self.behind.is_none() && self.mail.as_ref().is_some_and(Transaction::awaits_body)
+        self.offers.pipelining && self.behind.is_none() && self.mail.as_ref().is_some_and(Transaction::expects_body)
     }
 
     /// Gives the bytes to write after [`Step::Body`]: the body, its final dot, and what goes ahead behind it.
@@ -241,7 +241,7 @@ impl Conversation {
     pub fn step(&mut self) -> Step {
         loop {
             let Some(mail) = &mut self.mail else { return Step::Read };
-            if mail.awaits_body() {
+            if mail.expects_body() {
                 return Step::Body;
             }
             let mut rest = self.unread.as_slice();

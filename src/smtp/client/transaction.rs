@@ -98,7 +98,7 @@ impl Transaction {
     }
 
     /// Says whether the server waits for the body.
-    pub(super) const fn awaits_body(&self) -> bool {
+    pub(super) const fn expects_body(&self) -> bool {
         matches!(self.state, State::Body)
     }
 
