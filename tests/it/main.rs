@@ -13,6 +13,7 @@
 )]
 
 mod browser;
+mod chain;
 mod cli;
 mod config;
 mod conformance;

@@ -5,10 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// What the server does at a stage.
@@ -24,6 +26,8 @@ pub enum Act {
     Hang,
     /// Says this once told to.
     When(Arc<Notify>, &'static str),
+    /// Says this and closes once told to.
+    LeaveWhen(Arc<Notify>, &'static str),
 }
 
 /// A mail that came in whole.
@@ -41,6 +45,12 @@ pub struct Mail {
     pub message: Vec<u8>,
 }
 
+impl Mail {
+    fn recipient(&self) -> &str {
+        self.rcpt.strip_prefix("RCPT TO:<").and_then(|rest| rest.strip_suffix('>')).unwrap()
+    }
+}
+
 /// How the server is set up.
 pub struct Setup {
     /// The lines of EHLO behind the first.
@@ -48,11 +58,14 @@ pub struct Setup {
     /// What is done at a stage, one act an occasion; then the usual answer.
     pub script: HashMap<&'static str, VecDeque<Act>>,
     pub tls: Option<TlsAcceptor>,
+    /// How far away the server is: each reply leaves so long after its command came in. In real time, so for measurements.
+    pub round_trip: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { offers: vec!["PIPELINING", "SIZE 1000000", "8BITMIME", "SMTPUTF8"], script: HashMap::new(), tls: None }
+        let offers = vec!["PIPELINING", "SIZE 1000000", "8BITMIME", "SMTPUTF8"];
+        Self { offers, script: HashMap::new(), tls: None, round_trip: Duration::ZERO }
     }
 }
 
@@ -107,10 +120,17 @@ pub struct Seen {
     pub most: usize,
     /// Every command line as `CONNECTION LINE`; the end of a message is `.`, the end of a connection `closed`.
     pub lines: Vec<String>,
+    /// What came in at a time, as `CONNECTION BYTES`: commands written together come in together.
+    pub pieces: Vec<String>,
     pub mails: Vec<Mail>,
 }
 
 impl Seen {
+    /// To whom mails came in, in order.
+    pub fn recipients(&self) -> Vec<&str> {
+        self.mails.iter().map(Mail::recipient).collect()
+    }
+
     pub fn messages(&self) -> Vec<&[u8]> {
         self.mails.iter().map(|mail| mail.message.as_slice()).collect()
     }
@@ -118,7 +138,7 @@ impl Seen {
 
 /// Waits for what has to happen, and gives up long after it should have: a test that fails says so rather than hangs.
 pub async fn patiently<T>(event: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(std::time::Duration::from_secs(60), event).await.ok()
+    tokio::time::timeout(Duration::from_secs(60), event).await.ok()
 }
 
 /// Gives `127.a.b.` of a network that no other test of this process has.
@@ -192,12 +212,12 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 }
 
 async fn serve(stream: TcpStream, number: usize, state: &Arc<State>) {
-    let mut plain = Talk { stream, number, tls: false, state: state.clone(), buffer: Vec::new() };
+    let mut plain = Talk::new(stream, number, false, state);
     let Some(()) = plain.act("greeting", "220 peer.example ESMTP").await else { return };
     let Some(()) = plain.commands().await else { return };
     let acceptor = state.setup.lock().unwrap().tls.clone().unwrap();
     if let Ok(stream) = acceptor.accept(plain.stream).await {
-        let mut secured = Talk { stream, number, tls: true, state: state.clone(), buffer: Vec::new() };
+        let mut secured = Talk::new(stream, number, true, state);
         assert!(secured.commands().await.is_none());
     }
 }
@@ -208,9 +228,18 @@ struct Talk<S> {
     tls: bool,
     state: Arc<State>,
     buffer: Vec<u8>,
+    /// When the last bytes came in.
+    arrived: Instant,
+    /// Replies on their way, with the moment they leave.
+    replies: VecDeque<(Instant, Vec<u8>)>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+    fn new(stream: S, number: usize, tls: bool, state: &Arc<State>) -> Self {
+        let (buffer, replies) = (Vec::new(), VecDeque::new());
+        Self { stream, number, tls, state: state.clone(), buffer, arrived: Instant::now(), replies }
+    }
+
     /// Answers commands; comes back with something when TLS is to begin.
     async fn commands(&mut self) -> Option<()> {
         let (mut mail, mut rcpt) = (String::new(), String::new());
@@ -255,8 +284,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
                 }
                 "RSET" => self.act("rset", "250 2.0.0 forgotten").await?,
                 "QUIT" => {
-                    self.act("quit", "221 2.0.0 bye").await;
-                    return None;
+                    self.act("quit", "221 2.0.0 bye").await?;
+                    return self.all_said().await.and(None);
                 }
                 _ => self.act("other", "500 5.5.2 what").await?,
             }
@@ -280,19 +309,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     async fn acted(&mut self, stage: &'static str, usual: &str) -> Option<bool> {
         let act = self.state.setup.lock().unwrap().script.get_mut(stage).and_then(VecDeque::pop_front);
         let (text, leave) = match &act {
-            None => (usual, false),
-            Some(Act::Say(text)) => (*text, false),
-            Some(Act::Leave(text)) => (*text, true),
+            None => (usual, None),
+            Some(Act::Say(text)) => (*text, None),
+            Some(Act::Leave(text)) => (*text, Some(None)),
+            Some(Act::LeaveWhen(told, text)) => (*text, Some(Some(told))),
             Some(Act::Close) => return None,
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::When(told, text)) => {
                 told.notified().await;
-                (*text, false)
+                (*text, None)
             }
         };
-        self.stream.write_all(format!("{text}\r\n").as_bytes()).await.ok()?;
-        self.stream.flush().await.ok()?;
-        (!leave).then(|| text.starts_with("354"))
+        self.reply(text).await?;
+        if let Some(told) = leave {
+            self.all_said().await?;
+            if let Some(told) = told {
+                told.notified().await;
+            }
+            return None;
+        }
+        Some(text.starts_with("354"))
+    }
+
+    async fn reply(&mut self, text: &str) -> Option<()> {
+        let bytes = format!("{text}\r\n").into_bytes();
+        let distance = self.state.setup.lock().unwrap().round_trip;
+        if !distance.is_zero() {
+            self.replies.push_back((self.arrived + distance, bytes));
+            return Some(());
+        }
+        self.stream.write_all(&bytes).await.ok()?;
+        self.stream.flush().await.ok()
+    }
+
+    /// Waits until the next reply is to leave, and says what leaves together with it.
+    async fn say_next(&mut self) -> Option<()> {
+        let (moment, mut bytes) = self.replies.pop_front()?;
+        tokio::time::sleep_until(moment).await;
+        while let Some((_, more)) = self.replies.pop_front_if(|(leaves, _)| *leaves <= moment) {
+            bytes.extend(more);
+        }
+        self.stream.write_all(&bytes).await.ok()?;
+        self.stream.flush().await.ok()
+    }
+
+    async fn all_said(&mut self) -> Option<()> {
+        while !self.replies.is_empty() {
+            self.say_next().await?;
+        }
+        Some(())
     }
 
     async fn line(&mut self) -> Option<String> {
@@ -324,9 +389,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
     }
 
     async fn fill(&mut self) -> Option<()> {
-        let mut bytes = [0; 4_096];
-        let length = self.stream.read(&mut bytes).await.ok().filter(|length| *length > 0)?;
+        let mut bytes = vec![0; 65_536];
+        let length = loop {
+            let Some((moment, _)) = self.replies.front() else { break self.stream.read(&mut bytes).await };
+            tokio::select! {
+                () = tokio::time::sleep_until(*moment) => self.say_next().await?,
+                read = self.stream.read(&mut bytes) => break read,
+            }
+        };
+        let length = length.ok().filter(|length| *length > 0)?;
+        self.arrived = Instant::now();
         self.buffer.extend_from_slice(&bytes[..length]);
+        let piece = format!("{} {}", self.number, String::from_utf8_lossy(&bytes[..length]));
+        self.state.seen.send_modify(|seen| seen.pieces.push(piece));
         Some(())
     }
 

@@ -16,15 +16,15 @@ use std::io::Write;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
-const START: Timestamp = Timestamp::from_millis(1_795_298_400_000);
-const FAR: Timestamp = Timestamp::from_millis(i64::MAX);
+pub const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
+pub const START: Timestamp = Timestamp::from_millis(1_795_298_400_000);
+pub const FAR: Timestamp = Timestamp::from_millis(i64::MAX);
 
-fn clock() -> Clock {
+pub fn clock() -> Clock {
     Clock::turned_by_hand(START)
 }
 
-fn envelope(recipient: &str) -> Envelope {
+pub fn envelope(recipient: &str) -> Envelope {
     let sender = ReversePath::Address("b+1@bounce.example.jp".parse().unwrap());
     Envelope { sender, recipient: recipient.parse().unwrap() }
 }
@@ -39,14 +39,18 @@ fn at(peer: &Peer) -> dial::Peer {
 }
 
 async fn open(peer: &Peer) -> Session {
-    dialer(&clock()).open(&at(peer), &Demand::Any).await.unwrap()
+    open_on(&clock(), peer).await
+}
+
+pub async fn open_on(clock: &Clock, peer: &Peer) -> Session {
+    dialer(clock).open(&at(peer), &Demand::Any).await.unwrap()
 }
 
 async fn deliver(session: &mut Session, recipient: &str) -> Ending {
     session.deliver(&envelope(recipient), MESSAGE, FAR).await
 }
 
-fn accepted() -> Ending {
+pub fn accepted() -> Ending {
     Ending { upshot: Upshot::Accepted(Reply::new(250, "2.0.0 taken")), after: After::Ready }
 }
 
@@ -200,7 +204,7 @@ async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
 }
 
 /// Turns the clock until just before `allowed` is over, then beyond; gives what came of it.
-async fn at_the_deadline<T>(
+pub async fn at_the_deadline<T>(
     clock: &Clock,
     allowed: i64,
     reached: impl Future<Output = ()>,
