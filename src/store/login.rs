@@ -68,14 +68,4 @@ impl Tx<'_> {
                    (SELECT account, device FROM login_failures WHERE open_at < ?1 ORDER BY open_at LIMIT ?2)";
         self.execute(sql, params![before, limit])
     }
-
-    /// Forgets at most `limit` counts of failures whose gate has been open since before `before`; gives how many.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn trim_logins(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM login_failures WHERE (account, device) IN \
-                   (SELECT account, device FROM login_failures WHERE open_at < ?1 LIMIT ?2)";
-        self.execute(sql, params![before, limit])
-    }
 }

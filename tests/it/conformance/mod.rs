@@ -160,7 +160,6 @@ conformance![
     people::many_guesses_at_once_are_judged_once_per_open_moment,
     people::a_right_password_takes_the_failures_away,
     people::a_clock_set_back_locks_nobody_out,
-    people::failures_of_long_ago_are_forgotten_in_steps,
     people::a_session_lives_until_it_is_ended,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,

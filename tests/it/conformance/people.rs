@@ -314,18 +314,6 @@ pub async fn a_clock_set_back_locks_nobody_out(place: Place) {
     assert_eq!(knock(&store, 0).await, Gate::Wait { until: at(2_000) });
 }
 
-pub async fn failures_of_long_ago_are_forgotten_in_steps(place: Place) {
-    let store = place.open().await;
-    for (account, now) in [(1, 10), (2, 20), (3, 30), (4, 40)] {
-        write(&store, move |tx| tx.try_login(&[account; 32], &[0; 32], at(now))).await;
-    }
-    for expected in [2, 1, 0] {
-        assert_eq!(write(&store, |tx| tx.trim_logins(at(40), 2)).await, expected);
-    }
-    let gate = write(&store, |tx| tx.try_login(&[4; 32], &[0; 32], at(50))).await;
-    assert_eq!(gate, Gate::Open { failures: 1 });
-}
-
 fn session(member: karamail::model::MemberId, seen: i64, created: i64) -> Session {
     Session { member, created: at(created), seen: at(seen), stage: "password".into(), language: Language::En }
 }
