@@ -353,16 +353,6 @@ impl Tx<'_> {
         }
     }
 
-    /// Counts the jobs that have not ended by class and state, each with the moment at which its oldest was ordered.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn waiting_counts(&mut self) -> Result<Vec<(Class, State, u64, Timestamp)>, StoreError> {
-        let sql = "SELECT class_rank, state, COUNT(*), MIN(queued_at) FROM jobs GROUP BY class_rank, state \
-                   ORDER BY class_rank, state";
-        self.query(sql, &[], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-    }
-
     /// Forgets at most `limit` jobs that ended before `before`, the oldest first; gives how many.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 
 mod address;
 mod budget;
+mod census;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod dialect;
@@ -39,6 +40,7 @@ mod tx;
 mod work;
 
 pub use address::{AddressRow, AddressState};
+pub use census::{AGES, Crowd};
 pub use domain::DomainMemory;
 pub use error::StoreError;
 pub use event::{Event, EventFilter, Ordered};

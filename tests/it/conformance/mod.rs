@@ -1,5 +1,6 @@
 //! What the store promises, asked of each database: one list of tests, run on all of them.
 
+mod census;
 mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
@@ -176,6 +177,8 @@ conformance![
     hand::a_retry_makes_due_what_waits_but_never_what_is_not_to_be_sent_again,
     hand::what_is_dropped_is_in_history_with_the_time_it_was_held,
     hand::an_action_goes_page_by_page_and_no_page_looks_at_more_than_it_was_told,
+    census::jobs_are_counted_by_domain_class_state_and_age,
+    census::every_job_is_counted_however_many_there_are,
     domains::the_working_form_of_odd_local_parts_is_remembered,
     domains::tls_is_remembered_when_it_was_seen_and_since_when_it_is_missing,
     domains::a_policy_is_kept_until_its_time_is_over,
