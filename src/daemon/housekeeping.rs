@@ -17,16 +17,25 @@ const STEP: usize = 500;
 const HISTORY: Span = Span::from_secs(90 * 86_400);
 /// A mail is recognised as seen before for this long: longer than any server tries (RFC 5321 4.5.4.1: four to five days).
 const SEEN: Span = Span::from_secs(10 * 86_400);
-
+/// What happened can be looked up for as long as the jobs it happened to.
+const EVENTS: Span = HISTORY;
+/// A mail to the operator, or one that was refused, can be looked at for this long.
+const KEPT: Span = Span::from_secs(30 * 86_400);
+/// Whoever comes back to a used link is told so for this long, which is longer than any link lives.
+const LINKS: Span = Span::from_secs(90 * 86_400);
 /// Failed logins count for this long after the wait they brought was over.
 const FAILURES: Span = Span::from_secs(86_400);
 
 /// Removes up to a number of rows of one kind that are too old at a moment; gives how many it were.
 type Sweep = fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError>;
 
-const SWEEPS: [Sweep; 5] = [
+const SWEEPS: [Sweep; 9] = [
     |tx, now, limit| tx.trim_history(now.minus(HISTORY), limit),
     |tx, now, limit| tx.trim_seen_mails(now.minus(SEEN), limit),
+    |tx, now, limit| tx.trim_events(now.minus(EVENTS), limit),
+    |tx, now, limit| tx.trim_kept_mails(now.minus(KEPT), limit),
+    |tx, now, limit| tx.trim_used_links(now.minus(LINKS), limit),
+    |tx, now, limit| tx.trim_sts_policies(now, limit),
     |tx, now, limit| tx.trim_budgets(now, limit),
     |tx, now, limit| tx.trim_login_failures(now.minus(FAILURES), limit),
     |tx, now, limit| tx.trim_sessions(now.minus(session::IDLE), now.minus(session::ABSOLUTE), limit),
@@ -51,4 +60,169 @@ pub(super) async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bo
 async fn whole(store: &Store, sweep: Sweep, now: Timestamp) -> Result<(), StoreError> {
     while store.write::<_, StoreError, _>(move |tx| sweep(tx, now, STEP)).await? == STEP as u64 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Language, MailId, MemberId, OrgCode, Via};
+    use crate::queue::{Class, Content, NewJob, State};
+    use crate::store::{Event, EventFilter, Location, NewMail, NewMember, Options, Session, Settlement};
+    use crate::store::{StsMode, StsPolicy};
+    use std::collections::BTreeSet;
+
+    const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
+    const DAY: i64 = 86_400;
+
+    /// Looks for a row, perhaps by doing what shows it.
+    type Look = fn(&mut Tx<'_>) -> Result<bool, StoreError>;
+
+    /// How long each is kept, in seconds after `START`, and how to see that it is there.
+    const KEPT_FOR: [(i64, Look); 9] = [
+        (30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
+        (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
+        (DAY, |tx| Ok(tx.trim_login_failures(Timestamp::from_millis(i64::MAX), 9)? == 1)),
+        (2 * DAY, |tx| Ok(tx.sts_policy(&"b.jp".parse().unwrap())?.is_some())),
+        (10 * DAY, |tx| Ok(!tx.first_time(&[3; 32], START)?)),
+        (30 * DAY, |tx| Ok(tx.mail_raw(MailId::new(1))?.is_some())),
+        (90 * DAY, |tx| Ok(tx.link_use("registration", 1)?.is_some())),
+        (90 * DAY, |tx| Ok(!tx.events(&EventFilter::default())?.is_empty())),
+        (90 * DAY, |tx| Ok(tx.job(crate::model::JobId::new(1))?.is_some())),
+    ];
+
+    async fn store(folder: &tempfile::TempDir) -> Store {
+        let location = Location::Sqlite(folder.path().join("karamail.db"));
+        let store = Store::open(Options::new(location)).await.unwrap();
+        store
+            .write::<_, StoreError, _>(|tx| {
+                let member = member(tx)?;
+                fill(tx, member)
+            })
+            .await
+            .unwrap();
+        store
+    }
+
+    fn member(tx: &mut Tx<'_>) -> Result<MemberId, StoreError> {
+        let demo: OrgCode = "DEMO".parse().unwrap();
+        let org = tx.add_org(&demo, "デモ", None, START)?.unwrap();
+        let new = NewMember {
+            login: "taro".parse().unwrap(),
+            name: "太郎".into(),
+            kana: None,
+            department: None,
+            language: Language::Ja,
+            password_hash: None,
+            addresses: [None, None, None],
+        };
+        Ok(tx.put_member(org, &new, START)?.0)
+    }
+
+    /// Puts in one of each.
+    fn fill(tx: &mut Tx<'_>, member: MemberId) -> Result<(), StoreError> {
+        let session = Session { member, created: START, seen: START, stage: "password".into(), language: Language::Ja };
+        tx.open_session(&[1; 32], &session)?;
+        tx.try_login(&[1; 32], &[2; 32], START)?;
+        tx.first_time(&[3; 32], START)?;
+        tx.set_budget("address", "a", START.plus(Span::from_millis(DAY * 1_000 + 1)))?;
+        let policy = StsPolicy {
+            id: "1".into(),
+            mode: StsMode::Enforce,
+            mx: Vec::new(),
+            max_age: Span::from_secs(2 * DAY),
+            fetched_at: START,
+            expires_at: START.plus(Span::from_millis(2 * DAY * 1_000 + 1)),
+        };
+        tx.put_sts_policy(&"b.jp".parse().unwrap(), &policy)?;
+        tx.remember_mail(&mail())?;
+        tx.use_link("registration", 1, b"nonce", START, &[4; 32])?;
+        end_a_job(tx)?;
+        tx.record(Event {
+            at: START,
+            name: "kept".into(),
+            mail: None,
+            job: None,
+            address: None,
+            fields: serde_json::Map::new(),
+            ordered: None,
+        })
+    }
+
+    fn mail() -> NewMail {
+        NewMail {
+            via: Via::Smtp,
+            peer: "203.0.113.9".parse().unwrap(),
+            helo: "phone.example".into(),
+            sender: None,
+            to: "postmaster@mc-anpi.com".parse().unwrap(),
+            message_id: None,
+            size: 3,
+            at: START,
+            decision: "kept",
+            reason: None,
+            raw: Some(b"raw".to_vec()),
+        }
+    }
+
+    fn end_a_job(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let order = NewJob {
+            class: Class::Notice,
+            to: "a@b.jp".parse().unwrap(),
+            content: Content::Forward { mail: MailId::new(1) },
+            language: None,
+            cause: None,
+            queued_at: START,
+            due: START,
+            give_up: START,
+        };
+        let job = tx.enqueue(&order)?;
+        tx.claim("w", START, START, 1)?;
+        let end = Settlement::End { state: State::Expired, stage: None, reply: None, at: START };
+        assert!(tx.settle(job, "w", 1, &end)?);
+        Ok(())
+    }
+
+    /// Clears away once, as the first round does.
+    async fn round(store: &Store, after: Span) {
+        let (_stopped, stop) = watch::channel(true);
+        run(store.clone(), Clock::turned_by_hand(START.plus(after)), stop).await;
+    }
+
+    /// What a transaction that only looks ends with, so that nothing of it is kept.
+    enum Seen {
+        There(bool),
+        Trouble(StoreError),
+    }
+
+    impl From<StoreError> for Seen {
+        fn from(error: StoreError) -> Self {
+            Self::Trouble(error)
+        }
+    }
+
+    async fn is_there(store: &Store, look: Look) -> bool {
+        let seen = store
+            .write(move |tx| look(tx).map_or_else(|error| Err(error.into()), |there| Err::<(), _>(Seen::There(there))));
+        match seen.await {
+            Err(Seen::There(there)) => there,
+            Err(Seen::Trouble(error)) => panic!("{error}"),
+            Ok(()) => panic!("it only looks"),
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_is_kept_for_its_time_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        for seconds in BTreeSet::from(KEPT_FOR.map(|(seconds, _)| seconds)) {
+            let last = Span::from_secs(seconds);
+            for (after, over) in [(last, false), (last.plus(Span::from_millis(1)), true)] {
+                round(&store, after).await;
+                for (index, (kept_for, look)) in KEPT_FOR.into_iter().enumerate() {
+                    let expected = kept_for > seconds || (kept_for == seconds && !over);
+                    assert_eq!(is_there(&store, look).await, expected, "{index} after {seconds} s, over: {over}");
+                }
+            }
+        }
+    }
 }

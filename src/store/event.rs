@@ -124,4 +124,13 @@ impl Tx<'_> {
         }
         Ok(events)
     }
+
+    /// Forgets events of before `before`, oldest first, at most `limit`; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_events(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM events WHERE at < ?1 AND id IN (SELECT id FROM events ORDER BY id LIMIT ?2)";
+        self.execute(sql, params![before, limit])
+    }
 }

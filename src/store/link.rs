@@ -39,4 +39,15 @@ impl Tx<'_> {
         let sql = "SELECT used_at, used_by FROM used_links WHERE purpose = ?1 AND target = ?2";
         self.one(sql, params![purpose, row], |row| Ok(LinkUse { at: row.get(0)?, by: row.get(1)? }))
     }
+
+    /// Forgets at most `limit` uses of before `before`, the oldest first; gives how many. What the links were for is done,
+    /// and they have to have ended by then.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_used_links(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM used_links WHERE (purpose, target) IN \
+                   (SELECT purpose, target FROM used_links WHERE used_at < ?1 ORDER BY used_at LIMIT ?2)";
+        self.execute(sql, params![before, limit])
+    }
 }

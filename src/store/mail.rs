@@ -132,6 +132,17 @@ impl Tx<'_> {
         self.one("SELECT raw FROM mail_bodies WHERE mail = ?1", params![id], |row| row.get(0))
     }
 
+    /// Forgets the bytes of mails that came before `before`, oldest first, at most `limit`; gives how many. That they came
+    /// stays known.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_kept_mails(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM mail_bodies WHERE mail IN (SELECT mail FROM mail_bodies ORDER BY mail LIMIT ?2) \
+                   AND (SELECT received_at FROM mails WHERE mails.id = mail_bodies.mail) < ?1";
+        self.execute(sql, params![before, limit])
+    }
+
     /// Notes a mail's fingerprint; false where this very mail came before.
     ///
     /// # Errors

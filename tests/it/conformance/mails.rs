@@ -53,6 +53,52 @@ pub async fn fingerprints_are_forgotten_oldest_first_in_steps(place: Place) {
     assert!(!write(&store, |tx| tx.first_time(&[4; 32], at(9))).await);
 }
 
+pub async fn events_are_forgotten_oldest_first_in_steps(place: Place) {
+    let store = place.open().await;
+    for (name, millis) in [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 3)] {
+        write(&store, move |tx| tx.record(Event { at: at(millis), ..event(name) })).await;
+    }
+    for expected in [2, 1, 1, 0] {
+        assert_eq!(write(&store, |tx| tx.trim_events(at(4), 2)).await, expected);
+    }
+    let left = read(&store, |tx| tx.events(&EventFilter::default())).await;
+    assert_eq!(left.iter().map(|(_, event)| event.name.as_ref()).collect::<Vec<_>>(), ["d"]);
+}
+
+pub async fn kept_mails_lose_their_bytes_oldest_first_in_steps(place: Place) {
+    let store = place.open().await;
+    let mut ids = Vec::new();
+    for (millis, raw) in [(1, true), (2, false), (2, true), (3, true), (4, true)] {
+        let raw = raw.then(|| b"raw".to_vec());
+        let mail = NewMail { at: at(millis), decision: "kept", raw, ..mail() };
+        ids.push(write(&store, move |tx| tx.remember_mail(&mail)).await);
+    }
+    for expected in [2, 1, 0] {
+        assert_eq!(write(&store, |tx| tx.trim_kept_mails(at(4), 2)).await, expected);
+    }
+    let raw: Vec<bool> = read(&store, {
+        let ids = ids.clone();
+        move |tx| ids.iter().map(|id| Ok(tx.mail_raw(*id)?.is_some())).collect()
+    })
+    .await;
+    assert_eq!(raw, [false, false, false, false, true]);
+    assert!(read(&store, move |tx| tx.mail(ids[0])).await.is_some());
+}
+
+pub async fn used_links_are_forgotten_oldest_first_in_steps(place: Place) {
+    let store = place.open().await;
+    for (purpose, row, millis) in [("registration", 1, 3), ("otp", 1, 1), ("registration", 2, 2), ("otp", 2, 4)] {
+        assert!(write(&store, move |tx| tx.use_link(purpose, row, b"n", at(millis), &[1; 32])).await);
+    }
+    assert_eq!(write(&store, |tx| tx.trim_used_links(at(4), 2)).await, 2);
+    let used = async |purpose, row| read(&store, move |tx| tx.link_use(purpose, row)).await.is_some();
+    assert!(!used("otp", 1).await && !used("registration", 2).await);
+    assert!(used("registration", 1).await && used("otp", 2).await);
+    assert_eq!(write(&store, |tx| tx.trim_used_links(at(4), 2)).await, 1);
+    assert_eq!(write(&store, |tx| tx.trim_used_links(at(4), 2)).await, 0);
+    assert!(used("otp", 2).await);
+}
+
 pub async fn a_budget_is_remembered_for_its_scope_and_key(place: Place) {
     let store = place.open().await;
     write(&store, |tx| {
