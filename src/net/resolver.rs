@@ -180,6 +180,21 @@ impl Resolver {
         Ok(Found { value: self.servers_of(domain, answer)?, signed })
     }
 
+    /// Gives the one server that mail for `domain` prefers, of equals the first by its name: the same at every look.
+    ///
+    /// # Errors
+    /// The domain does not exist, takes no mail, or cannot be looked up.
+    pub async fn preferred(&self, domain: &Domain) -> Result<Domain, Unresolved> {
+        let answer = self.plain.ask(domain, RecordType::MX).await?;
+        let named = answer.records().filter_map(|record| match record {
+            RData::MX(mx) => Some((mx.preference, mx.exchange.to_ascii().parse::<Domain>().ok()?)),
+            _ => None,
+        });
+        let first = named.min().map(|(_, name)| name);
+        let servers = self.servers_of(domain, answer)?;
+        Ok(first.or_else(|| servers.into_iter().next()).unwrap_or_else(|| domain.clone()))
+    }
+
     /// Gives the addresses of a server, IPv4 and IPv6, in the order to try them.
     ///
     /// # Errors

@@ -8,13 +8,16 @@
 //! hand it to; when no server of a destination is to be reached, what waits for it shares that fate and does not try one
 //! by one; a connection refused beside open ones is no matter of any mail.
 
-use super::lane::Limits;
 use super::line::{Line, Servers, Trip};
 use super::outbox::Outbox;
-use super::pool::{Pool, Seat};
+use super::pool::Pool;
+use super::seat::Seat;
 use super::sign::{SignError, Signer};
 use crate::clock::Clock;
 use crate::model::{Carrier, Reply, ReversePath, Span, Stage};
+use crate::queue::outcome::Delays;
+use crate::queue::pace::Signal;
+use crate::queue::view::Held;
 use crate::queue::{Attempt, Blame, Cause, Job, Outcome, Verdict, verdict};
 use crate::service::compose::{ComposeError, Composed, Composer, Outgoing, Unwanted};
 use crate::service::settle::Settler;
@@ -39,7 +42,6 @@ pub(super) enum Exit {
 /// What all couriers share.
 pub(super) struct Office {
     pub(super) clock: Clock,
-    pub(super) limits: Limits,
     pub(super) pool: Arc<Pool>,
     pub(super) composer: Composer,
     pub(super) signer: Signer,
@@ -52,6 +54,8 @@ pub(super) struct Courier {
     office: Arc<Office>,
     seat: Seat,
     line: Option<Line>,
+    /// What opening the connection took, until a mail is told of it.
+    dialled: Option<Delays>,
     /// How many mails it has carried.
     carried: u32,
     /// The outcomes on their way into the store.
@@ -116,15 +120,18 @@ impl Office {
 
 impl Courier {
     pub(super) fn new(office: Arc<Office>, seat: Seat) -> Self {
-        Self { office, seat, line: None, carried: 0, settling: JoinSet::new(), parting: JoinSet::new() }
+        Self { office, seat, line: None, dialled: None, carried: 0, settling: JoinSet::new(), parting: JoinSet::new() }
     }
 
-    /// Carries `first` and whatever else comes for the destination.
-    pub(super) async fn run(mut self, first: Job) {
-        let mut next = Some(first);
-        while let Some(job) = next {
-            let stays = self.carry(job).await && !self.makes_way();
-            next = if stays { self.seat.next().await } else { None };
+    /// Carries whatever comes for the destination; `reason` is the mail for which a connection is opened, though another may
+    /// be more urgent by the time it stands.
+    pub(super) async fn run(mut self, reason: Job) {
+        if self.reach(reason).await {
+            while let Some(job) = self.seat.next().await {
+                if !self.carry(job).await || self.makes_way() {
+                    break;
+                }
+            }
         }
         if let Some(line) = self.line.take() {
             line.session.quit().await;
@@ -136,25 +143,82 @@ impl Courier {
     /// Says whether this courier has had its share of mails while another destination has no connection at all.
     fn makes_way(&mut self) -> bool {
         self.carried += 1;
-        self.carried >= self.office.limits.mails && self.seat.is_crowded_out()
+        self.carried >= self.seat.messages() && self.seat.is_crowded_out()
     }
 
-    /// Carries one mail; says whether there is room for this courier's connection beside the others.
+    /// Opens the first connection; says whether there is one.
+    async fn reach(&mut self, job: Job) -> bool {
+        let office = Arc::clone(&self.office);
+        let Exit::Servers(servers) = &office.exit else {
+            self.seat.opened();
+            self.seat.put_back(job);
+            return true;
+        };
+        let mut trip = Trip::default();
+        trip.delays = self.delays(&job);
+        match Box::pin(self.connect(servers, &job, &mut trip)).await {
+            Ok(()) => {
+                self.dialled = Some(trip.delays);
+                self.seat.put_back(job);
+                true
+            }
+            Err(outcome) => {
+                self.unreached(job, &trip, &outcome);
+                false
+            }
+        }
+    }
+
+    /// No server takes the connection in: the jobs that share this fate are tried.
+    fn unreached(&mut self, job: Job, trip: &Trip, outcome: &Outcome) {
+        // What one domain's name servers say is no matter of the destination.
+        let shared = if matches!(outcome, Outcome::Deferred { cause: Cause::Dns, .. } | Outcome::Refused { .. }) {
+            vec![job]
+        } else {
+            self.seat.unreached(job)
+        };
+        for job in shared {
+            self.record(job, trip.clone(), outcome.clone());
+        }
+    }
+
+    fn delays(&mut self, job: &Job) -> Delays {
+        let queue = self.office.clock.now().since(job.due);
+        let Held { suspended, throttled } = self.seat.waited(job.due);
+        let dialled = self.dialled.take().unwrap_or_default();
+        Delays {
+            queue,
+            suspended,
+            throttled,
+            held: job.held,
+            resolve: dialled.resolve,
+            connect: dialled.connect,
+            ..Delays::default()
+        }
+    }
+
+    /// Carries one mail; says whether the courier may go on.
     async fn carry(&mut self, job: Job) -> bool {
         let mut trip = Trip::default();
-        trip.delays.queue = self.office.clock.now().since(job.due);
+        trip.delays = self.delays(&job);
         match Box::pin(self.errand(&job, &mut trip)).await {
-            End::Tried(outcome) => self.record(job, trip, outcome),
-            End::Unreached(outcome) => {
-                let shared = self.seat.refused(job);
-                let alone = !shared.is_empty();
-                for job in shared {
-                    self.record(job, trip.clone(), outcome.clone());
-                }
-                return alone;
+            End::Tried(outcome) => {
+                self.seat.report(Signal::of(&outcome));
+                self.record(job, trip, outcome);
             }
-            End::Unsent => return false,
-            End::Unwanted(why) => self.drop_unsent(job, why),
+            End::Unreached(outcome) => {
+                self.seat.report(None);
+                self.unreached(job, &trip, &outcome);
+                return false;
+            }
+            End::Unsent => {
+                self.seat.unsent(job);
+                return false;
+            }
+            End::Unwanted(why) => {
+                self.seat.report(None);
+                self.drop_unsent(job, why);
+            }
         }
         true
     }
@@ -201,11 +265,11 @@ impl Courier {
                 self.line = Some(line);
                 return Ok(());
             }
-            self.parting.spawn(line.session.quit());
+            line.session.quit().await;
         }
-        self.seat.is_open(false);
+        self.seat.closed();
         self.line = Some(servers.connect(domain, trip).await?);
-        self.seat.is_open(true);
+        self.seat.opened();
         Ok(())
     }
 
@@ -230,14 +294,16 @@ impl Courier {
             // closed after its last mail. The way begins anew, as it does where the old one is that of another domain.
             let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
             outcome = outcome_of(carrier, ending.upshot);
-            self.seat.is_open(false);
+            self.seat.closed();
             let domain = job.order.to.domain();
             let next = match line.way_of(domain) {
                 Some(way) if !served_before => servers.go_on(way, trip).await,
                 Some(_) | None => servers.connect(domain, trip).await,
             };
             self.line = next.ok();
-            self.seat.is_open(self.line.is_some());
+            if self.line.is_some() {
+                self.seat.opened();
+            }
         }
         End::Tried(outcome)
     }
@@ -245,12 +311,14 @@ impl Courier {
     fn put_back(&mut self, line: Line, after: After) {
         match after {
             After::Gone => {}
-            After::Ready | After::Reset if line.session.sent() >= self.office.limits.mails => {
+            After::Ready | After::Reset if line.session.sent() >= self.seat.messages() => {
                 self.parting.spawn(line.session.quit());
             }
             After::Ready | After::Reset => self.line = Some(line),
         }
-        self.seat.is_open(self.line.is_some());
+        if self.line.is_none() {
+            self.seat.closed();
+        }
     }
 
     fn record(&mut self, job: Job, trip: Trip, outcome: Outcome) {

@@ -6,27 +6,36 @@
 //! Knows nothing of servers or of the store. What always holds: the book lists a job from its claim to its settlement; no
 //! lock is held while anybody waits.
 
-use super::lane::{Destination, Lanes, Limits, Offered};
+use super::Limits;
+use super::seat::Seat;
 use crate::clock::Clock;
-use crate::model::{JobId, Timestamp};
+use crate::model::{Domain, JobId, Timestamp};
+use crate::queue::destination::{self, Name};
+use crate::queue::lanes::{Bounds, Lanes, Learned, Take};
+use crate::queue::pace::{Change, Signal};
+use crate::queue::view::{DestinationView, JobView, Wait};
 use crate::queue::{Class, Job};
-use std::collections::{HashMap, HashSet};
-use std::pin::pin;
+use crate::random::Random;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 /// Part of [`Limits::held`] that only one-time passwords may use.
 const RESERVED: usize = 10;
 
+/// What the pool knows of the settings; other ones can be put in its place while it works.
+pub(super) type LimitsOf = Box<dyn Fn(&Name) -> Option<destination::Limits> + Send + Sync>;
+
 pub(super) struct Pool {
-    limits: Limits,
-    clock: Clock,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    random: Random,
     state: Mutex<State>,
-    /// There is room for more jobs.
+    /// The worker has something to do: there is room for more jobs, or some are to be given back.
     room: Notify,
     /// A connection that is idle is to make way.
-    crowded: Notify,
-    /// Another connection may be opened.
+    pub(super) crowded: Notify,
+    /// Another connection may be opened, or the moment from which one may has changed.
     more: Notify,
     /// When transactions are broken off, once that is known.
     end: watch::Sender<Option<Timestamp>>,
@@ -34,161 +43,57 @@ pub(super) struct Pool {
 
 struct State {
     lanes: Lanes,
+    limits_of: LimitsOf,
     /// The number of each job's claim.
     held: HashMap<JobId, i64>,
     /// Those of them whose outcome is known and not in the store yet.
     told: HashSet<JobId>,
-    bells: HashMap<Destination, Arc<Notify>>,
+    /// Those of them that are being given to a server.
+    sending: HashSet<JobId>,
+    /// Those of them whose servers are being looked up.
+    unplaced: HashMap<Domain, Vec<Job>>,
+    /// Claims to be given back to the store.
+    back: Vec<(JobId, i64)>,
+    /// Destinations that are there again: what waits for another try there need not wait any longer.
+    resumed: BTreeSet<Name>,
+    bells: HashMap<Name, Arc<Notify>>,
     stopping: bool,
 }
 
-/// A connection's place in the count; given back when dropped.
-pub(super) struct Seat {
-    pool: Arc<Pool>,
-    destination: Destination,
-    /// A server has taken the connection in.
-    open: bool,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.is_open(false);
-        let mut state = self.pool.lock();
-        if state.lanes.closed(&self.destination) {
-            state.bells.remove(&self.destination);
-        }
-    }
-}
-
-impl Seat {
-    /// Waits for the next job; nothing when the connection is to be closed: it was idle for too long, others need its
-    /// place, or the daemon stops.
-    pub(super) async fn next(&self) -> Option<Job> {
-        let deadline = self.pool.clock.now().plus(self.pool.limits.idle);
-        let mut idle = Idle::begin(self);
-        let bell = Arc::clone(&idle.bell);
-        loop {
-            let mut rung = pin!(bell.notified());
-            // Listening before looking: who rings in between is heard.
-            rung.as_mut().enable();
-            if let Some(job) = idle.look().ok()? {
-                return Some(job);
-            }
-            let leave = tokio::select! {
-                biased;
-                () = rung => false,
-                () = self.pool.crowded.notified() => true,
-                () = self.pool.clock.sleep_until(deadline) => true,
-            };
-            if leave {
-                // Once more: a job that counted on this connection must not be left behind.
-                return idle.look().ok()?;
-            }
-        }
-    }
-
-    /// Says whether another destination has no connection because there are too many in all.
-    pub(super) fn is_crowded_out(&self) -> bool {
-        self.pool.lock().lanes.is_crowded_out()
-    }
-
-    /// Notes whether a server has taken the connection in.
-    pub(super) fn is_open(&mut self, open: bool) {
-        if self.open == open {
-            return;
-        }
-        self.open = open;
-        let mut state = self.pool.lock();
-        if !open {
-            state.lanes.broke(&self.destination);
-        } else if state.lanes.opened(&self.destination, self.pool.clock.now()) {
-            self.pool.more.notify_one();
-        }
-    }
-
-    /// Gives the jobs that no server is to be reached for: this one and all that waits for the destination; none where
-    /// other connections are open, which then take them.
-    pub(super) fn refused(&self, job: Job) -> Vec<Job> {
-        let mut state = self.pool.lock();
-        if state.stopping {
-            // No connection takes another job: it is given back at the end.
-            return Vec::new();
-        }
-        let shared = state.lanes.refused(&self.destination, job, self.pool.clock.now());
-        if !shared.is_empty() {
-            self.pool.room.notify_one();
-        } else if let Some(bell) = state.bells.get(&self.destination) {
-            bell.notify_one();
-        }
-        shared
-    }
-}
-
-/// A connection counted as idle until it has a job or is dropped.
-struct Idle<'a> {
-    seat: &'a Seat,
-    bell: Arc<Notify>,
-    counted: bool,
-}
-
-/// No connection takes another job.
-struct Stopping;
-
-impl<'a> Idle<'a> {
-    fn begin(seat: &'a Seat) -> Self {
-        let mut state = seat.pool.lock();
-        state.lanes.idles(&seat.destination, true);
-        let bell = Arc::clone(state.bells.entry(seat.destination.clone()).or_default());
-        Self { seat, bell, counted: true }
-    }
-
-    /// Takes a job, if one is there.
-    fn look(&mut self) -> Result<Option<Job>, Stopping> {
-        let pool = &self.seat.pool;
-        let mut state = pool.lock();
-        if state.stopping {
-            return Err(Stopping);
-        }
-        let Some(job) = state.lanes.take(&self.seat.destination) else { return Ok(None) };
-        state.lanes.idles(&self.seat.destination, false);
-        self.counted = false;
-        if state.lanes.waiting(&self.seat.destination) == pool.limits.window / 2 {
-            pool.room.notify_one();
-        }
-        Ok(Some(job))
-    }
-}
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        if self.counted {
-            self.seat.pool.lock().lanes.idles(&self.seat.destination, false);
-        }
-    }
-}
-
-/// What the worker is to do with a job it claimed.
-pub(super) enum Placed {
-    /// Open a connection and begin with this job.
-    Open(Seat, Job),
-    /// Nothing.
-    Kept,
-    /// Give it back to the store.
-    TurnedAway(Job),
+/// What a connection that asked for work is to do.
+pub(super) enum Work {
+    /// Send this; the number goes with the answer.
+    Job(Box<Job>, u64),
+    /// Ask again then, or when the bell rings.
+    Wait(Option<Timestamp>),
+    /// Close.
+    Leave,
 }
 
 impl Pool {
-    pub(super) fn new(limits: Limits, clock: Clock) -> Arc<Self> {
+    pub(super) fn new(limits: Limits, limits_of: LimitsOf, clock: Clock, random: Random) -> Arc<Self> {
+        let usual = destination::Limits {
+            connections: limits.per_destination,
+            messages_per_connection: limits.mails,
+            rate: None,
+        };
+        let bounds = Bounds { connections: limits.connections, window: limits.window, usual };
         let state = State {
-            lanes: Lanes::new(limits),
+            lanes: Lanes::new(bounds),
+            limits_of,
             held: HashMap::new(),
             told: HashSet::new(),
+            sending: HashSet::new(),
+            unplaced: HashMap::new(),
+            back: Vec::new(),
+            resumed: BTreeSet::new(),
             bells: HashMap::new(),
             stopping: false,
         };
         Arc::new(Self {
             limits,
             clock,
+            random,
             state: Mutex::new(state),
             room: Notify::new(),
             crowded: Notify::new(),
@@ -197,39 +102,57 @@ impl Pool {
         })
     }
 
-    /// Takes in a job that was claimed.
-    pub(super) fn place(self: &Arc<Self>, destination: Destination, job: Job) -> Placed {
+    /// Takes in a job that was claimed, for a destination that is known.
+    pub(super) fn place(&self, to: &Name, job: Job) {
+        let now = self.clock.now();
         let mut state = self.lock();
         state.held.insert(job.id, fence_of(&job));
-        match state.lanes.offer(&destination, job, self.clock.now()) {
-            Offered::Open(job) => Placed::Open(self.seat(destination), job),
-            Offered::Waits => {
-                if state.lanes.is_crowded_out() {
-                    self.crowded.notify_one();
-                }
-                Placed::Kept
-            }
-            Offered::Wake => {
-                if let Some(bell) = state.bells.get(&destination) {
-                    bell.notify_one();
-                }
-                Placed::Kept
-            }
-            Offered::TurnedAway(job) => {
-                state.held.remove(&job.id);
-                Placed::TurnedAway(job)
-            }
+        state.place(to, job, now);
+        if state.lanes.is_crowded_out() {
+            self.crowded.notify_one();
         }
+    }
+
+    /// Takes in a job that was claimed, for a domain whose servers are to be looked up; says whether that is the first one.
+    pub(super) fn keep_unplaced(&self, job: Job) -> bool {
+        let mut state = self.lock();
+        state.held.insert(job.id, fence_of(&job));
+        let jobs = state.unplaced.entry(job.order.to.domain().clone()).or_default();
+        jobs.push(job);
+        jobs.len() == 1
+    }
+
+    /// The destination of a domain has become known: what waited for that goes into its lanes.
+    pub(super) fn place_all(&self, domain: &Domain, to: &Name) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        for job in state.unplaced.remove(domain).unwrap_or_default() {
+            state.place(to, job, now);
+        }
+        drop(state);
+        self.more.notify_one();
+    }
+
+    /// Says how many jobs of a domain wait for its servers to be looked up.
+    pub(super) fn unplaced(&self, domain: &Domain) -> usize {
+        self.lock().unplaced.get(domain).map_or(0, Vec::len)
     }
 
     /// Gives a job for which another connection may be opened now.
     pub(super) fn another(self: &Arc<Self>) -> Option<(Seat, Job)> {
+        let now = self.clock.now();
         let mut state = self.lock();
         if state.stopping {
             return None;
         }
-        let (destination, job) = state.lanes.open_another(self.clock.now())?;
-        Some((self.seat(destination), job))
+        let (name, job) = state.lanes.open(now)?;
+        let messages = state.lanes.messages(&name);
+        Some((Seat::new(Arc::clone(self), name, messages), job))
+    }
+
+    /// Says when another connection may be opened that may not now.
+    pub(super) fn next_moment(&self) -> Option<Timestamp> {
+        self.lock().lanes.next_moment()
     }
 
     /// Says how many more jobs of a class there is room for.
@@ -243,12 +166,17 @@ impl Pool {
         most.saturating_sub(self.lock().held.len())
     }
 
-    /// Lists the destinations that have no room for another job of a class.
-    pub(super) fn full_for(&self, class: Class) -> Vec<Destination> {
-        self.lock().lanes.full_for(class)
+    /// Says whether some destination has no room for another job of a class.
+    pub(super) fn is_any_full(&self, class: Class) -> bool {
+        self.lock().lanes.is_any_full(class, self.clock.now())
     }
 
-    /// Waits until there is room again.
+    /// Says how many more jobs of a class a destination has room for.
+    pub(super) fn room_at(&self, to: &Name, class: Class) -> usize {
+        self.lock().lanes.room(to, class, self.clock.now())
+    }
+
+    /// Waits until the worker has something to do.
     pub(super) async fn room(&self) {
         self.room.notified().await;
     }
@@ -266,6 +194,7 @@ impl Pool {
     /// Notes that the outcome of a job is on its way into the store: it is not to be given back unsent.
     pub(super) fn told(&self, job: &Job) {
         let mut state = self.lock();
+        state.sending.remove(&job.id);
         if state.held.get(&job.id) == Some(&fence_of(job)) {
             state.told.insert(job.id);
         }
@@ -288,14 +217,57 @@ impl Pool {
         self.lock().held.iter().map(|(job, fence)| (*job, *fence)).collect()
     }
 
+    /// Takes the claims that are to be given back to the store.
+    pub(super) fn take_back(&self) -> Vec<(JobId, i64)> {
+        std::mem::take(&mut self.lock().back)
+    }
+
+    /// Takes the destinations that are there again.
+    pub(super) fn take_resumed(&self) -> BTreeSet<Name> {
+        std::mem::take(&mut self.lock().resumed)
+    }
+
     /// Strikes jobs whose claim was lost; those on their way find out when they are settled.
     pub(super) fn lost(&self, jobs: &[JobId]) {
+        let lost: HashSet<JobId> = jobs.iter().copied().collect();
         let mut state = self.lock();
-        state.lanes.forget(jobs);
+        drop(state.lanes.remove(|job| lost.contains(&job.id)));
+        for jobs in state.unplaced.values_mut() {
+            jobs.retain(|job| !lost.contains(&job.id));
+        }
         for job in jobs {
             state.held.remove(job);
             state.told.remove(job);
+            state.sending.remove(job);
         }
+    }
+
+    /// Has jobs given back that wait here for their turn.
+    pub(super) fn recall(&self, fits: impl Fn(&Job) -> bool) {
+        let mut state = self.lock();
+        let waited = state.lanes.remove(fits);
+        state.give_back(&waited);
+        drop(state);
+        self.room.notify_one();
+    }
+
+    /// Takes other limits for all destinations.
+    pub(super) fn limit(&self, limits_of: LimitsOf) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.lanes.limit(&limits_of, now);
+        state.limits_of = limits_of;
+        for bell in state.bells.values() {
+            bell.notify_waiters();
+        }
+        drop(state);
+        self.more.notify_one();
+        self.room.notify_one();
+    }
+
+    /// Forgets destinations that nothing was sent to for a while.
+    pub(super) fn forget(&self) {
+        self.lock().lanes.forget(self.clock.now());
     }
 
     /// Lets no connection take another job, and transactions go on until `end`; gives the claims of what waited.
@@ -306,8 +278,10 @@ impl Pool {
         for bell in state.bells.values() {
             bell.notify_waiters();
         }
-        let waited = state.lanes.empty();
-        waited.iter().filter_map(|job| state.held.remove_entry(&job.id)).collect()
+        let mut waited = state.lanes.empty();
+        waited.extend(state.unplaced.drain().flat_map(|(_, jobs)| jobs));
+        state.give_back(&waited);
+        std::mem::take(&mut state.back)
     }
 
     /// Tells when transactions are broken off, once that is known.
@@ -326,12 +300,182 @@ impl Pool {
         state.held.iter().filter(|(job, _)| !state.told.contains(job)).map(|(job, fence)| (*job, *fence)).collect()
     }
 
-    fn seat(self: &Arc<Self>, destination: Destination) -> Seat {
-        Seat { pool: Arc::clone(self), destination, open: false }
+    /// Shows all destinations.
+    pub(super) fn view(&self) -> Vec<DestinationView> {
+        self.lock().lanes.view(self.clock.now())
+    }
+
+    /// Shows one job, where it is here.
+    pub(super) fn job(&self, job: JobId) -> Option<JobView> {
+        let state = self.lock();
+        let elsewhere = |class, wait| JobView { job, class, destination: None, wait, ahead: 0 };
+        let unplaced = || state.unplaced.values().flatten().find(|other| other.id == job);
+        if state.sending.contains(&job) {
+            return Some(elsewhere(Class::Otp, Wait::Sending));
+        }
+        let waiting = state.lanes.job(job, self.clock.now());
+        waiting.or_else(|| unplaced().map(|found| elsewhere(found.order.class, Wait::Resolving)))
+    }
+
+    /// Gives a connection the next job for a destination.
+    pub(super) fn work(&self, to: &Name) -> Work {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.stopping {
+            return Work::Leave;
+        }
+        match state.lanes.take(to, now) {
+            Take::Job(job, epoch) => {
+                state.sending.insert(job.id);
+                if state.lanes.waiting(to, job.order.class) == self.limits.window / 2 {
+                    self.room.notify_one();
+                }
+                Work::Job(job, epoch)
+            }
+            Take::At(moment) => Work::Wait(Some(moment)),
+            Take::Nothing => Work::Wait(None),
+            Take::Leave => Work::Leave,
+        }
+    }
+
+    pub(super) fn ahead(&self, to: &Name, already: bool) -> Option<(Job, u64)> {
+        let mut state = self.lock();
+        if state.stopping {
+            return None;
+        }
+        let (job, epoch) = state.lanes.ahead(to, already, self.clock.now())?;
+        state.sending.insert(job.id);
+        if state.lanes.waiting(to, job.order.class) == self.limits.window / 2 {
+            self.room.notify_one();
+        }
+        Some((job, epoch))
+    }
+
+    /// Puts a job back that was taken and not sent.
+    pub(super) fn put_back(&self, to: &Name, job: Job, begun: bool) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.sending.remove(&job.id);
+        if state.stopping {
+            // No connection takes another job: it is given back at the end.
+            return;
+        }
+        if state.held.get(&job.id) == Some(&fence_of(&job)) {
+            state.lanes.put_back(to, job, begun, now);
+        }
+        drop(state);
+        self.more.notify_one();
+    }
+
+    /// Learns how a destination answered a mail.
+    pub(super) fn answered(&self, to: &Name, answer: Option<(Signal, u64)>) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let learned = state.lanes.ended(to, answer, now, self.random.fraction());
+        self.tell(&mut state, to, &learned);
+    }
+
+    /// No server of a destination takes the connection in that a job was for; gives the jobs that share this fate: none where
+    /// other connections are open, which then take them.
+    pub(super) fn unreached(&self, to: &Name, job: Job) -> Vec<Job> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.stopping {
+            return Vec::new();
+        }
+        let (shared, learned) = state.lanes.refused(to, job, now, self.random.fraction());
+        if shared.is_empty()
+            && let Some(bell) = state.bells.get(to)
+        {
+            bell.notify_one();
+        }
+        self.tell(&mut state, to, &learned);
+        shared
+    }
+
+    fn tell(&self, state: &mut State, to: &Name, learned: &Learned) {
+        state.give_back(&learned.back);
+        match learned.change {
+            Change::None => {}
+            Change::Slowed(connections) => {
+                tracing::info!(destination = %to, connections, "the destination is pressed less");
+            }
+            Change::Shut { why, until } => {
+                tracing::warn!(destination = %to, why = why.as_str(), %until, "the destination is left alone for a while");
+                self.room.notify_one();
+            }
+            Change::Resumed => {
+                tracing::info!(destination = %to, "the destination takes mail again");
+                state.resumed.insert(to.clone());
+                self.room.notify_one();
+            }
+        }
+        self.more.notify_one();
+    }
+
+    pub(super) fn opened(&self, to: &Name) {
+        self.lock().lanes.opened(to, self.clock.now());
+        self.more.notify_one();
+    }
+
+    pub(super) fn broke(&self, to: &Name) {
+        self.lock().lanes.broke(to);
+    }
+
+    pub(super) fn closed(&self, to: &Name) {
+        let mut state = self.lock();
+        if state.lanes.closed(to, self.clock.now()) {
+            state.bells.remove(to);
+        }
+        drop(state);
+        self.more.notify_one();
+    }
+
+    pub(super) fn ahead_ended(&self, to: &Name) {
+        self.lock().lanes.ahead_ended(to);
+    }
+
+    /// Counts a connection as idle, and gives the bell that rings for it.
+    pub(super) fn idles(&self, to: &Name) -> Arc<Notify> {
+        let mut state = self.lock();
+        state.lanes.idles(to, true, self.clock.now());
+        Arc::clone(state.bells.entry(to.clone()).or_default())
+    }
+
+    pub(super) fn works(&self, to: &Name) {
+        self.lock().lanes.idles(to, false, self.clock.now());
+    }
+
+    pub(super) fn is_crowded_out(&self) -> bool {
+        self.lock().lanes.is_crowded_out()
+    }
+
+    /// Says how long a job that is begun now was held back by its destination since it fell due.
+    pub(super) fn waited(&self, to: &Name, due: Timestamp) -> crate::queue::view::Held {
+        self.lock().lanes.held(to, due, self.clock.now())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn place(&mut self, to: &Name, job: Job, now: Timestamp) {
+        let limits = (self.limits_of)(to);
+        if let Some(turned_away) = self.lanes.offer(to, limits, job, now) {
+            self.give_back(std::slice::from_ref(&turned_away));
+        }
+        if self.lanes.idle(to) > 0
+            && let Some(bell) = self.bells.get(to)
+        {
+            bell.notify_one();
+        }
+    }
+
+    fn give_back(&mut self, jobs: &[Job]) {
+        let claims = jobs.iter().filter_map(|job| self.held.remove_entry(&job.id));
+        self.back.extend(claims);
     }
 }
 

@@ -3,16 +3,22 @@
 //! Wakes when something is ordered, when something falls due, and when there is room again; keeps the claims of what is
 //! under way; at the end lets transactions finish and gives back what was not begun.
 //!
+//! Claims of a class come from the front of the queue. Where a destination has no room for the class, or is shut, they are made
+//! domain by domain, past all that waits for it.
+//!
 //! Knows nothing of SMTP or of messages. What always holds: what is claimed at a time has a bound; a destination that is
-//! slow or full keeps no other waiting; while the store refuses to write nothing is claimed, so nothing is sent.
+//! slow, full or shut keeps no other waiting; while the store refuses to write nothing is claimed, so nothing is sent.
 
+use super::Limits;
+use super::atlas::{Atlas, Sight};
+use super::board::Board;
+use super::claims::{BATCH, Claims};
 use super::courier::{Courier, Exit, Office, keep};
 use super::dial::{Dialer, Sources};
 use super::guard::Policies;
-use super::lane::{Destination, Limits};
 use super::line::{Servers, Trip};
 use super::outbox::Outbox;
-use super::pool::{Placed, Pool, Seat};
+use super::pool::Pool;
 use super::sign::Signer;
 use super::way::Ways;
 use crate::clock::Clock;
@@ -20,11 +26,12 @@ use crate::config::{Delivery, Destinations, Route};
 use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::net::resolver::{Resolver, ResolverError};
 use crate::net::tls::{Connectors, TlsError};
-use crate::queue::{Class, Job, Outcome};
+use crate::queue::destination::Name;
+use crate::queue::{Job, Outcome};
 use crate::random::{NoChance, Random};
 use crate::service::compose::Composer;
 use crate::service::settle::Settler;
-use crate::store::{Reclaim, Store, StoreError, Wish};
+use crate::store::{Reclaim, Store, StoreError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,10 +44,12 @@ const LEASE: Span = Span::from_secs(60);
 const RENEWAL: Span = Span::from_secs(20);
 /// How often it is looked for claims of workers that are gone.
 const RECLAIM: Span = Span::from_secs(60);
-/// The most jobs of one claim: a transaction that nobody waits for long.
-const BATCH: usize = 500;
-/// How soon it is looked again while a lane is full, and for how long looking past it is put off.
+/// How often destinations are forgotten that nothing was sent to for a while.
+const FORGET: Span = Span::from_secs(60);
+/// How soon it is looked again while a lane is full or shut.
 const LOOK_AGAIN: Span = Span::from_secs(1);
+/// The most mails that are woken in one transaction.
+const WAKEN: usize = 500;
 /// The longest wait without looking.
 const LOOK: Span = Span::from_secs(60);
 /// The longest wait after the store refused.
@@ -106,10 +115,9 @@ pub struct Worker {
     office: Arc<Office>,
     store: Store,
     wake: Arc<Notify>,
+    atlas: Arc<Atlas>,
     /// The name in our claims: one for each start.
     owner: String,
-    /// All mail takes one way, whatever its domain.
-    one_way: bool,
     alone: bool,
     grace: Span,
 }
@@ -119,15 +127,15 @@ struct Agenda {
     look: Timestamp,
     renew: Timestamp,
     reclaim: Timestamp,
-    /// When it was last looked past full lanes.
-    looked_past: Timestamp,
+    forget: Timestamp,
+    claims: Claims,
     /// How long to wait after the next refusal of the store.
     trouble: Span,
 }
 
 impl Agenda {
     fn next(&self) -> Timestamp {
-        self.look.min(self.renew).min(self.reclaim)
+        self.look.min(self.renew).min(self.reclaim).min(self.forget)
     }
 }
 
@@ -140,12 +148,21 @@ impl Worker {
         let Settings { hostname, delivery, destinations, outbox, alone, limits, grace } = settings;
         let Parts { store, composer, signer, clock, random, wake } = parts;
         let owner = format!("{hostname}-{:016x}", u64::from_le_bytes(random.bytes()?));
-        let one_way = !matches!(delivery.route, Route::Mx);
         let settler = Settler::new(store.clone(), delivery.classes.clone(), random.clone());
-        let exit = exit(&hostname, &delivery, &destinations, outbox, &clock, &random)?;
-        let pool = Pool::new(limits, clock.clone());
-        let office = Arc::new(Office { clock, limits, pool, composer, signer, settler, exit });
-        Ok(Self { office, store, wake, owner, one_way, alone, grace })
+        let groups = destinations.groups.clone();
+        let (exit, sight) = exit(&hostname, &delivery, &destinations, outbox, &clock, &random)?;
+        let atlas = Arc::new(Atlas::new(sight, groups, clock.clone()));
+        let named = Arc::clone(&atlas);
+        let pool = Pool::new(limits, Box::new(move |name| named.limits(name)), clock.clone(), random);
+        let office = Arc::new(Office { clock, pool, composer, signer, settler, exit });
+        Ok(Self { office, store, wake, atlas, owner, alone, grace })
+    }
+
+    /// Gives what operators see of it.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        let (pool, atlas) = (Arc::clone(&self.office.pool), Arc::clone(&self.atlas));
+        Board { pool, atlas, wake: Arc::clone(&self.wake) }
     }
 
     /// Delivers until `stop` turns true (or is dropped), then lets transactions under way finish and gives back the rest.
@@ -159,10 +176,17 @@ impl Worker {
                 () = self.office.pool.more() => self.open_more(&mut couriers),
                 () = self.wake.notified() => self.claim(&mut couriers, &mut agenda).await,
                 () = self.office.pool.room() => self.claim(&mut couriers, &mut agenda).await,
-                () = self.office.clock.sleep_until(agenda.next()) => self.keep_agenda(&mut couriers, &mut agenda).await,
+                () = self.office.clock.sleep_until(self.next_moment(&agenda)) => {
+                    self.keep_agenda(&mut couriers, &mut agenda).await;
+                }
             }
         }
         self.end(couriers).await;
+    }
+
+    /// Says when something is to be done: what the agenda says, or a destination may have another connection from then on.
+    fn next_moment(&self, agenda: &Agenda) -> Timestamp {
+        self.office.pool.next_moment().map_or_else(|| agenda.next(), |moment| moment.min(agenda.next()))
     }
 
     async fn begin(&self) -> Agenda {
@@ -177,7 +201,8 @@ impl Worker {
             look: now,
             renew: now.plus(RENEWAL),
             reclaim: now.plus(RECLAIM),
-            looked_past: now.minus(LOOK_AGAIN),
+            forget: now.plus(FORGET),
+            claims: Claims::default(),
             trouble: LOOK_AGAIN,
         }
     }
@@ -197,7 +222,10 @@ impl Worker {
         if agenda.look <= now {
             self.claim(couriers, agenda).await;
         }
-        // A destination that refused a connection may take it by now.
+        if agenda.forget <= now {
+            agenda.forget = now.plus(FORGET);
+            self.office.pool.forget();
+        }
         self.open_more(couriers);
     }
 
@@ -218,76 +246,91 @@ impl Worker {
     }
 
     async fn claim_all(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) -> Result<Timestamp, StoreError> {
+        self.give_back_what_was_recalled().await?;
+        self.wake_resumed().await?;
         loop {
             let now = self.office.clock.now();
-            let (wishes, full) = self.wishes(agenda, now);
-            let (owner, until) = (self.owner.clone(), now.plus(LEASE));
-            let claimed = self.store.write(move |tx| tx.claim_some(&owner, now, until, BATCH, &wishes)).await?;
-            let count = claimed.len();
-            self.give_out(claimed, now, couriers).await?;
-            if count == BATCH {
+            let (pool, atlas) = (&self.office.pool, &self.atlas);
+            let wanted = agenda.claims.wanted(pool, atlas, &self.store, now).await?;
+            let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
+            let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
+            let (claimed, over) = self
+                .store
+                .write::<_, StoreError, _>(move |tx| {
+                    let over = tx.claim_expired(&owner, now, until, BATCH)?;
+                    Ok((tx.claim_some(&owner, now, until, BATCH, &wishes)?, over))
+                })
+                .await?;
+            let (count, ended) = (claimed.len(), over.len());
+            for job in over {
+                self.expire(job, couriers);
+            }
+            for job in claimed {
+                self.give_out(job, now, couriers);
+            }
+            self.open_more(couriers);
+            self.give_back_what_was_recalled().await?;
+            if ended == BATCH || count > 0 && (count == BATCH || count == asked || !wanted.left_out) {
                 continue;
             }
             let next = self.store.read::<_, StoreError, _>(|tx| tx.next_due()).await?;
             let later = now.plus(LOOK);
             let next = next.map_or(later, |due| due.min(later));
-            // What is due and was not claimed is for a full lane, or another node is at it: both pass.
-            let soonest = if full || count == 0 { now.plus(LOOK_AGAIN) } else { now };
+            // What is due and was not claimed is for a lane without room, or another node is at it: both pass.
+            let soonest = if wanted.left_out || count == 0 { now.plus(LOOK_AGAIN) } else { now };
             return Ok(next.max(soonest));
         }
     }
 
-    /// Says what is to be claimed; and whether anything is left out because there is no room for it.
-    fn wishes(&self, agenda: &mut Agenda, now: Timestamp) -> (Vec<Wish>, bool) {
-        let mut full = false;
-        let may_look_past = agenda.looked_past.plus(LOOK_AGAIN) <= now;
-        let mut wishes = Vec::new();
-        for class in Class::ALL {
-            let limit = self.office.pool.room_for(class);
-            let except = self.office.pool.full_for(class);
-            full = full || limit == 0 || !except.is_empty();
-            // Looking past what is not wanted costs time that grows with the backlog, so it is not done at every order.
-            if except.contains(&Destination::Everything) || !(except.is_empty() || may_look_past) {
-                continue;
-            }
-            if !except.is_empty() {
-                agenda.looked_past = now;
-            }
-            let except = except.into_iter().filter_map(domain_of).collect();
-            wishes.push(Wish { class, limit, except, only: None });
+    fn give_out(&self, job: Job, now: Timestamp, couriers: &mut JoinSet<()>) {
+        if job.order.give_up <= now {
+            return self.expire(job, couriers);
         }
-        (wishes, full)
-    }
-
-    async fn give_out(&self, jobs: Vec<Job>, now: Timestamp, couriers: &mut JoinSet<()>) -> Result<(), StoreError> {
-        let mut turned_away = Vec::new();
-        for job in jobs {
-            if job.order.give_up <= now {
-                self.office.pool.hold(&job);
-                let attempt = Trip::default().attempt(&job, Outcome::Expired);
-                couriers.spawn(keep(Arc::clone(&self.office), job, attempt));
-                continue;
-            }
-            match self.office.pool.place(self.destination(&job), job) {
-                Placed::Open(seat, job) => self.open(seat, job, couriers),
-                Placed::Kept => {}
-                Placed::TurnedAway(job) => turned_away.extend(job.lease.map(|lease| (job.id, lease.fence))),
+        let domain = job.order.to.domain();
+        match self.atlas.find(domain) {
+            Some(name) => self.office.pool.place(&name, job),
+            None => {
+                let (domain, office, atlas) = (domain.clone(), Arc::clone(&self.office), Arc::clone(&self.atlas));
+                if self.office.pool.keep_unplaced(job) {
+                    couriers.spawn(async move {
+                        let name = atlas.look_up(&domain).await;
+                        office.pool.place_all(&domain, &name);
+                    });
+                }
             }
         }
-        self.release(turned_away).await
     }
 
-    fn destination(&self, job: &Job) -> Destination {
-        if self.one_way { Destination::Everything } else { Destination::Domain(job.order.to.domain().clone()) }
+    /// Ends a job whose time is over.
+    fn expire(&self, job: Job, couriers: &mut JoinSet<()>) {
+        self.office.pool.hold(&job);
+        let attempt = Trip::default().attempt(&job, Outcome::Expired);
+        couriers.spawn(keep(Arc::clone(&self.office), job, attempt));
     }
 
-    fn open(&self, seat: Seat, job: Job, couriers: &mut JoinSet<()>) {
-        couriers.spawn(Courier::new(Arc::clone(&self.office), seat).run(job));
+    async fn give_back_what_was_recalled(&self) -> Result<(), StoreError> {
+        self.release(self.office.pool.take_back()).await
+    }
+
+    /// What waits for another try at destinations that take mail again need not wait any longer.
+    async fn wake_resumed(&self) -> Result<(), StoreError> {
+        for name in self.office.pool.take_resumed() {
+            let domains = self.atlas.domains(&name);
+            let now = self.office.clock.now();
+            loop {
+                let domains = domains.clone();
+                let woken = self.store.write::<_, StoreError, _>(move |tx| tx.wake(&domains, now, WAKEN)).await?;
+                if woken < WAKEN as u64 {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn open_more(&self, couriers: &mut JoinSet<()>) {
         while let Some((seat, job)) = self.office.pool.another() {
-            self.open(seat, job, couriers);
+            couriers.spawn(Courier::new(Arc::clone(&self.office), seat).run(job));
         }
     }
 
@@ -356,13 +399,6 @@ fn tell_of(gone: &[JobId]) {
     }
 }
 
-fn domain_of(destination: Destination) -> Option<Domain> {
-    match destination {
-        Destination::Domain(domain) => Some(domain),
-        Destination::Everything => None,
-    }
-}
-
 fn exit(
     hostname: &Domain,
     delivery: &Delivery,
@@ -370,20 +406,24 @@ fn exit(
     outbox: PathBuf,
     clock: &Clock,
     random: &Random,
-) -> Result<Exit, SetupError> {
+) -> Result<(Exit, Sight), SetupError> {
     let login = match &delivery.route {
-        Route::Capture => return Ok(Exit::Outbox(Outbox::open(outbox)?)),
+        Route::Capture => return Ok((Exit::Outbox(Outbox::open(outbox)?), Sight::OneWay(Name::new("outbox")))),
         Route::Smarthost(smarthost) => smarthost.login.clone(),
         Route::Mx => None,
     };
     let root = delivery.trust_anchor.as_deref();
     let resolver = Resolver::validating(delivery.resolver, root, clock.clone(), random.clone())?;
+    let sight = match &delivery.route {
+        Route::Smarthost(_) => Sight::OneWay(Name::new("smarthost")),
+        Route::Mx | Route::Capture => Sight::Servers(Box::new(resolver.clone())),
+    };
     let policies = Policies::new(delivery.tls, destinations);
     let ways = Ways::new(resolver, &delivery.route, delivery.port, delivery.private_addresses, policies);
     let tls = Connectors::new(delivery.tls_ca_file.as_deref(), clock)?;
     let sources = Sources::new(delivery.bind.clone());
     let dialer = Dialer::new(clock.clone(), hostname.to_string(), tls, sources, login);
-    Ok(Exit::Servers(Box::new(Servers::new(ways, dialer, clock.clone()))))
+    Ok((Exit::Servers(Box::new(Servers::new(ways, dialer, clock.clone()))), sight))
 }
 
 /// Waits until the daemon is to stop, or is gone.

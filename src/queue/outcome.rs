@@ -31,6 +31,12 @@ pub struct Delays {
     pub connect: Span,
     /// The mail transaction.
     pub send: Span,
+    /// The part of `queue` for which the destination had asked to slow down, or its rate was used up.
+    pub throttled: Span,
+    /// The part of `queue` for which the destination was suspended, or its breaker open.
+    pub suspended: Span,
+    /// For how long the operator had kept the mail back, in all.
+    pub held: Span,
 }
 
 /// `queue/resolve/connect/send` in seconds.

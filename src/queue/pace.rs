@@ -105,6 +105,8 @@ pub struct Pace {
     epoch: u64,
     /// Mails accepted in a row since the last change.
     run: u32,
+    /// Conversations broken off in a row.
+    broken: u32,
     /// When the next token is there, in microseconds.
     token: i64,
     shut: Option<Closure>,
@@ -125,6 +127,7 @@ impl Pace {
             met: false,
             epoch: 0,
             run: 0,
+            broken: 0,
             token: i64::MIN,
             shut: None,
             tries: 0,
@@ -232,6 +235,7 @@ impl Pace {
 
     fn answered(&mut self, unknown: bool, now: Timestamp, chance: f64, accepted: u32) -> Change {
         self.recipients.note(unknown);
+        self.broken = 0;
         let probes_breaker = self.shut.is_some_and(|shut| shut.why == Shut::UnknownUsers);
         if unknown && (probes_breaker || self.recipients.unknown > UNKNOWN_MAX) {
             self.recipients = Recipients::default();
@@ -258,6 +262,7 @@ impl Pace {
 
     fn slow_down(&mut self, signal: Signal, epoch: u64, now: Timestamp, chance: f64) -> Change {
         self.run = 0;
+        self.broken += u32::from(signal == Signal::Broken);
         if epoch < self.epoch {
             return Change::None;
         }
@@ -265,8 +270,12 @@ impl Pace {
             self.halve(now);
             return Change::Slowed(self.allowed);
         }
-        let why = if signal == Signal::Throttled { Shut::Throttled } else { Shut::Down };
-        self.shut(why, now, chance)
+        // One conversation that broke off is an accident, which happens; a second one in a row is not.
+        match signal {
+            Signal::Throttled => self.shut(Shut::Throttled, now, chance),
+            _ if self.broken < 2 => Change::None,
+            _ => self.shut(Shut::Down, now, chance),
+        }
     }
 
     fn halve(&mut self, now: Timestamp) {

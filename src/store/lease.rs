@@ -9,9 +9,6 @@ use crate::store::job::{OWN, SHARED, WAITING, read_waiting};
 use crate::store::sql::{Param, params};
 use crate::store::{StoreError, Tx};
 
-/// How far a claim looks past jobs of domains that are not wanted: what stands behind more of them waits for those ahead.
-const LOOK_AHEAD: usize = 20_000;
-
 /// What is wanted of one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
@@ -19,9 +16,7 @@ pub struct Wish {
     pub class: Class,
     /// No more than this many.
     pub limit: usize,
-    /// None for recipients in these domains.
-    pub except: Vec<Domain>,
-    /// Only for recipients in these domains, where any are given; then [`Wish::except`] is not looked at.
+    /// Only for recipients in these domains, where any are given.
     pub only: Option<Vec<Domain>>,
 }
 
@@ -38,9 +33,9 @@ pub enum Reclaim {
 const CLAIM: &str = "UPDATE jobs SET state = 'sending', lease_owner = ?1, lease_until = ?2, fence = fence + 1";
 
 /// Claims of one class.
-pub(super) fn claim_sql(condition: &str) -> String {
+pub(super) fn claim_sql() -> String {
     format!(
-        "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4{condition} \
+        "WITH chosen AS MATERIALIZED (SELECT id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND due <= ?4 \
          ORDER BY due, id LIMIT ?5 /* skip locked */) \
          {CLAIM} WHERE id IN (SELECT id FROM chosen) RETURNING {SHARED}, {OWN}"
     )
@@ -128,7 +123,7 @@ impl Tx<'_> {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
-        let wishes = Class::ALL.map(|class| Wish { class, limit, except: Vec::new(), only: None });
+        let wishes = Class::ALL.map(|class| Wish { class, limit, only: None });
         self.claim_some(owner, now, until, limit, &wishes)
     }
 
@@ -151,7 +146,7 @@ impl Tx<'_> {
                 if left > 0 {
                     claimed.append(&mut match &wish.only {
                         Some(domains) => self.claim_lanes(wish.class, domains, owner, now, until, left)?,
-                        None => self.claim_class(wish, owner, now, until, left)?,
+                        None => self.claim_class(wish.class, owner, now, until, left)?,
                     });
                 }
             }
@@ -161,26 +156,13 @@ impl Tx<'_> {
 
     fn claim_class(
         &mut self,
-        wish: &Wish,
+        class: Class,
         owner: &str,
         now: Timestamp,
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
-        let mut values: Vec<Param<'_>> = params![owner, until, wish.class, now, limit].to_vec();
-        let mut condition = String::new();
-        if !wish.except.is_empty() {
-            let numbers = 6..6 + wish.except.len();
-            let places: Vec<String> = numbers.map(|number| format!("?{number}")).collect();
-            condition.push_str(&format!(" AND domain NOT IN ({})", places.join(", ")));
-            values.extend(wish.except.iter().map(Param::from));
-            if let Some((due, id)) = self.horizon(wish.class, now)? {
-                condition.push_str(&format!(" AND (due, id) < (?{}, ?{})", values.len() + 1, values.len() + 2));
-                values.extend([due.into(), id.into()]);
-            }
-        }
-        let jobs = self.query(&claim_sql(&condition), &values, read_waiting)?;
-        Ok(in_order(jobs))
+        self.query(&claim_sql(), params![owner, until, class, now, limit], read_waiting).map(in_order)
     }
 
     /// Claims for these domains; of more than one statement takes, those named first go first.
@@ -256,15 +238,6 @@ impl Tx<'_> {
             }
         }
         Ok(u64::try_from(limit).unwrap_or(u64::MAX).saturating_sub(left))
-    }
-
-    /// Finds the first job of a class that is too far behind to be looked at.
-    fn horizon(&mut self, class: Class, now: Timestamp) -> Result<Option<(Timestamp, JobId)>, StoreError> {
-        let sql = format!(
-            "SELECT due, id FROM jobs WHERE {WAITING} AND class_rank = ?1 AND due <= ?2 \
-             ORDER BY due, id LIMIT 1 OFFSET {LOOK_AHEAD}"
-        );
-        self.one(&sql, params![class, now], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Keeps claims until `until`; gives the jobs whose claim was lost meanwhile.

@@ -86,6 +86,15 @@ fn with_one_connection_left_a_call_to_slow_down_shuts_and_each_time_for_longer()
 }
 
 #[test]
+fn one_conversation_that_breaks_off_is_an_accident_and_a_second_one_in_a_row_is_not() {
+    let mut pace = met(1, None);
+    assert_eq!(learn(&mut pace, Signal::Broken, 0), Change::None);
+    accept(&mut pace, 1, 0);
+    assert_eq!(learn(&mut pace, Signal::Broken, 0), Change::None);
+    assert!(matches!(learn(&mut pace, Signal::Broken, 0), Change::Shut { why: Shut::Down, .. }));
+}
+
+#[test]
 fn chance_spreads_the_probe_by_a_quarter_either_way() {
     for (chance, wait) in [(0.0, 11_250), (1.0, 18_750)] {
         let mut pace = met(4, None);

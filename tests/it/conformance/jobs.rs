@@ -3,7 +3,7 @@
 use super::{Place, address, at, mail, order, read, write};
 use karamail::model::{JobId, MailId, RegistrationId, Reply, Span, Stage};
 use karamail::queue::{Cause, Class, Content, Job, NewJob, State};
-use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError, Wish};
+use karamail::store::{JobFilter, Reclaim, Settlement, Store, StoreError};
 
 const CLASSES: [Class; 6] =
     [Class::Otp, Class::Alert, Class::Registration, Class::ContactTest, Class::Notice, Class::Report];
@@ -358,35 +358,6 @@ pub async fn the_next_due_moment_is_that_of_what_waits(place: Place) {
     assert_eq!(read(&store, |tx| tx.next_due()).await, Some(at(400)));
     assert!(settle(&store, &job, defer(90)).await.unwrap());
     assert_eq!(read(&store, |tx| tx.next_due()).await, Some(at(90)));
-}
-
-pub async fn a_claim_leaves_out_the_domains_that_are_not_wanted(place: Place) {
-    let store = place.open().await;
-    for (class, to, due) in [
-        (Class::Alert, "a@docomo.ne.jp", 1),
-        (Class::Alert, "b@ezweb.ne.jp", 2),
-        (Class::Alert, "c@softbank.ne.jp", 3),
-        (Class::Alert, "d@ezweb.ne.jp", 4),
-        (Class::Otp, "e@docomo.ne.jp", 5),
-        (Class::Notice, "f@docomo.ne.jp", 6),
-    ] {
-        enqueue(&store, NewJob { to: address(to), ..order(class, due) }).await;
-    }
-    let wish = |class, limit, except: &[&str]| Wish {
-        class,
-        limit,
-        except: except.iter().map(|name| name.parse().unwrap()).collect(),
-        only: None,
-    };
-    let wishes = [
-        wish(Class::Otp, 9, &[]),
-        wish(Class::Alert, 2, &["docomo.ne.jp", "softbank.ne.jp"]),
-        wish(Class::Notice, 0, &[]),
-    ];
-    let claimed = write(&store, move |tx| tx.claim_some("worker", at(9), at(99), 10, &wishes)).await;
-    let to: Vec<String> = claimed.iter().map(|job| job.order.to.local().to_owned()).collect();
-    assert_eq!(to, ["e", "b", "d"]);
-    assert_eq!(claim(&store, 9, 10).await.len(), 3);
 }
 
 pub async fn a_claim_is_kept_for_longer_by_who_holds_it(place: Place) {

@@ -15,7 +15,7 @@ async fn to(store: &Store, recipient: &str, class: Class, due: i64) -> JobId {
 }
 
 async fn claim_for(store: &Store, class: Class, only: Vec<Domain>, limit: usize) -> Vec<Job> {
-    let wish = Wish { class, limit, except: Vec::new(), only: Some(only) };
+    let wish = Wish { class, limit, only: Some(only) };
     write(store, move |tx| tx.claim_some("worker", at(100), at(200), 1_000, std::slice::from_ref(&wish))).await
 }
 

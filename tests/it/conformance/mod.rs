@@ -129,7 +129,6 @@ conformance![
     jobs::claims_go_by_class_and_then_by_due,
     jobs::a_job_that_failed_queues_up_behind_those_due_before_it,
     jobs::what_is_not_due_is_not_claimed,
-    jobs::a_claim_leaves_out_the_domains_that_are_not_wanted,
     jobs::a_claim_is_kept_for_longer_by_who_holds_it,
     jobs::a_job_whose_time_is_over_is_claimed_as_any_other,
     jobs::a_deferred_job_counts_its_attempt_and_keeps_the_reply,

@@ -263,7 +263,7 @@ fn step(tx: &mut Tx<'_>, model: &mut Model, step: &Step) -> Result<(), StoreErro
         }
         Step::ClaimFor { class, domain: index, limit } => {
             let (now, class, wanted) = (model.now, Class::ALL[class], domain(index));
-            let wish = Wish { class, limit, except: Vec::new(), only: Some(vec![wanted.clone()]) };
+            let wish = Wish { class, limit, only: Some(vec![wanted.clone()]) };
             let claimed = tx.claim_some("w", at(now), at(now + 20), 100, &[wish])?;
             let fits = |job: &Job| job.order.class == class && *job.order.to.domain() == wanted;
             let expected = model.claim(limit, 20, fits);

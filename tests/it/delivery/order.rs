@@ -174,13 +174,15 @@ async fn a_destination_that_is_down_is_dialled_once_for_all_that_waits_for_it() 
     let gate = Arc::new(Notify::new());
     let (peer, plan) = one_peer(Setup::default().at("greeting", [Act::When(gate.clone(), "421 4.3.2 busy")])).await;
     let world = World::start(plan.in_order()).await;
-    let mut jobs = vec![world.order(Class::Alert, "first@carrier.example").await];
+    let mut jobs = vec![world.order(Class::Registration, "first@carrier.example").await];
     peer.wait_for(|seen| seen.connections == 1).await;
+    let mut alerts = Vec::new();
     for number in 0..20 {
-        jobs.push(world.enqueue(Class::Alert, &format!("a{number}@carrier.example"), START).await);
+        jobs.push(world.enqueue(Class::Registration, &format!("a{number}@carrier.example"), START).await);
+        alerts.push(world.enqueue(Class::Alert, &format!("b{number}@carrier.example"), START).await);
     }
     world.ring();
-    for job in &jobs {
+    for job in jobs.iter().chain(&alerts) {
         world.wait_for_state(*job, State::Sending).await;
     }
     gate.notify_one();
@@ -189,7 +191,15 @@ async fn a_destination_that_is_down_is_dialled_once_for_all_that_waits_for_it() 
         let (stage, reply) = found.last.unwrap();
         assert_eq!((stage, reply.code), (Stage::Greeting, 421));
     }
+    // What can wait was not tried, and goes once the destination is there again.
+    for job in &alerts {
+        assert_eq!(world.wait_for_state(*job, State::Queued).await.attempts, 0);
+    }
     assert_eq!(peer.seen().connections, 1);
+    world.turn_until(alerts[19], State::Accepted, 5).await;
+    for job in alerts {
+        assert_eq!(world.wait_for("accepted", job).await.attempts, 1);
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-pub const START: Timestamp = Timestamp::from_millis(1_795_298_400_000);
+/// A quarter past an hour: at the full one some mail keeps away.
+pub const START: Timestamp = Timestamp::from_millis(1_795_299_300_000);
 
 /// How a world is set up before its worker starts.
 pub struct Plan {

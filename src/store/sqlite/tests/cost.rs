@@ -36,7 +36,7 @@ fn steps(connection: &Connection, sql: &str, values: &[Param<'_>]) -> (i32, usiz
 fn hot_statements() -> [(String, &'static str); 6] {
     [
         (first_due_sql(), "jobs_waiting (class_rank=?"),
-        (claim_sql(""), "jobs_waiting (class_rank=? AND due<?"),
+        (claim_sql(), "jobs_waiting (class_rank=? AND due<?"),
         (claim_lanes_sql(2), "jobs_lanes (class_rank=? AND domain=? AND due<?"),
         (backlog_sql(), "jobs_lanes (class_rank=? AND domain>?"),
         (claim_expired_sql(), "jobs_give_up (give_up<?"),

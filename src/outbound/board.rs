@@ -1,0 +1,55 @@
+//! What operators see of the deliveries, and where they lend a hand.
+//!
+//! Knows nothing of how it is shown. What always holds: a board outlives no worker's work: after the worker's end it shows what was
+//! last.
+
+use super::atlas::Atlas;
+use super::pool::Pool;
+use crate::model::JobId;
+use crate::queue::Selection;
+use crate::queue::destination::Groups;
+use crate::queue::view::{JobView, View};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The deliveries as they stand; clones show the same.
+#[derive(Clone)]
+pub struct Board {
+    pub(super) pool: Arc<Pool>,
+    pub(super) atlas: Arc<Atlas>,
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Board {
+    /// Shows all destinations.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let destinations = self.pool.view();
+        let connections = destinations.iter().map(|destination| destination.connections).sum();
+        View { destinations, connections, connections_max: self.pool.limits.connections }
+    }
+
+    /// Shows one job, where it has been claimed here.
+    #[must_use]
+    pub fn job(&self, job: JobId) -> Option<JobView> {
+        self.pool.job(job)
+    }
+
+    /// Has jobs given back to the store that were claimed and wait here for their turn, so that an order of the operator's
+    /// touches them as well. They are there a moment later.
+    pub fn recall(&self, selection: &Selection) {
+        self.pool.recall(|job| selection.fits(job));
+    }
+
+    /// Says that something may be due that was not.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Takes other receiving systems, with other limits; what is under way goes on.
+    pub fn regroup(&self, groups: Groups) {
+        self.atlas.regroup(groups);
+        let atlas = Arc::clone(&self.atlas);
+        self.pool.limit(Box::new(move |name| atlas.limits(name)));
+    }
+}

@@ -1,0 +1,181 @@
+//! One connection's place in the count, and its way to work.
+//!
+//! Knows nothing of servers. What always holds: the place is given back when the seat is dropped, whatever happened; a job comes
+//! with the token that lets it be sent.
+
+use super::pool::{Pool, Work};
+use crate::model::Timestamp;
+use crate::queue::Job;
+use crate::queue::destination::Name;
+use crate::queue::pace::Signal;
+use crate::queue::view::Held;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// A connection's place.
+pub(super) struct Seat {
+    pool: Arc<Pool>,
+    to: Name,
+    messages: u32,
+    /// A server has taken the connection in.
+    open: bool,
+    /// It sends ahead.
+    ahead: AtomicBool,
+    /// The pace's epoch when the last mail was begun, and when the one behind it was.
+    epochs: (AtomicU64, AtomicU64),
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.closed();
+        self.ahead_ended();
+        self.pool.closed(&self.to);
+    }
+}
+
+impl Seat {
+    pub(super) const fn new(pool: Arc<Pool>, to: Name, messages: u32) -> Self {
+        let epochs = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { pool, to, messages, open: false, ahead: AtomicBool::new(false), epochs }
+    }
+
+    /// Gives the name of the destination.
+    #[expect(dead_code, reason = "couriers learn to send ahead next")]
+    pub(super) const fn name(&self) -> &Name {
+        &self.to
+    }
+
+    /// Says how many mails one connection carries.
+    pub(super) const fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// Says how long a job was held back by the destination since it fell due.
+    pub(super) fn waited(&self, due: Timestamp) -> Held {
+        self.pool.waited(&self.to, due)
+    }
+
+    /// Puts a job back into its lane that was only the reason to open this connection.
+    pub(super) fn put_back(&self, job: Job) {
+        self.pool.put_back(&self.to, job, false);
+    }
+
+    /// Puts a job back that was taken by [`Self::next`] or [`Self::ahead`] and of which no server has heard anything that
+    /// counts; its token is spent.
+    pub(super) fn unsent(&self, job: Job) {
+        self.pool.put_back(&self.to, job, true);
+    }
+
+    /// Waits for the next job, which comes with its token; nothing when the connection is to be closed: it was idle for too
+    /// long, others need its place, the destination gets fewer connections, or the daemon stops.
+    pub(super) async fn next(&self) -> Option<Job> {
+        match self.pool.work(&self.to) {
+            Work::Job(job, epoch) => return Some(self.begun(*job, epoch)),
+            Work::Leave => return None,
+            // Whoever would only wait makes way for who has no connection at all.
+            Work::Wait(None) if self.pool.is_crowded_out() => return None,
+            Work::Wait(_) => {}
+        }
+        let deadline = self.pool.clock.now().plus(self.pool.limits.idle);
+        let idle = Idle { seat: self, bell: self.pool.idles(&self.to) };
+        loop {
+            let mut rung = pin!(idle.bell.notified());
+            // Listening before looking: who rings in between is heard.
+            rung.as_mut().enable();
+            let token = match self.pool.work(&self.to) {
+                Work::Job(job, epoch) => return Some(self.begun(*job, epoch)),
+                Work::Leave => return None,
+                Work::Wait(token) => token,
+            };
+            // A connection that waits for a token has work: it is not idle.
+            let until = token.unwrap_or(deadline);
+            let leave = tokio::select! {
+                biased;
+                () = rung => false,
+                () = self.pool.crowded.notified() => token.is_none(),
+                () = self.pool.clock.sleep_until(until) => token.is_none(),
+            };
+            if leave {
+                // Once more: a job that counted on this connection must not be left behind.
+                return match self.pool.work(&self.to) {
+                    Work::Job(job, epoch) => Some(self.begun(*job, epoch)),
+                    Work::Wait(_) | Work::Leave => None,
+                };
+            }
+        }
+    }
+
+    fn begun(&self, job: Job, epoch: u64) -> Job {
+        self.epochs.0.store(epoch, Ordering::Relaxed);
+        job
+    }
+
+    /// Gives the job, with its token, whose commands may go right behind the body of the one that is being sent; now or
+    /// never.
+    #[expect(dead_code, reason = "couriers learn to send ahead next")]
+    pub(super) fn ahead(&self) -> Option<Job> {
+        let (job, epoch) = self.pool.ahead(&self.to, self.ahead.load(Ordering::Relaxed))?;
+        self.ahead.store(true, Ordering::Relaxed);
+        self.epochs.1.store(epoch, Ordering::Relaxed);
+        Some(job)
+    }
+
+    /// The job that was sent ahead is now the one that is being sent.
+    #[expect(dead_code, reason = "couriers learn to send ahead next")]
+    pub(super) fn moved_up(&self) {
+        self.epochs.0.store(self.epochs.1.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Nothing more is sent ahead.
+    pub(super) fn ahead_ended(&self) {
+        if self.ahead.swap(false, Ordering::Relaxed) {
+            self.pool.ahead_ended(&self.to);
+        }
+    }
+
+    /// A server took the connection in.
+    pub(super) fn opened(&mut self) {
+        if !self.open {
+            self.open = true;
+            self.pool.opened(&self.to);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn closed(&mut self) {
+        if self.open {
+            self.open = false;
+            self.pool.broke(&self.to);
+        }
+    }
+
+    /// The mail that was being sent has been tried; `signal` is what the answer says about the destination, if anything.
+    pub(super) fn report(&self, signal: Option<Signal>) {
+        let epoch = self.epochs.0.load(Ordering::Relaxed);
+        self.pool.answered(&self.to, signal.map(|signal| (signal, epoch)));
+    }
+
+    /// No server takes the connection in that a job was for; gives the jobs that share this fate.
+    pub(super) fn unreached(&self, job: Job) -> Vec<Job> {
+        self.pool.unreached(&self.to, job)
+    }
+
+    /// Says whether another destination has no connection because there are too many in all.
+    pub(super) fn is_crowded_out(&self) -> bool {
+        self.pool.is_crowded_out()
+    }
+}
+
+/// A connection counted as idle until it has a job or is dropped.
+struct Idle<'a> {
+    seat: &'a Seat,
+    bell: Arc<Notify>,
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.seat.pool.works(&self.seat.to);
+    }
+}
