@@ -8,6 +8,7 @@
 //! folder only; one daemon or command at a time works on a data folder; a request is bounded in size and in time, and so is
 //! the number of those that are answered at once.
 
+mod action;
 mod desk;
 mod facts;
 mod journey;
@@ -19,7 +20,7 @@ mod why;
 pub use desk::Desk;
 pub use facts::{
     AddressFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow,
-    OrgFacts, PlaceFacts, TraceFacts, TwoFactor, WhyFacts,
+    OrgFacts, PlaceFacts, SelectedFacts, TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
 };
 pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};
@@ -102,6 +103,25 @@ pub enum Request {
         /// Its number.
         job: JobId,
     },
+    /// What an action would be done to.
+    Selected {
+        /// Which.
+        which: Choice,
+    },
+    /// Do something to waiting jobs.
+    Act {
+        /// What.
+        action: Action,
+        /// To which.
+        which: Choice,
+    },
+    /// Addresses that are not written to.
+    Suppressions,
+    /// Write to an address again.
+    ClearAddress {
+        /// The address.
+        address: EmailAddress,
+    },
     /// One mail that came in.
     ShowMail {
         /// Its number.
@@ -124,6 +144,31 @@ pub enum Request {
         /// Whether to go on with what comes.
         follow: bool,
     },
+}
+
+/// Which of the jobs that wait are meant; what is given holds for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Choice {
+    /// To this domain.
+    pub to: Option<String>,
+    /// Of this class, by its name.
+    pub class: Option<String>,
+    /// These; none: whatever their numbers.
+    pub ids: Vec<JobId>,
+}
+
+/// What an operator does to waiting jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Keep them back.
+    Hold,
+    /// Let go of those that are kept back.
+    Release,
+    /// Try now those that wait for another try.
+    Retry,
+    /// Call them back.
+    Drop,
 }
 
 /// Whose life is traced.
@@ -184,6 +229,12 @@ pub enum Response {
     Job(JobFacts),
     /// Why a job is not moving.
     Why(WhyFacts),
+    /// What an action would be done to.
+    Selected(Vec<SelectedFacts>),
+    /// What an action was done to.
+    Touched(TouchedFacts),
+    /// Addresses.
+    Addresses(Vec<AddressFacts>),
     /// A mail that came in.
     Mail(MailFacts),
     /// An address.

@@ -6,7 +6,7 @@
 //! appears.
 
 use crate::model::{
-    EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Stage, Timestamp,
+    EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Span, Stage, Timestamp,
 };
 use crate::queue::{Attempt, Cause, Job, NewJob, Verdict};
 use crate::store::{Event, Ordered, StoreError, Tx};
@@ -28,6 +28,8 @@ pub const REFUSED: &str = "refused";
 pub const EXPIRED: &str = "expired";
 /// The name of the event that [`lost`] records.
 pub const LOST: &str = "unknown";
+/// The name of the event that the operator lets a mail go.
+pub const RELEASED: &str = "released";
 /// The name of the event that a mail was called back.
 pub const CANCELLED: &str = "cancelled";
 /// The name of the event that a mail is not sent, as its address is not written to.
@@ -171,11 +173,13 @@ pub fn attempted(tx: &mut Tx<'_>, job: &Job, attempt: &Attempt, at: Timestamp) -
 
 /// The receiving server took the mail. Nothing of ours calls it delivered.
 pub fn accepted(tx: &mut Tx<'_>, job: &Job, reply: &Reply, at: Timestamp) -> Result<(), StoreError> {
-    let delay = at.since(job.order.queued_at).millis();
-    of_job(ACCEPTED, job, at)
-        .reply(Stage::Data, reply)
-        .field("delay", format!("{}.{:02}s", delay / 1_000, delay % 1_000 / 10))
-        .record(tx)
+    let delay = seconds(at.since(job.order.queued_at));
+    of_job(ACCEPTED, job, at).reply(Stage::Data, reply).field("delay", delay).record(tx)
+}
+
+/// Seconds with two digits.
+fn seconds(span: Span) -> String {
+    format!("{}.{:02}s", span.millis() / 1_000, span.millis() % 1_000 / 10)
 }
 
 /// The mail waits for another try at `next`, for this cause.
@@ -236,6 +240,16 @@ pub fn cancelled(tx: &mut Tx<'_>, job: &Job, reason: &'static str, at: Timestamp
 /// The mail is not sent, as its address is not written to.
 pub fn suppressed(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
     of_job(SUPPRESSED, job, at).person("to", &job.order.to).record(tx)
+}
+
+/// The operator keeps the mail back.
+pub fn held(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
+    of_job("held", job, at).field("class", job.order.class.as_str()).person("to", &job.order.to).record(tx)
+}
+
+/// The operator lets the mail go that was kept back.
+pub fn released(tx: &mut Tx<'_>, job: &Job, at: Timestamp) -> Result<(), StoreError> {
+    of_job(RELEASED, job, at).field("held", seconds(job.held)).record(tx)
 }
 
 /// What is known of an address changed.

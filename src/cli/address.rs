@@ -1,6 +1,6 @@
 //! `address`: what is known of a mail address.
 
-use super::ask::{ask_one, unexpected};
+use super::ask::{ask, ask_one, unexpected};
 use super::failure::Failure;
 use super::org::Form;
 use super::print::{Out, moment};
@@ -20,17 +20,53 @@ pub(super) enum Address {
         #[command(flatten)]
         form: Form,
     },
+    /// Lists the addresses that are not written to any more, and why
+    #[command(after_help = "Example:\n  karamail address suppressions --json | jq -r '.[].address'")]
+    Suppressions {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Forgets what refusals said of an address: it is written to again
+    #[command(after_help = "Example:\n  karamail address clear hanako@docomo.ne.jp")]
+    Clear {
+        /// The address
+        address: EmailAddress,
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 impl Address {
     pub(super) fn run(self, config: Option<PathBuf>, out: &mut Out) -> Result<(), Failure> {
-        let Self::Show { address, form } = self;
-        match ask_one(config, &Request::ShowAddress { address })? {
+        let (request, form) = match self {
+            Self::Show { address, form } => (Request::ShowAddress { address }, form),
+            Self::Clear { address, form } => (Request::ClearAddress { address }, form),
+            Self::Suppressions { form } => return suppressions(config, form, out),
+        };
+        match ask_one(config, &request)? {
             Response::Address(address) if form.json => Ok(out.json(&address)?),
             Response::Address(address) => Ok(show(out, address)?),
             _ => Err(unexpected()),
         }
     }
+}
+
+fn suppressions(config: Option<PathBuf>, form: Form, out: &mut Out) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    ask(config, &Request::Suppressions, |answer| {
+        let Response::Addresses(mut page) = answer else { return Err(unexpected()) };
+        all.append(&mut page);
+        Ok(())
+    })?;
+    if form.json {
+        return Ok(out.json(&all)?);
+    }
+    let row = |known: AddressFacts| {
+        let since = known.at.as_deref().map(moment).unwrap_or_default();
+        [known.address.to_string(), since, known.reply.or(known.verdict).unwrap_or_default()]
+    };
+    let rows = all.into_iter().map(row).collect();
+    Ok(out.table(["ADDRESS", "SINCE", "LAST REPLY"], rows, "every address is written to")?)
 }
 
 fn show(out: &mut Out, known: AddressFacts) -> std::io::Result<()> {

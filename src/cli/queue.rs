@@ -1,10 +1,14 @@
-//! `queue`: mails that are to go out, and why one waits.
+//! `queue`: mails that are to go out, why one waits, and what is done to them.
+
+mod act;
+
+use act::Which;
 
 use super::ask::{ask_one, unexpected};
 use super::failure::Failure;
 use super::org::Form;
 use super::print::{Out, moment};
-use crate::control::{JobFacts, MailFacts, Request, Response};
+use crate::control::{Action, JobFacts, MailFacts, Request, Response};
 use crate::model::{Domain, JobId, MailId};
 use crate::queue::{Class, State};
 use clap::Subcommand;
@@ -56,6 +60,41 @@ pub(super) enum Queue {
         #[command(flatten)]
         form: Form,
     },
+    /// Keeps mails back until they are released; they still end when their time is over
+    #[command(after_help = ACT_EXAMPLES)]
+    Hold {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Lets go of mails that are held
+    #[command(after_help = ACT_EXAMPLES)]
+    Release {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Tries mails now that wait for another try
+    #[command(after_help = ACT_EXAMPLES)]
+    Retry {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Ends mails for good, after saying which
+    #[command(after_help = ACT_EXAMPLES)]
+    Drop {
+        #[command(flatten)]
+        which: Which,
+        /// Does not ask at a terminal
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Says the one reason a mail is not moving now, and when it will
     #[command(after_help = WHY_EXAMPLES)]
     Why {
@@ -65,6 +104,15 @@ pub(super) enum Queue {
         form: Form,
     },
 }
+
+const ACT_EXAMPLES: &str = "\
+Examples:
+  karamail queue hold --to docomo.ne.jp             nothing more goes there
+  karamail queue release --to docomo.ne.jp --class alert
+  karamail queue retry jbb jbc                      now, not when they are due
+  karamail queue drop --class notice --yes          they end as cancelled
+
+What is given has to fit altogether. What is being given to a server at that moment is left alone, and counted.";
 
 /// What `show` can show.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +138,10 @@ impl Queue {
             Self::Show { id: Id::Job(job), form } => (Request::ShowJob { job }, form),
             Self::Show { id: Id::Mail(mail), form } => (Request::ShowMail { mail }, form),
             Self::Why { id, form } => (Request::Why { job: id }, form),
+            Self::Hold { which, form } => return act::run(config, Action::Hold, &which, form, out),
+            Self::Release { which, form } => return act::run(config, Action::Release, &which, form, out),
+            Self::Retry { which, form } => return act::run(config, Action::Retry, &which, form, out),
+            Self::Drop { which, yes, form } => return act::drop_mails(config, &which, yes, form, out),
         };
         match ask_one(config, &request)? {
             Response::Jobs(jobs) if form.json => Ok(out.json(&jobs)?),

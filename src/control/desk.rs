@@ -7,7 +7,8 @@ use super::facts::{
 use super::why::{Reason, Sight, reason};
 use super::{Live, Request, Response, journey};
 use crate::clock::Clock;
-use crate::model::{JobId, KeyRing, LoginId, MailId, OrgCode, Span};
+use crate::maillog;
+use crate::model::{EmailAddress, JobId, KeyRing, LoginId, MailId, OrgCode, Span};
 use crate::queue::{Class, Job, State};
 use crate::random::Random;
 use crate::service::members::{ImportError, Importer, MemberFile};
@@ -44,7 +45,7 @@ pub struct Desk {
 }
 
 /// Why a request is not done.
-enum Stop {
+pub(super) enum Stop {
     /// The operator is told why.
     Refused(String),
     /// Nobody is listening any more.
@@ -63,7 +64,7 @@ impl<T> From<mpsc::error::SendError<T>> for Stop {
     }
 }
 
-fn refused(why: impl Display) -> Stop {
+pub(super) fn refused(why: impl Display) -> Stop {
     Stop::Refused(why.to_string())
 }
 
@@ -97,6 +98,10 @@ impl Desk {
             Request::ListJobs { class, to, state, limit } => self.list_jobs(class, to, state, limit).await?,
             Request::ShowJob { job } => self.show_job(job).await?,
             Request::Why { job } => self.why(job).await?,
+            Request::Selected { which } => self.selected(which).await?,
+            Request::Act { action, which } => self.act(action, which).await?,
+            Request::Suppressions => return self.suppressions(to).await,
+            Request::ClearAddress { address } => self.clear_address(address).await?,
             Request::ShowMail { mail } => self.show_mail(mail).await?,
             Request::ShowAddress { address } => {
                 Response::Address(self.store.read(move |tx| address_facts(tx, &address)).await?)
@@ -238,6 +243,37 @@ impl Desk {
         Ok(Response::Mail(found.ok_or_else(|| refused(format!("there is no mail {mail}")))?))
     }
 
+    async fn suppressions(&self, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
+        let mut after: Option<EmailAddress> = None;
+        loop {
+            let behind = after.clone();
+            let work = move |tx: &mut Tx<'_>| {
+                let rows = tx.suppressions(behind.as_ref(), PAGE)?;
+                rows.into_iter().map(|row| facts_of(tx, row)).collect::<Result<Vec<_>, StoreError>>()
+            };
+            let page = self.store.read(work).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.address.clone());
+            to.send(Response::Addresses(page)).await?;
+        }
+    }
+
+    async fn clear_address(&self, address: EmailAddress) -> Result<Response, Stop> {
+        let (cleared, at) = (address.clone(), self.clock.now());
+        let work = move |tx: &mut Tx<'_>| {
+            if !tx.clear_address(&cleared, at)? {
+                return Ok(None);
+            }
+            let state = tx.address(&cleared)?.map_or(AddressState::New, |row| row.state);
+            maillog::marked(tx, &cleared, state.as_str(), at)?;
+            address_facts(tx, &cleared).map(Some)
+        };
+        let facts = self.store.write::<_, StoreError, _>(work).await?;
+        let facts =
+            facts.ok_or_else(|| refused(format!("nothing is held against {address}: address show {address}")))?;
+        Ok(Response::Address(facts))
+    }
+
     async fn log(&self, lines: Option<usize>, follow: bool, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
         // Before looking: what is committed while we look counts as news.
         let mut commits = self.commits.clone();
@@ -281,7 +317,7 @@ fn all() -> EventFilter {
     EventFilter::default()
 }
 
-fn named<T: FromStr<Err: Display>>(name: Option<String>) -> Result<Option<T>, Stop> {
+pub(super) fn named<T: FromStr<Err: Display>>(name: Option<String>) -> Result<Option<T>, Stop> {
     name.map(|name| name.parse().map_err(refused)).transpose()
 }
 
@@ -304,7 +340,7 @@ fn org_facts(tx: &mut Tx<'_>, org: Org) -> Result<OrgFacts, StoreError> {
     Ok(OrgFacts::new(org, members))
 }
 
-fn address_facts(tx: &mut Tx<'_>, address: &crate::model::EmailAddress) -> Result<AddressFacts, StoreError> {
+fn address_facts(tx: &mut Tx<'_>, address: &EmailAddress) -> Result<AddressFacts, StoreError> {
     let unknown = || AddressRow {
         address: address.clone(),
         state: AddressState::New,
@@ -316,7 +352,11 @@ fn address_facts(tx: &mut Tx<'_>, address: &crate::model::EmailAddress) -> Resul
         unknown_day: None,
     };
     let row = tx.address(address)?.unwrap_or_else(unknown);
-    let holders = tx.holders(address)?.into_iter();
+    facts_of(tx, row)
+}
+
+fn facts_of(tx: &mut Tx<'_>, row: AddressRow) -> Result<AddressFacts, StoreError> {
+    let holders = tx.holders(&row.address)?.into_iter();
     let members = holders.map(|(org, id, priority)| PlaceFacts { org, id, priority: priority.number() }).collect();
     Ok(AddressFacts::new(row, members))
 }

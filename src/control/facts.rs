@@ -221,6 +221,26 @@ impl WhyFacts {
     }
 }
 
+/// Jobs of one class that an action would be done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectedFacts {
+    /// The class.
+    pub class: String,
+    /// How many.
+    pub count: u64,
+    /// When the oldest of them was ordered.
+    pub oldest: String,
+}
+
+/// What an action was done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TouchedFacts {
+    /// How many jobs it was done to.
+    pub touched: u64,
+    /// How many of those that are meant were being given to a server, and were left alone.
+    pub under_way: u64,
+}
+
 /// A mail that came in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailFacts {

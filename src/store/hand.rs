@@ -7,10 +7,11 @@
 
 use crate::model::{JobId, Span, Timestamp};
 use crate::queue::state::{Event, next};
-use crate::queue::{Job, Selection, State};
+use crate::queue::{Class, Job, Selection, State};
 use crate::store::job::{OWN, SHARED, read_waiting};
-use crate::store::sql::{Param, params};
+use crate::store::sql::{Param, Row, params};
 use crate::store::{StoreError, Tx};
+use std::collections::BTreeMap;
 
 /// What one page of an operator's action came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +49,29 @@ fn meant<'a>(selection: &'a Selection, values: &mut Vec<Param<'a>>) -> String {
 }
 
 impl Tx<'_> {
-    /// Keeps back the jobs that are meant, of the next `limit` behind `after`.
+    /// Counts the jobs that are meant and have not ended, by class, each class with the moment at which its oldest was
+    /// ordered.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn selected(&mut self, selection: &Selection) -> Result<Vec<(Class, u64, Timestamp)>, StoreError> {
+        let mut found: BTreeMap<i64, (Class, u64, Timestamp)> = BTreeMap::new();
+        for stretch in self.stretches(selection, JobId::new(0), usize::MAX)? {
+            let mut values = params![stretch.0, stretch.1].to_vec();
+            let meant = meant(selection, &mut values);
+            let sql =
+                format!("SELECT class_rank, COUNT(*), MIN(queued_at) FROM jobs WHERE {meant} GROUP BY class_rank");
+            let read = |row: &Row<'_>| Ok((row.get::<Class>(0)?, row.get::<u64>(1)?, row.get::<Timestamp>(2)?));
+            for (class, count, oldest) in self.query(&sql, &values, read)? {
+                let (_, all, first) = found.entry(class.rank()).or_insert((class, 0, oldest));
+                *all += count;
+                *first = oldest.min(*first);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Keeps back the jobs that are meant, of the next `limit` behind `after`; gives them as they are now, for the mail log.
     ///
     /// # Errors
     /// The database failed.
@@ -58,12 +81,12 @@ impl Tx<'_> {
         at: Timestamp,
         after: JobId,
         limit: usize,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<(Touched, Vec<Job>), StoreError> {
         self.change(selection, "state = 'held', held_at = ?3", &open_to(Event::Hold), at, after, limit)
     }
 
     /// Lets go of the jobs that are meant and were kept back, of the next `limit` behind `after`: they wait for their time
-    /// as before, and how long they were kept back is added up.
+    /// as before, and how long they were kept back is added up. Gives them as they are now, for the mail log.
     ///
     /// # Errors
     /// The database failed.
@@ -73,7 +96,7 @@ impl Tx<'_> {
         at: Timestamp,
         after: JobId,
         limit: usize,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<(Touched, Vec<Job>), StoreError> {
         let change = "state = 'queued', held_at = NULL, \
                       held_ms = held_ms + CASE WHEN held_at < ?3 THEN ?3 - held_at ELSE 0 END";
         self.change(selection, change, &open_to(Event::Release), at, after, limit)
@@ -92,7 +115,7 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Touched, StoreError> {
         let waits = "due > ?3 AND (state IN ('queued', 'deferred') OR (state = 'unknown' AND due < give_up))";
-        self.change(selection, "due = ?3", waits, at, after, limit)
+        self.change(selection, "due = ?3", waits, at, after, limit).map(|(touched, _)| touched)
     }
 
     /// Drops the jobs that are meant, of the next `limit` behind `after`; gives them as they ended, for the mail log.
@@ -138,12 +161,19 @@ impl Tx<'_> {
         at: Timestamp,
         after: JobId,
         limit: usize,
-    ) -> Result<Touched, StoreError> {
-        self.page(selection, after, limit, |tx, stretch| {
+    ) -> Result<(Touched, Vec<Job>), StoreError> {
+        let mut changed = Vec::new();
+        let touched = self.page(selection, after, limit, |tx, stretch| {
             let mut values = params![stretch.0, stretch.1, at].to_vec();
             let meant = meant(selection, &mut values);
-            tx.execute(&format!("UPDATE jobs SET {change} WHERE {meant} AND {condition}"), &values)
-        })
+            let sql = format!("UPDATE jobs SET {change} WHERE {meant} AND {condition} RETURNING {SHARED}, {OWN}");
+            let mut jobs = tx.query(&sql, &values, read_waiting)?;
+            let count = jobs.len() as u64;
+            changed.append(&mut jobs);
+            Ok(count)
+        })?;
+        changed.sort_by_key(|job| job.id);
+        Ok((touched, changed))
     }
 
     /// Does it for each stretch of a page, and counts.

@@ -1,107 +1,16 @@
 //! The operator's commands as typed: the built program, its output and its exit codes, with and without a daemon.
 
-use karamail::clock::Clock;
-use karamail::control::{Desk, Lock, Socket};
-use karamail::keys::Keys;
+use crate::machine::{Daemon, Machine, PROGRAM, SETTINGS, beside, errors, keys, text};
 use karamail::maillog;
 use karamail::model::{EmailAddress, Timestamp};
-use karamail::random::Random;
-use karamail::store::{Location, Options, Store};
+use karamail::store::Store;
 use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use tokio::sync::watch;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_karamail");
-const SETTINGS: &str = r#"
-hostname = "mx.example.jp"
-data_dir = "data"
-[registration]
-addresses = ["bizanpi@example.jp"]
-[sender]
-address = "anpi@example.jp"
-bounce_domain = "bounce.example.jp"
-[web]
-public_url = "https://www.example.jp"
-"#;
 const MEMBERS: &str = "id,password,name,language,mail1\n0001,hajime-kite7,髙﨑 花子,en,hanako@docomo.ne.jp\n";
-
-/// A machine with settings and nothing else.
-struct Machine {
-    folder: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let machine = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(machine.settings(), SETTINGS).unwrap();
-        machine
-    }
-
-    fn settings(&self) -> PathBuf {
-        self.folder.path().join("karamail.toml")
-    }
-
-    fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.arg("-c").arg(self.settings()).args(arguments).current_dir(self.folder.path());
-        command.env_remove("KARAMAIL_CONFIG").env_remove("KARAMAIL_LOG").stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that succeeds without a word on standard error; gives what it prints.
-    fn say(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(errors(&output), "", "{arguments:?}");
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
-        text(&output)
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.say(&[arguments, &["--json"]].concat())).unwrap()
-    }
-
-    /// Runs a command that fails with `code`; gives what it says on standard error.
-    fn fail(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}{}", text(&output), errors(&output));
-        assert_eq!(text(&output), "", "{arguments:?}");
-        errors(&output)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path.to_string_lossy().into_owned()
-    }
-
-    async fn store(&self) -> Store {
-        Store::open(Options::new(Location::Sqlite(self.data_dir().join("karamail.db")))).await.unwrap()
-    }
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
-}
 
 /// Puts as many events into the log.
 async fn log_events(store: &Store, count: i64) {
@@ -416,42 +325,6 @@ fn run_by_root_a_command_leaves_every_file_with_the_owner_of_the_folder() {
         }
     }
     assert!(seen >= 7);
-}
-
-/// What of a daemon a command sees: the lock, the door, and a desk behind it.
-struct Daemon {
-    store: Store,
-    tasks: tokio::task::JoinSet<()>,
-    _lock: Lock,
-}
-
-impl Daemon {
-    async fn start(machine: &Machine) -> Self {
-        let data_dir = machine.data_dir();
-        let lock = Lock::take(&data_dir).unwrap();
-        let random = Random::system();
-        let keys = Keys::open(&data_dir, &random).unwrap();
-        let (sender, commits) = watch::channel(0);
-        let observer = Arc::new(move |_: &[karamail::store::Event]| sender.send_modify(|count| *count += 1));
-        let location = Location::Sqlite(data_dir.join("karamail.db"));
-        let store = Store::open(Options::new(location).observed_by(observer)).await.unwrap();
-        let desk = Desk {
-            store: store.clone(),
-            seal: keys.seal().clone(),
-            random,
-            clock: Clock::system(),
-            commits,
-            live: None,
-        };
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(Socket::open(&data_dir).unwrap().serve(desk));
-        Self { store, tasks, _lock: lock }
-    }
-}
-
-/// Runs a command beside the daemon of this very process.
-async fn beside(machine: &Machine, arguments: &[&str]) -> Output {
-    tokio::process::Command::from(machine.command(arguments)).output().await.unwrap()
 }
 
 #[tokio::test]

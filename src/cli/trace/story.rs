@@ -57,6 +57,8 @@ fn known(event: &EventFacts) -> Option<String> {
         }
         "expired" => format!("{} was given up after {}", field("job")?, field("age")?),
         "cancelled" => format!("{} was called back: {}", field("job")?, field("reason")?),
+        "held" => format!("{} is held by the operator", field("job")?),
+        "released" => format!("{} was let go after {} held", field("job")?, field("held")?),
         "suppressed" => format!("{} was not sent: {} is not written to any more", field("job")?, field("to")?),
         "marked" => format!("{} is now known to be {}", field("to")?, field("state")?),
         "visited" => format!("somebody opened the page of {} ({})", field("registration")?, field("what")?),
@@ -89,6 +91,9 @@ mod tests {
         assert_eq!(told("deferred", greylisted), "jb not now (greylisted): 450 4.2.0 Later (at rcpt); next try soon");
         let suppressed = json!({"job": "jb", "to": "<h***@docomo.ne.jp>"});
         assert_eq!(told("suppressed", suppressed), "jb was not sent: <h***@docomo.ne.jp> is not written to any more");
+        assert_eq!(told("held", json!({"job": "jb"})), "jb is held by the operator");
+        let released = json!({"job": "jb", "held": "2.50s"});
+        assert_eq!(told("released", released), "jb was let go after 2.50s held");
         let attempt = json!({"job": "jb", "mx": "", "tls": "none", "delays": "0/0/0/0"});
         assert_eq!(
             told("attempted", attempt),

@@ -19,8 +19,8 @@ fn ids(ids: &[JobId]) -> Selection {
 
 type Action = fn(&mut Tx<'_>, &Selection, i64, JobId, usize) -> Result<Touched, StoreError>;
 
-const HOLD: Action = |tx, selection, now, after, limit| tx.hold(selection, at(now), after, limit);
-const RELEASE: Action = |tx, selection, now, after, limit| tx.release_held(selection, at(now), after, limit);
+const HOLD: Action = |tx, selection, now, after, limit| Ok(tx.hold(selection, at(now), after, limit)?.0);
+const RELEASE: Action = |tx, selection, now, after, limit| Ok(tx.release_held(selection, at(now), after, limit)?.0);
 const RETRY: Action = |tx, selection, now, after, limit| tx.retry_now(selection, at(now), after, limit);
 const DROP: Action = |tx, selection, now, after, limit| Ok(tx.drop_jobs(selection, at(now), after, limit)?.0);
 
@@ -67,6 +67,9 @@ pub async fn everything_given_has_to_fit_and_nothing_given_fits_nothing(place: P
         let count = expected.len() as u64;
         assert_eq!(all(&store, HOLD, selection.clone(), 5).await, (count, 0), "{selection:?}");
         assert_eq!(standing(&store, State::Held).await, expected);
+        let meant = selection.clone();
+        let counted: u64 = read(&store, move |tx| tx.selected(&meant)).await.iter().map(|(_, count, _)| count).sum();
+        assert_eq!(counted, count, "{selection:?}");
         // Held already: not again.
         assert_eq!(all(&store, HOLD, selection.clone(), 5).await, (0, 0));
         assert_eq!(all(&store, RELEASE, selection.clone(), 5).await, (count, 0));
@@ -168,6 +171,6 @@ pub async fn an_action_goes_page_by_page_and_no_page_looks_at_more_than_it_was_t
     // Numbers are gone through in their order, too.
     let some = ids(&[d, b, a]);
     let behind_a = write(&store, move |tx| tx.hold(&some, at(9), a, 1)).await;
-    assert_eq!(behind_a, Touched { count: 1, under_way: 0, last: Some(b) });
+    assert_eq!(behind_a.0, Touched { count: 1, under_way: 0, last: Some(b) });
     assert_eq!(standing(&store, State::Cancelled).await, [a, c, d]);
 }

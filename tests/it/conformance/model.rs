@@ -279,8 +279,8 @@ fn step(tx: &mut Tx<'_>, model: &mut Model, step: &Step) -> Result<(), StoreErro
         Step::Hand { act, ref selection, limit } => {
             let (now, all) = (at(model.now), JobId::new(0));
             let touched = match act {
-                Act::Hold => tx.hold(selection, now, all, limit)?,
-                Act::Release => tx.release_held(selection, now, all, limit)?,
+                Act::Hold => tx.hold(selection, now, all, limit)?.0,
+                Act::Release => tx.release_held(selection, now, all, limit)?.0,
                 Act::Retry => tx.retry_now(selection, now, all, limit)?,
                 Act::Drop => tx.drop_jobs(selection, now, all, limit)?.0,
             };
