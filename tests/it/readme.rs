@@ -72,7 +72,8 @@ fn every_command_that_readme_names_exists() {
     assert!(commands.len() >= 8, "{commands:?}");
     for words in commands {
         // What is a place for something (CODE, ID, …) or an option's value is not the command's name.
-        let names = words.iter().take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        let is_name = |word: &str| !word.starts_with("--") && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let names = words.iter().take_while(|word| is_name(word));
         let options = words.iter().filter(|word| word.starts_with("--"));
         let done = Command::new(PROGRAM).args(names.clone()).arg("--help").output().unwrap();
         assert!(done.status.success(), "karamail {words:?}");
