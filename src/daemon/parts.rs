@@ -22,6 +22,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
+/// The port of HTTPS.
+const HTTPS: u16 = 443;
 /// How long deliveries under way may take when the daemon stops.
 const GRACE: Span = Span::from_secs(20);
 
@@ -102,6 +104,7 @@ pub(super) fn worker(
         hostname: config.hostname.clone(),
         delivery: config.delivery.clone(),
         destinations: config.destinations.clone(),
+        policy_port: HTTPS,
         outbox: config.outbox(),
         // A file of ours has one process at a time; a server's database may have other nodes.
         alone: matches!(config.storage, Storage::Sqlite(_)),

@@ -6,4 +6,5 @@
 pub mod dane;
 pub mod http;
 pub mod resolver;
+pub mod sts;
 pub mod tls;

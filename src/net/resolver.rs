@@ -44,6 +44,14 @@ pub enum Reach {
     Any,
 }
 
+impl Reach {
+    /// Gives the reach where an MX may be inside a private network, or may not.
+    #[must_use]
+    pub const fn of(private_addresses: bool) -> Self {
+        if private_addresses { Self::Any } else { Self::Public }
+    }
+}
+
 /// Why there is no server to send to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {

@@ -171,11 +171,10 @@ impl Courier {
 
     /// No server takes the connection in: the jobs that share this fate are tried.
     fn unreached(&mut self, job: Job, trip: &Trip, outcome: &Outcome) {
-        // What one domain's name servers say is no matter of the destination.
-        let shared = if matches!(outcome, Outcome::Deferred { cause: Cause::Dns, .. } | Outcome::Refused { .. }) {
-            vec![job]
-        } else {
-            self.seat.unreached(job)
+        // What one domain's name servers say, or what it demands of a connection, is no matter of the destination.
+        let shared = match outcome {
+            Outcome::Deferred { cause: Cause::Dns | Cause::Tls, .. } | Outcome::Refused { .. } => vec![job],
+            _ => self.seat.unreached(job),
         };
         for job in shared {
             self.record(job, trip.clone(), outcome.clone());

@@ -11,7 +11,9 @@ use crate::config::{Destinations, TlsPolicy};
 use crate::model::Domain;
 use crate::net::dane::Dane;
 use crate::net::resolver::{Addresses, Reach, Resolver, Unresolved};
+use crate::net::sts::{self, Sts};
 use crate::queue::destination::Groups;
+use crate::store::{StsMode, StsPolicy};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -28,12 +30,6 @@ impl Policies {
     #[must_use]
     pub fn new(usual: TlsPolicy, destinations: &Destinations) -> Self {
         Self { usual, groups: destinations.groups.clone(), own: destinations.tls.clone() }
-    }
-
-    /// Gives the policy that goes without looking at anybody.
-    #[must_use]
-    pub const fn usual(&self) -> TlsPolicy {
-        self.usual
     }
 
     /// Gives the policy for a domain, its servers being these.
@@ -56,9 +52,11 @@ impl Policies {
 
 /// Finds out what is demanded.
 #[derive(Clone)]
-pub(super) struct Guard {
+pub struct Guard {
     resolver: Resolver,
     policies: Policies,
+    /// Knows what domains publish by HTTPS; nothing: nobody looks.
+    sts: Option<Sts>,
     /// The port whose TLSA records are asked for.
     port: u16,
 }
@@ -69,6 +67,24 @@ pub(super) struct Rules {
     policy: TlsPolicy,
     /// Its list of servers is signed, so that what their names say about certificates counts.
     signed: bool,
+    /// What it publishes by HTTPS.
+    sts: Option<StsPolicy>,
+}
+
+/// Why a server is not to be tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Barred {
+    /// Its addresses, or what its name says about its certificate, cannot be found.
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    /// The domain does not name it.
+    #[error("the MTA-STS policy of {domain} does not name {server}")]
+    Unnamed {
+        /// The domain.
+        domain: Domain,
+        /// The server.
+        server: Domain,
+    },
 }
 
 /// What a server's name says, signed, about its certificate.
@@ -81,20 +97,39 @@ enum Published {
 }
 
 impl Guard {
-    pub(super) const fn new(resolver: Resolver, policies: Policies, port: u16) -> Self {
-        Self { resolver, policies, port }
+    /// Takes whom to ask, and the port at which servers are dialled.
+    #[must_use]
+    pub const fn new(resolver: Resolver, policies: Policies, sts: Option<Sts>, port: u16) -> Self {
+        Self { resolver, policies, sts, port }
+    }
+
+    /// Gives who knows servers' addresses.
+    pub(super) const fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// Gives what is demanded where only the operator has a say.
+    pub(super) fn usual(&self) -> Demand {
+        self.policies.usual.into()
     }
 
     /// Finds a domain's servers, and what holds for all of them.
     pub(super) async fn servers(&self, domain: &Domain) -> Result<(Vec<Domain>, Rules), Unresolved> {
-        let (servers, signed) = if self.policies.is_off(domain) {
-            (self.resolver.servers(domain).await?, false)
-        } else {
-            let found = self.resolver.signed_servers(domain).await?;
-            (found.value, found.signed)
-        };
-        let policy = self.policies.of(domain, &servers);
-        Ok((servers, Rules { domain: domain.clone(), policy, signed }))
+        let rules = |policy, signed, sts| Rules { domain: domain.clone(), policy, signed, sts };
+        if self.policies.is_off(domain) {
+            return Ok((self.resolver.servers(domain).await?, rules(TlsPolicy::Off, false, None)));
+        }
+        let (found, sts) = tokio::join!(self.resolver.signed_servers(domain), self.sts_of(domain));
+        let found = found?;
+        let policy = self.policies.of(domain, &found.value);
+        Ok((found.value, rules(policy, found.signed, sts)))
+    }
+
+    async fn sts_of(&self, domain: &Domain) -> Option<StsPolicy> {
+        match &self.sts {
+            Some(sts) => Box::pin(sts.policy(domain)).await,
+            None => None,
+        }
     }
 
     /// Finds a server's addresses and what is demanded of a connection to it.
@@ -103,15 +138,16 @@ impl Guard {
         rules: &Rules,
         server: &Domain,
         reach: Reach,
-    ) -> Result<(Vec<IpAddr>, Demand), Unresolved> {
+    ) -> Result<(Vec<IpAddr>, Demand), Barred> {
         if !rules.signed || rules.policy == TlsPolicy::Off {
-            return Ok((self.resolver.addresses(server, reach).await?, rules.demand(Published::Nothing)));
+            let demand = rules.demand(server, Published::Nothing)?;
+            return Ok((self.resolver.addresses(server, reach).await?, demand));
         }
         let found = self.resolver.signed_addresses(server, reach).await?;
         // RFC 7672 2.2.2: where the addresses are not signed, the question for TLSA may trouble old name servers.
         let published =
             if found.signed { self.published(rules, server, &found.value).await? } else { Published::Nothing };
-        Ok((found.value.list, rules.demand(published)))
+        Ok((found.value.list, rules.demand(server, published)?))
     }
 
     /// Asks for TLSA records at the name that has the addresses, then at the one that the MX record gives, where that is
@@ -131,13 +167,39 @@ impl Guard {
 }
 
 impl Rules {
-    fn demand(&self, published: Published) -> Demand {
-        match (self.policy, published) {
-            (TlsPolicy::Off, _) => Demand::Plain,
-            (TlsPolicy::Require | TlsPolicy::Opportunistic, Published::Usable(dane)) => Demand::Dane(dane),
-            (TlsPolicy::Require, Published::Unusable | Published::Nothing) => Demand::Verified,
-            (TlsPolicy::Opportunistic, Published::Unusable) => Demand::Encrypted,
-            (TlsPolicy::Opportunistic, Published::Nothing) => Demand::Any,
+    fn demand(&self, server: &Domain, published: Published) -> Result<Demand, Barred> {
+        let (policy, published) = match (self.policy, published) {
+            (TlsPolicy::Off, _) => return Ok(Demand::Plain),
+            (_, Published::Usable(dane)) => return Ok(Demand::Dane(dane)),
+            (policy, published) => (policy, published),
+        };
+        if let Some(sts) = self.sts.as_ref().filter(|sts| sts.mode == StsMode::Enforce) {
+            let (domain, server) = (&self.domain, server);
+            if !sts::allows(sts, server) {
+                return Err(Barred::Unnamed { domain: domain.clone(), server: server.clone() });
+            }
+            return Ok(Demand::Verified);
         }
+        Ok(match (policy, published) {
+            (TlsPolicy::Opportunistic, Published::Unusable) => Demand::Encrypted,
+            (policy, _) => policy.into(),
+        })
     }
+
+    /// Says what would bar a server, or fail on it, if the policy that the domain tests were enforced: nothing, or whether
+    /// the server is named and then has to be known by its certificate.
+    pub(super) fn tested(&self, server: &str) -> Option<Tested> {
+        let sts = self.sts.as_ref().filter(|sts| sts.mode == StsMode::Testing)?;
+        let named = server.parse().is_ok_and(|server| sts::allows(sts, &server));
+        Some(if named { Tested::Named } else { Tested::Unnamed })
+    }
+}
+
+/// What a policy that is only tested says of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tested {
+    /// It takes the domain's mail, if its certificate is good.
+    Named,
+    /// It does not.
+    Unnamed,
 }

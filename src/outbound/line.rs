@@ -5,12 +5,14 @@
 
 use super::demand::Demand;
 use super::dial::{Dialer, Peer, Trouble};
+use super::guard::Tested;
+use super::memory::Memory;
 use super::session::Session;
 use super::way::{Way, Ways, outcome_of};
 use crate::clock::Clock;
 use crate::model::{Carrier, Domain, Reply, Span, Stage};
 use crate::queue::outcome::Delays;
-use crate::queue::{Attempt, Job, Outcome, verdict};
+use crate::queue::{Attempt, Blame, Cause, Job, Outcome, verdict};
 
 /// How long one mail may look for a server that takes us in, all its addresses together.
 const ROUND: Span = Span::from_secs(300);
@@ -32,6 +34,11 @@ impl Line {
     /// Gives the way on, for the mail of `domain`; nothing where it leads to the servers of another.
     pub(super) fn way_of(self, domain: &Domain) -> Option<Way> {
         (self.way.domain() == domain).then_some(self.way)
+    }
+
+    /// Says whether the domain's own server speaks TLS, where that was tried.
+    fn speaks_tls(&self) -> Option<bool> {
+        (self.way.is_the_domains() && self.demand.takes_tls()).then_some(self.session.tls().is_some())
     }
 }
 
@@ -61,12 +68,13 @@ impl Trip {
 pub(super) struct Servers {
     ways: Ways,
     dialer: Dialer,
+    memory: Memory,
     clock: Clock,
 }
 
 impl Servers {
-    pub(super) const fn new(ways: Ways, dialer: Dialer, clock: Clock) -> Self {
-        Self { ways, dialer, clock }
+    pub(super) const fn new(ways: Ways, dialer: Dialer, memory: Memory, clock: Clock) -> Self {
+        Self { ways, dialer, memory, clock }
     }
 
     /// Opens a connection to the first server of a domain that takes us in.
@@ -95,6 +103,19 @@ impl Servers {
         serves
     }
 
+    /// Tells what would have failed if the policy that a domain tests were enforced.
+    fn test(&self, line: &Line) {
+        let (domain, server) = (line.way.domain(), &line.peer.name);
+        let fails = match line.way.tested(server) {
+            None => false,
+            Some(Tested::Unnamed) => true,
+            Some(Tested::Named) => !self.dialer.meets(&line.session, &line.peer, &Demand::Verified),
+        };
+        if fails {
+            tracing::warn!(%domain, server, "the MTA-STS policy that the domain tests would have kept its mail back");
+        }
+    }
+
     /// Opens a connection to the next server on a way.
     ///
     /// # Errors
@@ -119,15 +140,30 @@ impl Servers {
             match opened {
                 Ok(session) => {
                     let carries = vec![way.domain().clone()];
-                    return Ok(Line { session, way, peer, demand, carries });
+                    let line = Line { session, way, peer, demand, carries };
+                    self.test(&line);
+                    if let Some(secured) = line.speaks_tls() {
+                        self.memory.note(line.way.domain(), secured).await;
+                    }
+                    return Ok(line);
                 }
                 Err(trouble) => {
                     trip.meet(&peer.to_string(), None);
                     tracing::debug!(server = %peer, stage = %trouble.stage, said = %trouble.reply, "no connection");
-                    let carrier = Carrier::of(way.domain(), Some(&peer.name));
-                    met = Some(verdict::judge(carrier, trouble.stage, trouble.reply));
+                    met = Some(outcome_of_trouble(trouble, way.domain(), &peer));
                 }
             }
         }
     }
+}
+
+/// Says what it means for a mail that a connection could not be opened.
+fn outcome_of_trouble(trouble: Trouble, domain: &Domain, peer: &Peer) -> Outcome {
+    let Trouble { stage, reply } = trouble;
+    // Without TLS the mail could go if it did not have to be secured: whatever was said, that is why it waits. Who closes
+    // (421) says something else.
+    if stage == Stage::StartTls && reply.code != 421 {
+        return Outcome::Deferred { stage, reply, blame: Blame::Site, cause: Cause::Tls };
+    }
+    verdict::judge(Carrier::of(domain, Some(&peer.name)), stage, reply)
 }

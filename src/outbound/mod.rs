@@ -15,6 +15,7 @@ pub mod demand;
 pub mod dial;
 pub mod guard;
 mod line;
+mod memory;
 pub mod outbox;
 mod pool;
 mod seat;

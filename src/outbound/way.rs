@@ -5,10 +5,10 @@
 
 use super::demand::Demand;
 use super::dial::Peer;
-use super::guard::{Guard, Policies, Rules};
-use crate::config::{Host, Route, Smarthost};
+use super::guard::{Barred, Guard, Rules, Tested};
+use crate::config::{Delivery, Host, Route, Smarthost};
 use crate::model::{Domain, Reply, Stage};
-use crate::net::resolver::{Reach, Resolver, Unresolved};
+use crate::net::resolver::{Reach, Unresolved};
 use crate::queue::{Blame, Cause, Outcome, Verdict};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +19,7 @@ const TRIES: usize = 10;
 /// Knows the ways out.
 #[derive(Clone)]
 pub struct Ways {
-    resolver: Resolver,
     guard: Guard,
-    /// What is demanded of the smarthost.
-    usual: Demand,
     /// The one server that takes everything; nothing: the MX of each domain.
     smarthost: Option<Smarthost>,
     /// The port dialled at an MX.
@@ -48,17 +45,14 @@ pub struct Way {
 }
 
 impl Ways {
-    /// Takes what the settings say of ways out: `port` is the one dialled at an MX, `private_addresses` lets an MX be inside
-    /// a private network.
+    /// Takes what the settings say of ways out.
     #[must_use]
-    pub fn new(resolver: Resolver, route: &Route, port: u16, private_addresses: bool, policies: Policies) -> Self {
-        let reach = if private_addresses { Reach::Any } else { Reach::Public };
-        let smarthost = match route {
+    pub fn new(guard: Guard, delivery: &Delivery) -> Self {
+        let smarthost = match &delivery.route {
             Route::Smarthost(smarthost) => Some(smarthost.clone()),
             Route::Mx | Route::Capture => None,
         };
-        let usual = policies.usual().into();
-        Self { guard: Guard::new(resolver.clone(), policies, port), resolver, usual, smarthost, port, reach }
+        Self { guard, smarthost, port: delivery.port, reach: Reach::of(delivery.private_addresses) }
     }
 
     /// Finds the way for a domain's mail.
@@ -72,7 +66,7 @@ impl Ways {
             rules,
             servers: servers.into(),
             peers: VecDeque::new(),
-            demand: self.usual.clone(),
+            demand: self.guard.usual(),
             tried: 0,
             missed: None,
         };
@@ -90,11 +84,11 @@ impl Ways {
     }
 
     /// Finds a server's addresses and what is demanded of a connection to it.
-    async fn approach(&self, rules: Option<&Rules>, server: &Domain) -> Result<(Vec<IpAddr>, Demand), Unresolved> {
+    async fn approach(&self, rules: Option<&Rules>, server: &Domain) -> Result<(Vec<IpAddr>, Demand), Barred> {
         match rules {
             Some(rules) => self.guard.approach(rules, server, self.reach).await,
             // The operator named it, so it may be anywhere.
-            None => Ok((self.resolver.addresses(server, Reach::Any).await?, self.usual.clone())),
+            None => Ok((self.guard.resolver().addresses(server, Reach::Any).await?, self.guard.usual())),
         }
     }
 }
@@ -119,14 +113,24 @@ impl Way {
                     self.peers = found.into_iter().map(|address| peer(name.to_string(), address, port)).collect();
                     self.demand = demand;
                 }
-                Err(unresolved) => {
-                    let outcome = self.outcome_of(&unresolved);
+                Err(barred) => {
+                    let outcome = self.outcome_of(&barred);
                     self.note(outcome);
                 }
             }
         }
         self.tried += 1;
         Some((self.peers.pop_front()?, self.demand.clone()))
+    }
+
+    /// Says whether it leads to the domain's own servers, and not to the one that takes everything.
+    pub(super) const fn is_the_domains(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Says what a policy that the domain only tests says of a server; nothing where it tests none.
+    pub(super) fn tested(&self, server: &str) -> Option<Tested> {
+        self.rules.as_ref()?.tested(server)
     }
 
     /// Says what a connection to a server must show if it is to carry this way's mail; nothing where the server is none of
@@ -158,13 +162,20 @@ impl Way {
         self.ways.smarthost.as_ref().map_or(self.ways.port, |smarthost| smarthost.server.port)
     }
 
-    /// Says what it means that a server was not found. Where the operator named it, that says nothing about any recipient.
-    fn outcome_of(&self, unresolved: &Unresolved) -> Outcome {
-        if self.rules.is_some() {
-            return outcome_of(unresolved);
+    /// Says what it means that a server could not be tried. Where the operator named it, that says nothing about any
+    /// recipient.
+    fn outcome_of(&self, barred: &Barred) -> Outcome {
+        match barred {
+            Barred::Unresolved(unresolved) if self.rules.is_some() => outcome_of(unresolved),
+            Barred::Unresolved(unresolved) => {
+                let reply = Reply::none(&format!("delivery.smarthost: {unresolved}"));
+                Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Dns }
+            }
+            Barred::Unnamed { .. } => {
+                let reply = Reply::none(&barred.to_string());
+                Outcome::Deferred { stage: Stage::StartTls, reply, blame: Blame::Site, cause: Cause::Tls }
+            }
         }
-        let reply = Reply::none(&format!("delivery.smarthost: {unresolved}"));
-        Outcome::Deferred { stage: Stage::Connect, reply, blame: Blame::Site, cause: Cause::Dns }
     }
 
     fn note(&mut self, outcome: Outcome) {

@@ -15,8 +15,9 @@ use super::board::Board;
 use super::claims::{BATCH, Claims};
 use super::courier::{Courier, Exit, Office, keep};
 use super::dial::{Dialer, Sources};
-use super::guard::Policies;
+use super::guard::{Guard, Policies};
 use super::line::{Servers, Trip};
+use super::memory::Memory;
 use super::outbox::Outbox;
 use super::pool::Pool;
 use super::sign::Signer;
@@ -24,7 +25,8 @@ use super::way::Ways;
 use crate::clock::Clock;
 use crate::config::{Delivery, Destinations, Route};
 use crate::model::{Domain, JobId, Span, Timestamp};
-use crate::net::resolver::{Resolver, ResolverError};
+use crate::net::resolver::{Reach, Resolver, ResolverError};
+use crate::net::sts::{Place, Sts};
 use crate::net::tls::{Connectors, TlsError};
 use crate::queue::destination::Name;
 use crate::queue::{Job, Outcome};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub delivery: Delivery,
     /// `[[destination]]`.
     pub destinations: Destinations,
+    /// The port where domains publish policies by HTTPS: 443 but in a world of its own.
+    pub policy_port: u16,
     /// The folder of captured mails.
     pub outbox: PathBuf,
     /// No other process works on this store: what is claimed at the start was claimed by a daemon that is gone.
@@ -145,12 +149,12 @@ impl Worker {
     /// # Errors
     /// A part of it cannot be set up.
     pub fn new(settings: Settings, parts: Parts) -> Result<Self, SetupError> {
-        let Settings { hostname, delivery, destinations, outbox, alone, limits, grace } = settings;
+        let (exit, sight) = exit(&settings, &parts)?;
+        let Settings { hostname, delivery, destinations, alone, limits, grace, .. } = settings;
         let Parts { store, composer, signer, clock, random, wake } = parts;
         let owner = format!("{hostname}-{:016x}", u64::from_le_bytes(random.bytes()?));
         let settler = Settler::new(store.clone(), delivery.classes.clone(), random.clone());
-        let groups = destinations.groups.clone();
-        let (exit, sight) = exit(&hostname, &delivery, &destinations, outbox, &clock, &random)?;
+        let groups = destinations.groups;
         let atlas = Arc::new(Atlas::new(sight, groups, clock.clone()));
         let named = Arc::clone(&atlas);
         let pool = Pool::new(limits, Box::new(move |name| named.limits(name)), clock.clone(), random);
@@ -399,31 +403,35 @@ fn tell_of(gone: &[JobId]) {
     }
 }
 
-fn exit(
-    hostname: &Domain,
-    delivery: &Delivery,
-    destinations: &Destinations,
-    outbox: PathBuf,
-    clock: &Clock,
-    random: &Random,
-) -> Result<(Exit, Sight), SetupError> {
+fn exit(settings: &Settings, parts: &Parts) -> Result<(Exit, Sight), SetupError> {
+    let (delivery, clock) = (&settings.delivery, &parts.clock);
     let login = match &delivery.route {
-        Route::Capture => return Ok((Exit::Outbox(Outbox::open(outbox)?), Sight::OneWay(Name::new("outbox")))),
+        Route::Capture => {
+            return Ok((Exit::Outbox(Outbox::open(settings.outbox.clone())?), Sight::OneWay(Name::new("outbox"))));
+        }
         Route::Smarthost(smarthost) => smarthost.login.clone(),
         Route::Mx => None,
     };
     let root = delivery.trust_anchor.as_deref();
-    let resolver = Resolver::validating(delivery.resolver, root, clock.clone(), random.clone())?;
+    let resolver = Resolver::validating(delivery.resolver, root, clock.clone(), parts.random.clone())?;
     let sight = match &delivery.route {
         Route::Smarthost(_) => Sight::OneWay(Name::new("smarthost")),
         Route::Mx | Route::Capture => Sight::Servers(Box::new(resolver.clone())),
     };
-    let policies = Policies::new(delivery.tls, destinations);
-    let ways = Ways::new(resolver, &delivery.route, delivery.port, delivery.private_addresses, policies);
     let tls = Connectors::new(delivery.tls_ca_file.as_deref(), clock)?;
+    let ways = Ways::new(guard(settings, parts, resolver, &tls), delivery);
     let sources = Sources::new(delivery.bind.clone());
-    let dialer = Dialer::new(clock.clone(), hostname.to_string(), tls, sources, login);
-    Ok((Exit::Servers(Box::new(Servers::new(ways, dialer, clock.clone()))), sight))
+    let memory = Memory::new(parts.store.clone(), clock.clone());
+    let dialer = Dialer::new(clock.clone(), settings.hostname.to_string(), tls, sources, login);
+    Ok((Exit::Servers(Box::new(Servers::new(ways, dialer, memory, clock.clone()))), sight))
+}
+
+fn guard(settings: &Settings, parts: &Parts, resolver: Resolver, tls: &Connectors) -> Guard {
+    let delivery = &settings.delivery;
+    let place = Place { port: settings.policy_port, reach: Reach::of(delivery.private_addresses) };
+    let sts = Sts::new(resolver.clone(), tls.verified.clone(), place, parts.store.clone(), parts.clock.clone());
+    let policies = Policies::new(delivery.tls, &settings.destinations);
+    Guard::new(resolver, policies, Some(sts), delivery.port)
 }
 
 /// Waits until the daemon is to stop, or is gone.

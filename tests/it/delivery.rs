@@ -6,4 +6,4 @@ mod order;
 mod routes;
 mod suppression;
 mod verdicts;
-mod world;
+pub mod world;

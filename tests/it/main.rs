@@ -36,4 +36,5 @@ mod requirements;
 mod resolver;
 mod session;
 mod signing;
+mod tls;
 mod visitor;

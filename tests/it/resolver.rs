@@ -1,11 +1,12 @@
 //! Where a domain's mail goes, asked of a name server of the test's own.
 
+use crate::delivery::world::Plan;
 use crate::names::Names;
 use karamail::clock::Clock;
-use karamail::config::{Resolver as NameServer, Route, Smarthost};
+use karamail::config::{Delivery, Resolver as NameServer, Route, Smarthost};
 use karamail::model::{Domain, Span, Timestamp};
 use karamail::net::resolver::{Reach, Resolver, Unresolved};
-use karamail::outbound::guard::Policies;
+use karamail::outbound::guard::{Guard, Policies};
 use karamail::outbound::way::{Ways, outcome_of};
 use karamail::queue::{Blame, Outcome, Verdict};
 use karamail::random::Random;
@@ -17,6 +18,10 @@ fn clock() -> Clock {
 
 fn resolver(names: &Names, seed: u64) -> Resolver {
     Resolver::new(NameServer::Server(names.address), clock(), Random::repeating(seed)).unwrap()
+}
+
+fn guard(names: &Names) -> Guard {
+    Guard::new(resolver(names, 1), Policies::default(), None, 25)
 }
 
 fn domain(text: &str) -> Domain {
@@ -154,14 +159,12 @@ async fn a_smarthost_that_is_not_found_defers_while_a_domain_that_is_not_refuses
     let names = Names::serve("other.example A 192.0.2.1").await;
     let server = "relay.example:587".parse().unwrap();
     let route = Route::Smarthost(Smarthost { server, login: None });
-    let mut way = Ways::new(resolver(&names, 1), &route, 25, false, Policies::default())
-        .find(&domain("d.example"))
-        .await
-        .unwrap();
+    let delivery = Delivery { route, private_addresses: false, ..Plan::new("", 25).delivery };
+    let mut way = Ways::new(guard(&names), &delivery).find(&domain("d.example")).await.unwrap();
     assert!(way.next().await.is_none());
     let outcome = way.end();
     assert!(matches!(&outcome, Outcome::Deferred { blame: Blame::Site, .. }), "{outcome:?}");
-    let ways = Ways::new(resolver(&names, 1), &Route::Mx, 25, false, Policies::default());
+    let ways = Ways::new(guard(&names), &Delivery { route: Route::Mx, ..delivery });
     let refused = match ways.find(&domain("d.example")).await {
         Ok(_) => panic!("there is no such domain"),
         Err(unresolved) => outcome_of(&unresolved),

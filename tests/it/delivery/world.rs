@@ -29,6 +29,7 @@ pub struct Plan {
     pub zone: String,
     pub delivery: Delivery,
     pub destinations: Destinations,
+    pub policy_port: u16,
     pub limits: Limits,
     pub alone: bool,
 }
@@ -52,6 +53,7 @@ impl Plan {
             zone: zone.to_owned(),
             delivery,
             destinations: Destinations::shipped(),
+            policy_port: 443,
             limits: Limits::default(),
             alone: true,
         }
@@ -146,11 +148,14 @@ impl World {
     }
 
     pub fn run(&mut self, mut plan: Plan) {
-        plan.delivery.resolver = Resolver::Server(self.names.address);
+        if plan.delivery.resolver == Resolver::System {
+            plan.delivery.resolver = Resolver::Server(self.names.address);
+        }
         let settings = Settings {
             hostname: "mx.mob-connect.example".parse().unwrap(),
             delivery: plan.delivery,
             destinations: plan.destinations,
+            policy_port: plan.policy_port,
             outbox: self.outbox(),
             alone: plan.alone,
             limits: plan.limits,

@@ -1,0 +1,9 @@
+//! Connections that are secured, or are not though they should be: policies of the operator and of domains, against TLS
+//! servers with all sorts of certificates.
+
+mod leaks;
+mod memory;
+pub mod pki;
+mod publisher;
+mod sts;
+mod table;
