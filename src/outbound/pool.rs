@@ -48,8 +48,8 @@ struct State {
     held: HashMap<JobId, i64>,
     /// Those of them whose outcome is known and not in the store yet.
     told: HashSet<JobId>,
-    /// Those of them that are being given to a server.
-    sending: HashSet<JobId>,
+    /// Those of them that are being given to a server of a destination.
+    sending: HashMap<JobId, (Class, Name)>,
     /// Those of them whose servers are being looked up.
     unplaced: HashMap<Domain, Vec<Job>>,
     /// Claims to be given back to the store.
@@ -83,7 +83,7 @@ impl Pool {
             limits_of,
             held: HashMap::new(),
             told: HashSet::new(),
-            sending: HashSet::new(),
+            sending: HashMap::new(),
             unplaced: HashMap::new(),
             back: Vec::new(),
             resumed: BTreeSet::new(),
@@ -308,13 +308,15 @@ impl Pool {
     /// Shows one job, where it is here.
     pub(super) fn job(&self, job: JobId) -> Option<JobView> {
         let state = self.lock();
-        let elsewhere = |class, wait| JobView { job, class, destination: None, wait, ahead: 0 };
-        let unplaced = || state.unplaced.values().flatten().find(|other| other.id == job);
-        if state.sending.contains(&job) {
-            return Some(elsewhere(Class::Otp, Wait::Sending));
+        if let Some((class, to)) = state.sending.get(&job) {
+            let destination = Some(to.to_string());
+            return Some(JobView { job, class: *class, destination, wait: Wait::Sending, ahead: 0 });
         }
-        let waiting = state.lanes.job(job, self.clock.now());
-        waiting.or_else(|| unplaced().map(|found| elsewhere(found.order.class, Wait::Resolving)))
+        let unplaced = || {
+            let found = state.unplaced.values().flatten().find(|other| other.id == job)?;
+            Some(JobView { job, class: found.order.class, destination: None, wait: Wait::Resolving, ahead: 0 })
+        };
+        state.lanes.job(job, self.clock.now()).or_else(unplaced)
     }
 
     /// Gives a connection the next job for a destination.
@@ -326,7 +328,7 @@ impl Pool {
         }
         match state.lanes.take(to, now) {
             Take::Job(job, epoch) => {
-                state.sending.insert(job.id);
+                state.sending.insert(job.id, (job.order.class, to.clone()));
                 if state.lanes.waiting(to, job.order.class) == self.limits.window / 2 {
                     self.room.notify_one();
                 }
@@ -344,7 +346,7 @@ impl Pool {
             return None;
         }
         let (job, epoch) = state.lanes.ahead(to, already, self.clock.now())?;
-        state.sending.insert(job.id);
+        state.sending.insert(job.id, (job.order.class, to.clone()));
         if state.lanes.waiting(to, job.order.class) == self.limits.window / 2 {
             self.room.notify_one();
         }
@@ -422,9 +424,9 @@ impl Pool {
         self.lock().lanes.broke(to);
     }
 
-    pub(super) fn closed(&self, to: &Name) {
+    pub(super) fn closed(&self, to: &Name, told: bool) {
         let mut state = self.lock();
-        if state.lanes.closed(to, self.clock.now()) {
+        if state.lanes.closed(to, told, self.clock.now()) {
             state.bells.remove(to);
         }
         drop(state);

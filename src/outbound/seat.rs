@@ -23,6 +23,8 @@ pub(super) struct Seat {
     open: bool,
     /// It sends ahead.
     ahead: AtomicBool,
+    /// It was told to close.
+    told: AtomicBool,
     /// The pace's epoch when the last mail was begun, and when the one behind it was.
     epochs: (AtomicU64, AtomicU64),
 }
@@ -31,14 +33,14 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.closed();
         self.ahead_ended();
-        self.pool.closed(&self.to);
+        self.pool.closed(&self.to, self.told.load(Ordering::Relaxed));
     }
 }
 
 impl Seat {
     pub(super) const fn new(pool: Arc<Pool>, to: Name, messages: u32) -> Self {
         let epochs = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { pool, to, messages, open: false, ahead: AtomicBool::new(false), epochs }
+        Self { pool, to, messages, open: false, ahead: AtomicBool::new(false), told: AtomicBool::new(false), epochs }
     }
 
     /// Gives the name of the destination.
@@ -71,7 +73,7 @@ impl Seat {
     /// Waits for the next job, which comes with its token; nothing when the connection is to be closed: it was idle for too
     /// long, others need its place, the destination gets fewer connections, or the daemon stops.
     pub(super) async fn next(&self) -> Option<Job> {
-        match self.pool.work(&self.to) {
+        match self.work() {
             Work::Job(job, epoch) => return Some(self.begun(*job, epoch)),
             Work::Leave => return None,
             // Whoever would only wait makes way for who has no connection at all.
@@ -84,7 +86,7 @@ impl Seat {
             let mut rung = pin!(idle.bell.notified());
             // Listening before looking: who rings in between is heard.
             rung.as_mut().enable();
-            let token = match self.pool.work(&self.to) {
+            let token = match self.work() {
                 Work::Job(job, epoch) => return Some(self.begun(*job, epoch)),
                 Work::Leave => return None,
                 Work::Wait(token) => token,
@@ -99,12 +101,20 @@ impl Seat {
             };
             if leave {
                 // Once more: a job that counted on this connection must not be left behind.
-                return match self.pool.work(&self.to) {
+                return match self.work() {
                     Work::Job(job, epoch) => Some(self.begun(*job, epoch)),
                     Work::Wait(_) | Work::Leave => None,
                 };
             }
         }
+    }
+
+    fn work(&self) -> Work {
+        let work = self.pool.work(&self.to);
+        if matches!(work, Work::Leave) {
+            self.told.store(true, Ordering::Relaxed);
+        }
+        work
     }
 
     fn begun(&self, job: Job, epoch: u64) -> Job {

@@ -76,6 +76,8 @@ struct Place {
     lanes: [BTreeMap<(Timestamp, JobId), Job>; 6],
     /// Connections, those being opened among them.
     connections: usize,
+    /// Those of them that were told to close and have not yet.
+    leaving: usize,
     /// Those that a server has taken in.
     open: usize,
     /// Those that wait for work.
@@ -115,6 +117,7 @@ impl Place {
             turns: Turns::default(),
             lanes: Default::default(),
             connections: 0,
+            leaving: 0,
             open: 0,
             idle: 0,
             ahead: 0,
@@ -182,6 +185,11 @@ impl Place {
             shut.max(retry::polite(class, now, 0.0))
         });
         moments.min().map_or(Need::Nothing, Need::Later)
+    }
+
+    /// Counts the connections that were not told to close.
+    const fn staying(&self) -> usize {
+        self.connections.saturating_sub(self.leaving)
     }
 
     fn begin(&mut self, now: Timestamp) -> u64 {
@@ -296,16 +304,17 @@ impl Lanes {
         }
     }
 
-    /// Gives a free connection its next job.
+    /// Gives a free connection its next job. One that is told to leave asks no more, and says so when it has closed.
     pub fn take(&mut self, to: &Name, now: Timestamp) -> Take {
         let Some(place) = self.places.get_mut(to) else { return Take::Leave };
         let taken = Self::take_from(place, now);
+        place.leaving += usize::from(taken == Take::Leave);
         self.refresh(to, now);
         taken
     }
 
     fn take_from(place: &mut Place, now: Timestamp) -> Take {
-        if place.connections > place.pace.connections() {
+        if place.staying() > place.pace.connections() {
             return Take::Leave;
         }
         let Some(class) = place.first(now) else {
@@ -328,7 +337,7 @@ impl Lanes {
     pub fn ahead(&mut self, to: &Name, already: bool, now: Timestamp) -> Option<(Job, u64)> {
         let place = self.places.get_mut(to)?;
         let others = place.ahead - usize::from(already && place.ahead > 0);
-        let surplus = place.connections > place.pace.connections();
+        let surplus = place.staying() > place.pace.connections();
         if others + 1 >= place.open
             || surplus
             || place.pace.standing() != Standing::Open && place.pace.shut_until().is_some()
@@ -409,11 +418,13 @@ impl Lanes {
         self.refresh(to, now);
     }
 
-    /// A connection has ended; says whether nothing is left of its destination.
-    pub fn closed(&mut self, to: &Name, now: Timestamp) -> bool {
+    /// A connection has ended, because it was told to leave or for a reason of its own; says whether nothing is left of its
+    /// destination.
+    pub fn closed(&mut self, to: &Name, told: bool, now: Timestamp) -> bool {
         self.connections = self.connections.saturating_sub(1);
         if let Some(place) = self.places.get_mut(to) {
             place.connections = place.connections.saturating_sub(1);
+            place.leaving = place.leaving.saturating_sub(usize::from(told));
         }
         self.refresh(to, now);
         !self.places.contains_key(to)

@@ -2,6 +2,7 @@
 
 mod crowds;
 mod faults;
+mod lanes;
 mod order;
 mod routes;
 mod suppression;

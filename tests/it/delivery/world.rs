@@ -8,10 +8,11 @@ use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
 use karamail::keys::{DkimSigner, Keys};
 use karamail::mail::template::Templates;
 use karamail::model::{EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
-use karamail::outbound::Limits;
 use karamail::outbound::sign::Signer;
 use karamail::outbound::worker::{Parts, Settings, Worker};
+use karamail::outbound::{Board, Limits};
 use karamail::queue::retry::Schedule;
+use karamail::queue::view::{DestinationView, Wait};
 use karamail::queue::{Class, Content, Job, NewJob, State};
 use karamail::random::Random;
 use karamail::service::compose::{self, Composer};
@@ -71,6 +72,8 @@ pub struct World {
     pub clock: Clock,
     pub names: Names,
     pub folder: tempfile::TempDir,
+    /// What operators see of the worker.
+    pub board: Option<Board>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     worker: JoinSet<()>,
@@ -140,6 +143,7 @@ impl World {
             clock: Clock::turned_by_hand(START),
             names: Names::serve(zone).await,
             folder,
+            board: None,
             wake: Arc::new(Notify::new()),
             stop: watch::channel(false).0,
             worker: JoinSet::new(),
@@ -169,7 +173,9 @@ impl World {
             random: Random::repeating(5),
             wake: self.wake.clone(),
         };
-        self.worker.spawn(Worker::new(settings, parts).unwrap().run(self.stop.subscribe()));
+        let worker = Worker::new(settings, parts).unwrap();
+        self.board = Some(worker.board());
+        self.worker.spawn(worker.run(self.stop.subscribe()));
     }
 
     pub fn outbox(&self) -> PathBuf {
@@ -204,6 +210,27 @@ impl World {
         let found = self.job(job).await;
         assert_eq!(waited, Some(true), "no {name} of {found:?}");
         found
+    }
+
+    /// Shows a destination as operators see it.
+    pub fn destination(&self, name: &str) -> Option<DestinationView> {
+        let view = self.board.as_ref().unwrap().view();
+        view.destinations.into_iter().find(|destination| destination.name == name)
+    }
+
+    /// Says why a job that was claimed does not move.
+    pub fn wait_of(&self, job: JobId) -> Option<Wait> {
+        self.board.as_ref().unwrap().job(job).map(|view| view.wait)
+    }
+
+    /// Waits until that is so for a reason that fits: a claim is in the store before it is in memory.
+    pub async fn wait_for_reason(&self, job: JobId, fits: impl Fn(Wait) -> bool) {
+        let reached = async {
+            while !self.wait_of(job).is_some_and(&fits) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(patiently(reached).await.is_some(), "{:?} keeps {:?}", self.wait_of(job), self.job(job).await);
     }
 
     /// Gives the jobs to which an event of this name happened, in order.

@@ -1,0 +1,233 @@
+//! Destinations with limits of their own, and what becomes of the others while one is slow, full, shut or away.
+
+use super::world::{Plan, World, one_peer, two_peers};
+use crate::peer::{Act, Peer, Setup};
+use karamail::model::{JobId, Span};
+use karamail::queue::destination::{Group, Groups, Limits};
+use karamail::queue::view::{Shut, Standing, Wait};
+use karamail::queue::{Class, Selection, State};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+fn group(name: &str, domains: &[&str], connections: usize, rate: Option<&str>) -> Group {
+    Group {
+        name: name.to_owned(),
+        domains: domains.iter().map(|domain| domain.parse().unwrap()).collect(),
+        mx: Vec::new(),
+        limits: Limits { connections, messages_per_connection: 100, rate: rate.map(|rate| rate.parse().unwrap()) },
+    }
+}
+
+fn grouped(mut plan: Plan, groups: Vec<Group>) -> Plan {
+    plan.destinations.groups = Groups::new(groups);
+    plan
+}
+
+async fn orders(world: &World, class: Class, count: usize, domain: &str) -> Vec<JobId> {
+    let mut jobs = Vec::new();
+    for number in 0..count {
+        jobs.push(world.enqueue(class, &format!("{class}{number}@{domain}"), world.clock.now()).await);
+    }
+    world.ring();
+    jobs
+}
+
+/// A healthy server of `well.example` beside one of `ill.example`.
+async fn ill_and_well(ill: Setup) -> (Peer, Peer, Plan) {
+    let (ill, well, network, port) = two_peers(ill, Setup::default()).await;
+    let plan = Plan::new(&format!("ill.example A {network}1\nwell.example A {network}2"), port);
+    (ill, well, plan)
+}
+
+#[tokio::test]
+async fn a_group_has_its_connections_over_all_its_domains_and_classes() {
+    let gate = Arc::new(Notify::new());
+    let held = (0..3).map(|_| Act::When(gate.clone(), "250 2.0.0 taken"));
+    let (peer, plan) = one_peer(Setup::default().at("dot", held)).await;
+    let zone = format!("{}\na.example MX 10 mx.carrier.example\nb.example MX 10 mx.carrier.example", plan.zone);
+    let plan = grouped(Plan { zone, ..plan }, vec![group("twins", &["a.example", "b.example"], 3, None)]);
+    let world = World::start(plan).await;
+    let mut jobs = orders(&world, Class::Alert, 30, "a.example").await;
+    jobs.extend(orders(&world, Class::Registration, 30, "b.example").await);
+    peer.wait_for(|seen| seen.mails.len() == 3).await;
+    for _ in 0..3 {
+        gate.notify_one();
+    }
+    for job in jobs {
+        world.wait_for("accepted", job).await;
+    }
+    let seen = peer.seen();
+    assert_eq!((seen.most, seen.mails.len()), (3, 60));
+}
+
+#[tokio::test]
+async fn domains_that_prefer_the_same_server_share_what_it_gets() {
+    let (peer, plan) = one_peer(Setup::default()).await;
+    let zone = format!(
+        "{}\na.example MX 10 mx.carrier.example\na.example MX 20 a.example\nb.example MX 5 mx.carrier.example",
+        plan.zone
+    );
+    let mut plan = Plan { zone, ..plan };
+    plan.limits.per_destination = 2;
+    let world = World::start(plan).await;
+    let mut jobs = Vec::new();
+    for domain in ["a.example", "b.example", "carrier.example"] {
+        jobs.extend(orders(&world, Class::Alert, 20, domain).await);
+    }
+    for job in jobs {
+        world.wait_for("accepted", job).await;
+    }
+    assert_eq!(peer.seen().most, 2);
+}
+
+#[tokio::test]
+async fn a_rate_lets_one_mail_go_after_the_other_and_a_code_first() {
+    let (peer, plan) = one_peer(Setup::default()).await;
+    let world = World::start(grouped(plan, vec![group("slow", &["carrier.example"], 4, Some("1/10s"))])).await;
+    let alerts = orders(&world, Class::Alert, 3, "carrier.example").await;
+    world.wait_for("accepted", alerts[0]).await;
+    let code = world.order(Class::Otp, "code@carrier.example").await;
+    world.wait_for_reason(code, |wait| matches!(wait, Wait::Rate { .. })).await;
+    for (before, next) in [(1, code), (2, alerts[1]), (3, alerts[2])] {
+        assert_eq!(peer.seen().mails.len(), before);
+        assert!(matches!(world.wait_of(next), Some(Wait::Rate { .. })), "{:?}", world.wait_of(next));
+        world.turn(9);
+        world.turn_slowly(0).await;
+        assert_eq!(peer.seen().mails.len(), before);
+        world.turn(1);
+        world.wait_for("accepted", next).await;
+    }
+}
+
+#[tokio::test]
+async fn a_destination_that_is_down_costs_the_others_nothing() {
+    let (ill, well, plan) =
+        ill_and_well(Setup::default().at("greeting", (0..99).map(|_| Act::Leave("421 4.3.2 busy")))).await;
+    let world = World::start(plan).await;
+    // More than a window of them, and all of them due before the others.
+    let dead = orders(&world, Class::Alert, 450, "ill.example").await;
+    world.wait_for("deferred", dead[0]).await;
+    let living = orders(&world, Class::Alert, 50, "well.example").await;
+    world.turn_until(living[49], State::Accepted, 1).await;
+    for job in &living {
+        assert_eq!(world.wait_for("accepted", *job).await.attempts, 1);
+    }
+    assert_eq!(well.seen().mails.len(), 50);
+    // It was tried by one connection, or two before it was known.
+    assert!(ill.seen().connections <= 2 && ill.seen().most <= 2, "{}", ill.seen().connections);
+    let standing = world.destination("ill.example").map(|destination| destination.standing);
+    assert!(matches!(standing, Some(Standing::Shut { why: Shut::Down, .. })), "{standing:?}");
+    assert_eq!(world.wait_for_state(dead[449], State::Queued).await.attempts, 0);
+}
+
+#[tokio::test]
+async fn a_destination_that_hangs_and_has_more_waiting_than_fits_keeps_no_other_waiting() {
+    let (ill, well, mut plan) = ill_and_well(Setup::default().at("mail", (0..99).map(|_| Act::Hang))).await;
+    plan.limits.window = 20;
+    let world = World::start(plan).await;
+    let stuck = orders(&world, Class::Alert, 100, "ill.example").await;
+    ill.wait_for(|seen| seen.open >= 2).await;
+    let living = orders(&world, Class::Alert, 30, "well.example").await;
+    world.turn_until(living[29], State::Accepted, 1).await;
+    assert_eq!(well.seen().mails.len(), 30);
+    let code = world.order(Class::Otp, "code@ill.example").await;
+    world.wait_for_reason(code, |wait| matches!(wait, Wait::Connections { connections: 10, allowed: 10 })).await;
+    assert_eq!(world.job(stuck[99]).await.state, State::Queued);
+    assert_eq!(world.destination("ill.example").unwrap().waiting[1], 20);
+}
+
+#[tokio::test]
+async fn what_waits_for_another_try_goes_as_soon_as_its_destination_is_there_again() {
+    let (peer, plan) = one_peer(Setup::default().at("greeting", [Act::Leave("421 4.3.2 busy")])).await;
+    let world = World::start(plan.in_order()).await;
+    let reply = world.order(Class::Registration, "reply@carrier.example").await;
+    let waits = world.wait_for("deferred", reply).await;
+    assert!(waits.due > world.clock.now().plus(Span::from_secs(60)));
+    // A code comes, and is the probe.
+    let code = world.order(Class::Otp, "code@carrier.example").await;
+    world.wait_for("accepted", code).await;
+    // Nobody turned the clock.
+    assert_eq!(world.wait_for("accepted", reply).await.attempts, 2);
+    assert_eq!(peer.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn too_many_unknown_users_open_the_breaker_and_a_code_is_the_probe() {
+    let unknown = (0..11).map(|_| Act::Say("550 5.1.1 unknown user"));
+    let (peer, plan) = one_peer(Setup::default().at("rcpt", unknown)).await;
+    let world = World::start(plan.in_order()).await;
+    let mut jobs = Vec::new();
+    for number in 0..40 {
+        jobs.push(world.enqueue(Class::Alert, &format!("a{number}@carrier.example"), world.clock.now()).await);
+    }
+    world.ring();
+    world.wait_for("refused", jobs[10]).await;
+    for job in &jobs[11..] {
+        assert_eq!(world.wait_for_state(*job, State::Queued).await.attempts, 0);
+    }
+    let name = "mx.carrier.example";
+    let standing = world.destination(name).unwrap().standing;
+    assert!(matches!(standing, Standing::Shut { why: Shut::UnknownUsers, .. }), "{standing:?}");
+    let code = world.order(Class::Otp, "code@carrier.example").await;
+    world.wait_for("accepted", code).await;
+    world.turn_until(jobs[39], State::Accepted, 1).await;
+    // Where it offers to take the commands together, DATA behind a refused recipient is ended by a lone dot.
+    let seen = peer.seen();
+    assert_eq!(seen.mails.iter().filter(|mail| !mail.message.is_empty()).count(), 30);
+}
+
+#[tokio::test]
+async fn other_limits_hold_at_once_for_what_is_under_way() {
+    let gate = Arc::new(Notify::new());
+    let held = (0..4).map(|_| Act::When(gate.clone(), "250 2.0.0 taken"));
+    let (peer, plan) = one_peer(Setup::default().at("dot", held)).await;
+    let world = World::start(grouped(plan, vec![group("carrier", &["carrier.example"], 4, None)])).await;
+    let jobs = orders(&world, Class::Alert, 40, "carrier.example").await;
+    peer.wait_for(|seen| seen.open == 4 && seen.mails.len() == 4).await;
+    world.board.as_ref().unwrap().regroup(Groups::new(vec![group("carrier", &["carrier.example"], 1, None)]));
+    for _ in 0..4 {
+        gate.notify_one();
+    }
+    for job in &jobs {
+        world.wait_for("accepted", *job).await;
+    }
+    // Those that were open ended with the mail they had; one went on.
+    let seen = peer.seen();
+    let rest: std::collections::BTreeSet<usize> = seen.mails[4..].iter().map(|mail| mail.connection).collect();
+    assert_eq!((seen.connections, rest.len()), (4, 1), "{rest:?}");
+}
+
+#[tokio::test]
+async fn jobs_that_wait_in_memory_can_be_had_back() {
+    let (peer, plan) = one_peer(Setup::default().at("mail", [Act::Hang])).await;
+    let world = World::start(plan.in_order()).await;
+    let jobs = orders(&world, Class::Alert, 9, "carrier.example").await;
+    peer.wait_for_line(1, "MAIL").await;
+    world.wait_for_reason(jobs[0], |wait| wait == Wait::Sending).await;
+    world.wait_for_reason(jobs[8], |wait| wait == Wait::Connections { connections: 1, allowed: 1 }).await;
+    let selection = Selection { to: None, class: None, ids: vec![jobs[8]] };
+    // They would be claimed anew at once, so whoever recalls them holds them in the same breath.
+    world.sql(&format!("UPDATE jobs SET due = due + 500000 WHERE id = {}", jobs[8].number()));
+    world.board.as_ref().unwrap().recall(&selection);
+    let back = world.wait_for_state(jobs[8], State::Queued).await;
+    assert_eq!((back.attempts, world.wait_of(jobs[8])), (0, None));
+    assert_eq!(world.job(jobs[7]).await.state, State::Sending);
+}
+
+#[tokio::test]
+async fn notices_keep_away_from_the_full_hour() {
+    let (peer, plan) = one_peer(Setup::default()).await;
+    let world = World::start(plan).await;
+    // Three minutes before the hour nothing is odd; at the hour it is.
+    world.turn(42 * 60);
+    let early = world.order(Class::Notice, "early@carrier.example").await;
+    world.wait_for("accepted", early).await;
+    world.turn(3 * 60);
+    let notice = world.order(Class::Notice, "notice@carrier.example").await;
+    let alert = world.order(Class::Alert, "alert@carrier.example").await;
+    world.wait_for("accepted", alert).await;
+    world.wait_for_reason(notice, |wait| matches!(wait, Wait::FullHour { .. })).await;
+    assert_eq!(peer.seen().mails.len(), 2);
+    world.turn_until(notice, State::Accepted, 30).await;
+    assert!(world.clock.now().millis() % 3_600_000 >= 5 * 60_000);
+}
