@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 
 /// What is said in comments, and what PostgreSQL reads instead.
-const SPOKEN: [(&str, &str); 1] = [
+const SPOKEN: [(&str, &str); 2] = [
     // Jobs that another node is claiming are left to it.
     ("/* skip locked */", "FOR UPDATE SKIP LOCKED"),
+    // Branches of a UNION ALL are merged in order only where each is in order by itself; SQLite sees to that unasked.
+    ("/* in order */", "ORDER BY due, id LIMIT $5"),
 ];
 
 /// Opens a transaction that writes, and a savepoint for the first piece of work. Each statement sees what others have committed by then; what a decision rests on is

@@ -9,7 +9,7 @@ use crate::model::{JobId, Span, Timestamp};
 use crate::queue::state::{Event, next};
 use crate::queue::{Class, Job, Selection, State};
 use crate::store::job::{OWN, SHARED, read_waiting};
-use crate::store::sql::{Param, Row, params};
+use crate::store::sql::{Param, params};
 use crate::store::{StoreError, Tx};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,9 @@ pub struct Touched {
     /// The last job looked at, behind which the next page begins; nothing, where there was none to look at.
     pub last: Option<JobId>,
 }
+
+/// How many jobs are counted at a time.
+const STRETCH: usize = 20_000;
 
 /// Jobs whose numbers lie behind the first and not behind the second.
 type Stretch = (JobId, JobId);
@@ -56,19 +59,30 @@ impl Tx<'_> {
     /// The database failed.
     pub fn selected(&mut self, selection: &Selection) -> Result<Vec<(Class, u64, Timestamp)>, StoreError> {
         let mut found: BTreeMap<i64, (Class, u64, Timestamp)> = BTreeMap::new();
-        for stretch in self.stretches(selection, JobId::new(0), usize::MAX)? {
-            let mut values = params![stretch.0, stretch.1].to_vec();
-            let meant = meant(selection, &mut values);
-            let sql =
-                format!("SELECT class_rank, COUNT(*), MIN(queued_at) FROM jobs WHERE {meant} GROUP BY class_rank");
-            let read = |row: &Row<'_>| Ok((row.get::<Class>(0)?, row.get::<u64>(1)?, row.get::<Timestamp>(2)?));
-            for (class, count, oldest) in self.query(&sql, &values, read)? {
-                let (_, all, first) = found.entry(class.rank()).or_insert((class, 0, oldest));
-                *all += count;
-                *first = oldest.min(*first);
+        let mut after = JobId::new(0);
+        loop {
+            let stretches = self.stretches(selection, after, STRETCH)?;
+            let Some((_, last)) = stretches.last() else { return Ok(found.into_values().collect()) };
+            after = *last;
+            for stretch in stretches {
+                for (class, count, oldest) in self.selected_of(selection, stretch)? {
+                    let (_, all, first) = found.entry(class.rank()).or_insert((class, 0, oldest));
+                    *all += count;
+                    *first = oldest.min(*first);
+                }
             }
         }
-        Ok(found.into_values().collect())
+    }
+
+    fn selected_of(
+        &mut self,
+        selection: &Selection,
+        stretch: Stretch,
+    ) -> Result<Vec<(Class, u64, Timestamp)>, StoreError> {
+        let mut values = params![stretch.0, stretch.1].to_vec();
+        let meant = meant(selection, &mut values);
+        let sql = format!("SELECT class_rank, COUNT(*), MIN(queued_at) FROM jobs WHERE {meant} GROUP BY class_rank");
+        self.query(&sql, &values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
     }
 
     /// Keeps back the jobs that are meant, of the next `limit` behind `after`; gives them as they are now, for the mail log.

@@ -48,7 +48,10 @@ pub(super) const DOMAINS: usize = 32;
 /// not even looked at. Rows cannot be locked where they are merged, so that is done behind it.
 pub(super) fn claim_lanes_sql(domains: usize) -> String {
     let lane = |number: usize| {
-        format!("SELECT due, id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND domain = ?{number} AND due <= ?4")
+        format!(
+            "SELECT due, id FROM (SELECT due, id FROM jobs WHERE {WAITING} AND class_rank = ?3 AND domain = ?{number} \
+             AND due <= ?4 /* in order */) AS lane{number}"
+        )
     };
     let lanes: Vec<String> = (6..6 + domains).map(lane).collect();
     format!(

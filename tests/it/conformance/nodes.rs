@@ -2,7 +2,7 @@
 
 use super::{Place, at, event, hand_in, order, read, server, write};
 use karamail::queue::Class;
-use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tx};
+use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tx, Wish};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -183,6 +183,60 @@ mod postgres {
         let secret = format!("{plain}&sslmode=require");
         let refused = Store::open(Options::new(Location::Postgres(secret))).await.err().unwrap();
         assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("certificate")), "{refused}");
+    }
+
+    /// How many rows of `jobs` were read by all that has been finished so far: past any index, and through one.
+    fn rows_read(schema: &str) -> (i64, i64) {
+        let said = server::sql(&format!(
+            "SELECT t.seq_tup_read, sum(i.idx_tup_read) FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i \
+             USING (relid) WHERE t.schemaname = '{schema}' AND t.relname = 'jobs' GROUP BY 1"
+        ));
+        let (past, through) = said.trim().split_once('|').unwrap();
+        (past.parse().unwrap(), through.parse().unwrap())
+    }
+
+    /// One domain has much that is due, put off and hopeless; the other little.
+    const BACKLOG: &str = "
+        INSERT INTO jobs (class_rank, recipient, folded, domain, content, queued_at, first_due, give_up, due, state,
+                          attempts, last_cause)
+        SELECT 1, 'a@b.jp', 'a@b.jp', CASE WHEN n % 400 = 0 THEN 'ezweb.ne.jp' ELSE 'docomo.ne.jp' END,
+               '{\"kind\":\"forward\",\"mail\":\"mb\"}', 1, 1, 50 + n, 1 + n % 2 * 1000, 'deferred', 1, 'dns'
+        FROM generate_series(1, 40000) AS n;
+        ANALYZE jobs";
+
+    fn claim_both_ways(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let only = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+        let both = ["ezweb.ne.jp", "docomo.ne.jp"];
+        for only in [Some(only(&both[..1])), Some(only(&both)), None] {
+            let wish = Wish { class: Class::Alert, limit: 10, only };
+            assert_eq!(tx.claim_some("w", at(100), at(200), 10, &[wish])?.len(), 10);
+        }
+        assert_eq!(tx.backlog(Class::Alert, at(100), 9)?.len(), 2);
+        assert!(tx.claim_expired("w", at(100), at(200), 5)?.len() <= 5);
+        Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn no_claim_reads_the_backlog() {
+        let place = named();
+        let schema = server::schema_of(&url(&place)).to_owned();
+        place.open().await.close().await;
+        let fill = format!("SET search_path = {schema}; {BACKLOG}");
+        drop(server::sql(&fill));
+        let before = rows_read(&schema);
+        let store = place.open().await;
+        // More often than the server plans a statement anew.
+        for _ in 0..8 {
+            write(&store, claim_both_ways).await;
+        }
+        store.close().await;
+        // The server counts what a connection read once that has ended.
+        let of_ours = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{schema}'");
+        assert!((0..1_000).any(|_| server::sql(&of_ours).trim() == "0"), "connections stay");
+        let after = rows_read(&schema);
+        assert_eq!(after.0, before.0);
+        let read = after.1 - before.1;
+        assert!((1..4_000).contains(&read), "{read} rows");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
