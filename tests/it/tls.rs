@@ -4,6 +4,6 @@
 mod leaks;
 mod memory;
 pub mod pki;
-mod publisher;
+pub mod publisher;
 mod sts;
-mod table;
+pub mod table;

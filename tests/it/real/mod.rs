@@ -1,8 +1,10 @@
-//! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, dnsmasq, dkimpy.
+//! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, dnsmasq, knot, dkimpy.
 
 mod crash;
+mod dane;
 mod dns;
 mod durability;
 mod journey;
+mod knot;
 mod limits;
 mod postfix;

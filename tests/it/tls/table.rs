@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 /// What comes of a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub enum End {
     Plain,
     Encrypted,
     Waits,
@@ -21,6 +21,7 @@ use End::{Encrypted, Plain, Waits};
 
 const MODES: [&str; 5] = ["off", "opportunistic", "require", "testing", "enforce"];
 
+/// What comes of a mail in each of the modes.
 const FAILURES: [(&str, [End; 5]); 8] = [
     ("not-offered", [Plain, Plain, Waits, Plain, Waits]),
     ("refused", [Plain, Plain, Waits, Plain, Waits]),
@@ -32,16 +33,20 @@ const FAILURES: [(&str, [End; 5]); 8] = [
     ("good", [Plain, Encrypted, Encrypted, Encrypted, Encrypted]),
 ];
 
-/// A server for `name` that fails in this way.
-fn failing(failure: &str, name: &str, known: &Authority) -> Setup {
+/// What a server for `name` shows that fails in this way.
+pub fn shown(failure: &str, name: &str, known: &Authority) -> Identity {
     let names = [name.to_owned()];
-    let identity = match failure {
+    match failure {
         "expired" => known.identity(&names, HELD),
         "self-signed" => Identity::self_signed(name),
-        "wrong-name" => known.identity(&["another.example".to_owned()], HOLDS),
+        "wrong-name" => known.identity(&["another.test".to_owned()], HOLDS),
         "unknown-authority" => Authority::new("stranger").identity(&names, HOLDS),
         _ => known.identity(&names, HOLDS),
-    };
+    }
+}
+
+/// A server that fails in this way.
+pub fn failing(failure: &str, identity: &Identity) -> Setup {
     let setup = match failure {
         "not-offered" => return Setup::default(),
         "refused" => Setup::default().says("starttls", ["454 4.7.0 not now"]),
@@ -76,7 +81,7 @@ async fn each_policy_meets_each_failure_as_the_table_says() {
     for (failure, ends) in FAILURES {
         for (mode, end) in MODES.into_iter().zip(ends) {
             let domain = format!("{failure}.{mode}.example");
-            let setup = failing(failure, &format!("mx.{domain}"), &known);
+            let setup = failing(failure, &shown(failure, &format!("mx.{domain}"), &known));
             let peer = Peer::listen(format!("{network}{host}:{port}").parse().unwrap(), setup).await;
             (port, host) = (peer.address.port(), host + 1);
             writeln!(zone, "{domain} MX 10 mx.{domain}\nmx.{domain} A {}", peer.address.ip()).unwrap();
@@ -94,17 +99,20 @@ async fn each_policy_meets_each_failure_as_the_table_says() {
     plan.policy_port = publisher.address.port();
     let world = World::start(plan).await;
     for (domain, end, peer) in &peers {
-        let job = world.order(Class::Alert, &format!("a@{domain}")).await;
-        let found = match end {
-            Plain | Encrypted => world.wait_for("accepted", job).await,
-            Waits => world.wait_for("deferred", job).await,
-        };
-        let mails = peer.seen().mails;
-        if *end == Waits {
-            assert_eq!((found.state, found.last_cause), (State::Deferred, Some(Cause::Tls)), "{domain}");
-            assert!(mails.is_empty(), "{domain}");
-        } else {
-            assert_eq!(mails.iter().map(|mail| mail.tls).collect::<Vec<_>>(), [*end == Encrypted], "{domain}");
-        }
+        see(&world, domain, *end, Cause::Tls, peer).await;
+    }
+}
+
+/// Sends a mail to a domain and looks what comes of it.
+pub async fn see(world: &World, domain: &str, end: End, cause: Cause, peer: &Peer) {
+    let job = world.order(Class::Alert, &format!("a@{domain}")).await;
+    let event = if end == Waits { "deferred" } else { "accepted" };
+    let found = world.wait_for(event, job).await;
+    let secured: Vec<bool> = peer.seen().mails.iter().map(|mail| mail.tls).collect();
+    if end == Waits {
+        assert_eq!((found.state, found.last_cause), (State::Deferred, Some(cause)), "{domain}");
+        assert!(secured.is_empty(), "{domain}");
+    } else {
+        assert_eq!(secured, [end == Encrypted], "{domain}");
     }
 }
