@@ -3,6 +3,7 @@
 
 mod leaks;
 mod memory;
+mod phases;
 pub mod pki;
 pub mod publisher;
 mod sts;
