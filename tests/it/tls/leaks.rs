@@ -95,4 +95,6 @@ async fn a_connection_to_a_server_that_a_domain_does_not_have_carries_nothing_of
     let rcpts = |peer: &Peer| peer.seen().mails.into_iter().map(|mail| mail.rcpt).collect::<Vec<_>>();
     assert_eq!(rcpts(&one), ["RCPT TO:<a@one.example>", "RCPT TO:<c@one.example>"]);
     assert_eq!(rcpts(&two), ["RCPT TO:<b@two.example>"]);
+    // There was one connection at a time.
+    assert_eq!((one.seen().connections, two.seen().connections), (2, 1));
 }
