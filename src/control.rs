@@ -15,12 +15,14 @@ mod journey;
 mod live;
 mod lock;
 mod socket;
+mod summary;
 mod why;
 
 pub use desk::Desk;
 pub use facts::{
-    AddressFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow,
-    OrgFacts, PlaceFacts, SelectedFacts, TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
+    AddressFacts, AgeFacts, ClassFacts, DestinationFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts,
+    MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts, StateFacts, SummaryFacts, TouchedFacts,
+    TraceFacts, TwoFactor, WhyFacts,
 };
 pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};
@@ -103,6 +105,8 @@ pub enum Request {
         /// Its number.
         job: JobId,
     },
+    /// The queue at a glance.
+    Summary,
     /// What an action would be done to.
     Selected {
         /// Which.
@@ -229,6 +233,8 @@ pub enum Response {
     Job(JobFacts),
     /// Why a job is not moving.
     Why(WhyFacts),
+    /// The queue at a glance.
+    Summary(SummaryFacts),
     /// What an action would be done to.
     Selected(Vec<SelectedFacts>),
     /// What an action was done to.

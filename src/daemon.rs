@@ -7,11 +7,13 @@
 mod doors;
 mod housekeeping;
 mod journal;
+mod live;
 mod parts;
 
 pub use doors::Doors;
 
 use journal::News;
+use live::Deliveries;
 
 use crate::api::{self, Api, Ledger};
 use crate::clock::Clock;
@@ -21,7 +23,6 @@ use crate::inbound::smtp::Intake;
 use crate::keys::Keys;
 use crate::maillog;
 use crate::outbound::worker::Worker;
-use crate::queue::view::View;
 use crate::random::Random;
 use crate::store::{Location, Observer, Options, Store};
 use crate::web::Web;
@@ -106,6 +107,7 @@ impl Daemon {
         let web = web.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(crate::web::serve(pages, web, stopped(stopping.clone())));
         let worker: Worker = parts::worker(&config, &store, &keys, &world, queued)?;
+        let board = worker.board();
         let delivering = Arc::new(());
         let delivery = Arc::downgrade(&delivering);
         let until = stopping.clone();
@@ -113,12 +115,11 @@ impl Daemon {
             worker.run(until).await;
             drop(delivering);
         });
-        let groups = config.destinations.groups.clone();
-        ledger.learn(Arc::new(move |domain| {
-            groups.of_domain(domain).map_or_else(|| domain.to_string(), |group| group.name.clone())
-        }));
+        let naming = board.clone();
+        ledger.learn(Arc::new(move |domain| naming.destination(domain)));
         let (store_of_api, clock) = (store.clone(), world.clock.clone());
-        let look: api::Look = Arc::new(View::default);
+        let watched = board.clone();
+        let look: api::Look = Arc::new(move || watched.view());
         let parts = api::Parts { store: store_of_api, clock, ledger, look, delivery, stopping: stopping.clone() };
         let api = api.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(api::serve(Api::new(parts), api, stopped(stopping.clone())));
@@ -130,7 +131,8 @@ impl Daemon {
             random: world.random.clone(),
             clock: world.clock.clone(),
             commits: commits.clone(),
-            live: None,
+            live: Some(Arc::new(Deliveries(board))),
+            groups: config.destinations.groups.clone(),
         };
         tasks.spawn(async move {
             tokio::select! {

@@ -8,6 +8,7 @@
 use crate::model::{
     EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Span, Stage, Timestamp,
 };
+use crate::queue::outcome::Delays;
 use crate::queue::{Attempt, Cause, Job, NewJob, Verdict};
 use crate::store::{Event, Ordered, StoreError, Tx};
 use serde_json::{Map, Value};
@@ -162,13 +163,23 @@ fn of_job(name: &'static str, job: &Job, at: Timestamp) -> Line {
     }
 }
 
-/// A delivery was tried; what came of it is the next event.
+/// A delivery was tried; what came of it is the next event. Beside `delays`, what of the wait had a cause with a name.
 pub fn attempted(tx: &mut Tx<'_>, job: &Job, attempt: &Attempt, at: Timestamp) -> Result<(), StoreError> {
-    of_job("attempted", job, at)
+    let mut line = of_job("attempted", job, at)
         .field("mx", attempt.mx.as_str())
         .field("tls", attempt.tls.as_deref().unwrap_or("none"))
-        .field("delays", attempt.delays.to_string())
-        .record(tx)
+        .field("delays", attempt.delays.to_string());
+    for (cause, wait) in causes(attempt.delays) {
+        line = line.field(cause, wait);
+    }
+    line.record(tx)
+}
+
+/// Gives the named causes of a wait, and how long each lasted.
+fn causes(delays: Delays) -> Vec<(&'static str, String)> {
+    let Delays { throttled, suspended, held, .. } = delays;
+    let causes = [("throttled", throttled), ("suspended", suspended), ("held", held)];
+    causes.into_iter().filter(|(_, span)| *span > Span::default()).map(|(name, span)| (name, seconds(span))).collect()
 }
 
 /// The receiving server took the mail. Nothing of ours calls it delivered.
@@ -351,6 +362,16 @@ mod tests {
                 r#""reply":"2.0.0 Ok","delay":"0.42s"}"#
             )
         );
+    }
+
+    #[test]
+    fn of_a_wait_only_the_causes_there_were_are_told() {
+        let delays =
+            Delays { queue: Span::from_millis(9_000), throttled: Span::from_millis(4_010), ..Delays::default() };
+        assert_eq!(causes(delays), [("throttled", "4.01s".to_owned())]);
+        let [suspended, held] = [1_000, 2_500].map(Span::from_millis);
+        let both = Delays { suspended, held, ..Delays::default() };
+        assert_eq!(causes(both), [("suspended", "1.00s".to_owned()), ("held", "2.50s".to_owned())]);
     }
 
     #[test]

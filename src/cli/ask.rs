@@ -97,7 +97,8 @@ async fn work_alone(
     let store = Store::open(Options::new(location(&config.storage))).await.map_err(Failure::refused)?;
     // The sender is dropped at once: nobody but us writes, so there is nothing to follow.
     let (_, commits) = watch::channel(0);
-    let desk = Desk { store: store.clone(), seal: keys.seal().clone(), random, clock, commits, live: None };
+    let groups = config.destinations.groups.clone();
+    let desk = Desk { store: store.clone(), seal: keys.seal().clone(), random, clock, commits, live: None, groups };
     let (to, mut answers) = mpsc::channel(4);
     // What is shown may fail first; then nobody takes the answer any more and it ends too.
     let showing = async move {

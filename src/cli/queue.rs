@@ -1,6 +1,7 @@
 //! `queue`: mails that are to go out, why one waits, and what is done to them.
 
 mod act;
+mod summary;
 
 use act::Which;
 
@@ -15,6 +16,14 @@ use clap::Subcommand;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+const SUMMARY_EXAMPLES: &str = "\
+Examples:
+  karamail queue summary
+  karamail queue summary --json | jq '.by_destination[] | select(.state != \"open\")'
+
+A destination is a named receiving system, else the server its domains prefer, else a domain. CONN: open connections, how
+many it gets now (as was learned) of how many at most. DRAINED: at the pace of the last minute.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -35,6 +44,12 @@ next, resolving, sending, not-due, lost, over, worker-lost, daemon-down, ended."
 /// Mails that are to go out
 #[derive(Debug, Subcommand)]
 pub(super) enum Queue {
+    /// Shows the queue at a glance: by destination and age, by class, and when it will be through
+    #[command(after_help = SUMMARY_EXAMPLES)]
+    Summary {
+        #[command(flatten)]
+        form: Form,
+    },
     /// Lists the mails that wait, the most urgent first
     #[command(after_help = LIST_EXAMPLES)]
     List {
@@ -134,6 +149,7 @@ impl FromStr for Id {
 impl Queue {
     pub(super) fn run(self, config: Option<PathBuf>, out: &mut Out) -> Result<(), Failure> {
         let (request, form) = match self {
+            Self::Summary { form } => (Request::Summary, form),
             Self::List { class, to, state, limit, form } => (list(class, to.as_ref(), state, limit), form),
             Self::Show { id: Id::Job(job), form } => (Request::ShowJob { job }, form),
             Self::Show { id: Id::Mail(mail), form } => (Request::ShowMail { mail }, form),
@@ -144,6 +160,8 @@ impl Queue {
             Self::Drop { which, yes, form } => return act::drop_mails(config, &which, yes, form, out),
         };
         match ask_one(config, &request)? {
+            Response::Summary(facts) if form.json => Ok(out.json(&facts)?),
+            Response::Summary(facts) => Ok(summary::show(out, &facts)?),
             Response::Jobs(jobs) if form.json => Ok(out.json(&jobs)?),
             Response::Jobs(jobs) => Ok(table(out, jobs)?),
             Response::Job(job) if form.json => Ok(out.json(&job)?),

@@ -9,6 +9,7 @@ use super::{Live, Request, Response, journey};
 use crate::clock::Clock;
 use crate::maillog;
 use crate::model::{EmailAddress, JobId, KeyRing, LoginId, MailId, OrgCode, Span};
+use crate::queue::destination::Groups;
 use crate::queue::{Class, Job, State};
 use crate::random::Random;
 use crate::service::members::{ImportError, Importer, MemberFile};
@@ -42,6 +43,8 @@ pub struct Desk {
     pub commits: watch::Receiver<u64>,
     /// Delivery at work; nothing while no daemon runs.
     pub live: Option<Arc<dyn Live>>,
+    /// The receiving systems that have a name, for as long as no daemon knows them better.
+    pub groups: Groups,
 }
 
 /// Why a request is not done.
@@ -98,6 +101,7 @@ impl Desk {
             Request::ListJobs { class, to, state, limit } => self.list_jobs(class, to, state, limit).await?,
             Request::ShowJob { job } => self.show_job(job).await?,
             Request::Why { job } => self.why(job).await?,
+            Request::Summary => self.summary().await?,
             Request::Selected { which } => self.selected(which).await?,
             Request::Act { action, which } => self.act(action, which).await?,
             Request::Suppressions => return self.suppressions(to).await,

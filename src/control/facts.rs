@@ -221,6 +221,93 @@ impl WhyFacts {
     }
 }
 
+/// The queue at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SummaryFacts {
+    /// When it was looked.
+    pub at: String,
+    /// Whether a daemon runs.
+    pub running: bool,
+    /// All classes, the most urgent first.
+    pub by_class: Vec<ClassFacts>,
+    /// All states that are no end.
+    pub by_state: Vec<StateFacts>,
+    /// Destinations that something waits for or was sent to lately, the fullest first.
+    pub by_destination: Vec<DestinationFacts>,
+    /// Connections in all; nothing while no daemon runs.
+    pub connections: Option<usize>,
+    /// How many there may be.
+    pub connections_max: Option<usize>,
+}
+
+/// Jobs of a class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassFacts {
+    /// The class.
+    pub class: String,
+    /// Those that are not being sent.
+    pub waiting: u64,
+    /// Those that delivery has claimed.
+    pub sending: u64,
+    /// When the oldest was ordered.
+    pub oldest: Option<String>,
+}
+
+/// Jobs in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFacts {
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Jobs of an age.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgeFacts {
+    /// They are younger than this, and not younger than the bound before; nothing: older than all bounds.
+    pub below_minutes: Option<i64>,
+    /// How many.
+    pub count: u64,
+}
+
+/// A destination. What delivery alone knows is nothing while no daemon runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DestinationFacts {
+    /// Its name: of a group, of a server, or of a domain.
+    pub name: String,
+    /// Jobs that are not being sent.
+    pub waiting: u64,
+    /// Jobs that delivery has claimed.
+    pub sending: u64,
+    /// Those of the waiting ones that the operator keeps back.
+    pub held: u64,
+    /// When the oldest was ordered.
+    pub oldest: Option<String>,
+    /// All of them by age.
+    pub ages: Vec<AgeFacts>,
+    /// Mails a second that it was given within the last minute.
+    pub rate: Option<f64>,
+    /// Mails a second that it gets at most now, as was learned.
+    pub rate_allowed: Option<f64>,
+    /// What it gets at most, as was set: `50/s`.
+    pub limit: Option<String>,
+    /// Connections to it.
+    pub connections: Option<usize>,
+    /// How many it gets now, as was learned.
+    pub connections_allowed: Option<usize>,
+    /// How many it gets at most, as was set.
+    pub connections_limit: Option<usize>,
+    /// Unknown recipients among the last ones.
+    pub unknown_users: Option<u32>,
+    /// How it stands: open, slowed, suspended, throttled, breaker.
+    pub state: Option<String>,
+    /// When one mail tries again, where it is shut.
+    pub until: Option<String>,
+    /// When everything that is not held will be through, at the pace of the last minute.
+    pub drained_at: Option<String>,
+}
+
 /// Jobs of one class that an action would be done to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectedFacts {

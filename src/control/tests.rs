@@ -44,6 +44,7 @@ impl Office {
             clock: Clock::turned_by_hand(at(100)),
             commits,
             live: None,
+            groups: crate::queue::destination::Groups::default(),
         };
         Self { desk, _folder: folder }
     }

@@ -5,7 +5,7 @@
 
 use super::atlas::Atlas;
 use super::pool::Pool;
-use crate::model::JobId;
+use crate::model::{Domain, JobId};
 use crate::queue::Selection;
 use crate::queue::destination::Groups;
 use crate::queue::view::{JobView, View};
@@ -18,6 +18,8 @@ pub struct Board {
     pub(super) pool: Arc<Pool>,
     pub(super) atlas: Arc<Atlas>,
     pub(super) wake: Arc<Notify>,
+    /// The name in our claims.
+    pub(super) owner: String,
 }
 
 impl Board {
@@ -35,10 +37,17 @@ impl Board {
         self.pool.job(job)
     }
 
-    /// Has jobs given back to the store that were claimed and wait here for their turn, so that an order of the operator's
-    /// touches them as well. They are there a moment later.
-    pub fn recall(&self, selection: &Selection) {
-        self.pool.recall(|job| selection.fits(job));
+    /// Names the destination of a domain; one that has not been looked up yet goes by its own name.
+    #[must_use]
+    pub fn destination(&self, domain: &Domain) -> String {
+        self.atlas.find(domain).map_or_else(|| domain.to_string(), |name| name.to_string())
+    }
+
+    /// Takes out jobs that were claimed and wait here for their turn, so that an order of the operator's touches them as
+    /// well; gives whose claims they are, and the claims, which nobody here keeps any more.
+    #[must_use]
+    pub fn recall(&self, selection: &Selection) -> (String, Vec<(JobId, i64)>) {
+        (self.owner.clone(), self.pool.recall(|job| selection.fits(job)))
     }
 
     /// Says that something may be due that was not.

@@ -242,13 +242,17 @@ impl Pool {
         }
     }
 
-    /// Has jobs given back that wait here for their turn.
-    pub(super) fn recall(&self, fits: impl Fn(&Job) -> bool) {
+    /// Takes out the jobs that wait here for their turn and fit; gives their claims, which are the caller's from now on.
+    pub(super) fn recall(&self, fits: impl Fn(&Job) -> bool) -> Vec<(JobId, i64)> {
         let mut state = self.lock();
-        let waited = state.lanes.remove(fits);
-        state.give_back(&waited);
+        let mut waited = state.lanes.remove(&fits);
+        for jobs in state.unplaced.values_mut() {
+            waited.extend(jobs.extract_if(.., |job| fits(job)));
+        }
+        let claims = waited.iter().filter_map(|job| state.held.remove_entry(&job.id)).collect();
         drop(state);
         self.room.notify_one();
+        claims
     }
 
     /// Takes other limits for all destinations.

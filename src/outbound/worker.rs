@@ -166,7 +166,7 @@ impl Worker {
     #[must_use]
     pub fn board(&self) -> Board {
         let (pool, atlas) = (Arc::clone(&self.office.pool), Arc::clone(&self.atlas));
-        Board { pool, atlas, wake: Arc::clone(&self.wake) }
+        Board { pool, atlas, wake: Arc::clone(&self.wake), owner: self.owner.clone() }
     }
 
     /// Delivers until `stop` turns true (or is dropped), then lets transactions under way finish and gives back the rest.

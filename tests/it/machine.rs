@@ -1,6 +1,7 @@
 //! A machine of an operator: settings in a folder of its own, the built program, and a daemon's desk where one is wanted.
 
 use karamail::clock::Clock;
+use karamail::config::Destinations;
 use karamail::control::{Desk, Live, Lock, Socket};
 use karamail::keys::Keys;
 use karamail::random::Random;
@@ -119,8 +120,16 @@ impl Daemon {
         let observer = Arc::new(move |_: &[karamail::store::Event]| sender.send_modify(|count| *count += 1));
         let location = Location::Sqlite(data_dir.join("karamail.db"));
         let store = Store::open(Options::new(location).observed_by(observer)).await.unwrap();
-        let desk =
-            Desk { store: store.clone(), seal: keys.seal().clone(), random, clock: Clock::system(), commits, live };
+        let groups = Destinations::shipped().groups;
+        let desk = Desk {
+            store: store.clone(),
+            seal: keys.seal().clone(),
+            random,
+            clock: Clock::system(),
+            commits,
+            live,
+            groups,
+        };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Socket::open(&data_dir).unwrap().serve(desk));
         Self { store, tasks, _lock: lock }

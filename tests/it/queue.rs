@@ -212,7 +212,7 @@ impl Lanes {
 
 impl Live for Lanes {
     fn view(&self) -> View {
-        let until = Timestamp::from_millis(i64::MAX / 4);
+        let until = at(50 * 365 * 86_400);
         let docomo = DestinationView {
             name: "docomo".to_owned(),
             domains: vec!["docomo.ne.jp".parse().unwrap()],
@@ -281,4 +281,64 @@ async fn what_delivery_has_claimed_and_not_begun_is_held_and_dropped_too() {
         }
         drop(daemon);
     }
+}
+
+#[tokio::test]
+async fn the_queue_is_summed_up_by_destination_and_age_with_a_daemon_and_without() {
+    for (bench, _) in Bench::both(|store| async move { three(&store).await }).await {
+        let facts = bench.json(&["queue", "summary"]).await;
+        let classes: Vec<&str> =
+            facts["by_class"].as_array().unwrap().iter().map(|facts| facts["class"].as_str().unwrap()).collect();
+        assert_eq!(classes, ["otp", "alert", "registration", "contact_test", "notice", "report"]);
+        assert_eq!(keys(&facts["by_class"][1]), ["class", "waiting", "sending", "oldest"]);
+        assert_eq!((&facts["by_class"][1]["waiting"], &facts["by_class"][4]["waiting"]), (&2.into(), &1.into()));
+        assert_eq!(facts["by_class"][1]["oldest"], at(0).to_string());
+        assert_eq!(facts["by_state"][0], json!({"state": "queued", "count": 3}));
+        let [docomo, au] = [&facts["by_destination"][0], &facts["by_destination"][1]];
+        for key in ["name", "waiting", "sending", "rate", "limit", "state", "drained_at"] {
+            assert!(keys(docomo).contains(&key), "{key}");
+        }
+        assert_eq!(
+            (&docomo["name"], &docomo["waiting"], &docomo["state"]),
+            (&"docomo".into(), &2.into(), &Value::Null)
+        );
+        assert_eq!((&au["name"], &au["waiting"]), (&"au".into(), &1.into()));
+        assert_eq!(docomo["ages"].as_array().unwrap().len(), 10);
+        let text = bench.say(&["queue", "summary"]).await;
+        assert!(text.starts_with("3 queued; no daemon is running\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_summary_for_people_fits_a_terminal_and_shows_how_destinations_stand() {
+    let machine = Machine::new();
+    machine.say(&["org", "list"]);
+    assert_eq!(machine.say(&["queue", "summary"]), "no mails; no daemon is running\n");
+    let limit = Rate::new(50, "1s".parse().unwrap()).unwrap();
+    let daemon = Daemon::start_with(&machine, Some(Lanes::new(Wait::Rate { next: at(9), limit }, Vec::new()))).await;
+    write(&daemon.store, |tx| {
+        (0..30).try_for_each(|number| {
+            let to = format!("a@a-very-long-name-{number}.example.co.jp");
+            tx.enqueue(&order(Class::Notice, &to)).map(drop)
+        })?;
+        (0..2).try_for_each(|_| tx.enqueue(&order(Class::Alert, "a@docomo.ne.jp")).map(drop))
+    })
+    .await;
+    let said = text(&beside(&machine, &["queue", "summary"]).await);
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    let lines: Vec<String> = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "32 queued; 3 of 200 connections",
+        "MINUTES BELOW TOTAL 5 10 20 40 80 160 320 640 1280 1280+",
+        "CLASS WAITING SENDING OLDEST",
+        &format!("notice 30 0 {}", &at(0).to_string()[..19].replace('T', " ")),
+        "DESTINATION STATE CONN MAILS/S AT MOST DRAINED",
+    ] {
+        assert!(lines.iter().any(|found| found == line), "{line} is not in\n{said}");
+    }
+    let row = |name: &str| lines.iter().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(row("docomo 2 ").len(), 1, "{said}");
+    assert!(row("docomo breaker until ")[0].contains(" 3/5 of 10 2 25 of 50/s 11-"), "{said}");
+    assert_eq!(row("11 more 11").len(), 1, "{said}");
+    assert_eq!(row("…").len(), 19, "{said}");
 }

@@ -42,7 +42,11 @@ fn known(event: &EventFacts) -> Option<String> {
                 "" => "no server was reached".to_owned(),
                 mx => format!("at {mx}, TLS: {}", field("tls")?),
             };
-            format!("{job} was tried: {place}; {delays} s to wait, resolve, connect, send")
+            let causes = [("throttled", "throttled"), ("suspended", "suspended"), ("held", "held by the operator")];
+            let of_it = causes.into_iter().filter_map(|(name, words)| Some(format!("{} {words}", field(name)?)));
+            let of_it: Vec<String> = of_it.collect();
+            let of_it = if of_it.is_empty() { String::new() } else { format!(" ({})", of_it.join(", ")) };
+            format!("{job} was tried: {place}; {delays} s to wait{of_it}, resolve, connect, send")
         }
         "accepted" => format!("the server took {} after {}: {}", field("job")?, field("delay")?, said()?),
         "deferred" => {
@@ -98,6 +102,14 @@ mod tests {
         assert_eq!(
             told("attempted", attempt),
             "jb was tried: no server was reached; 0/0/0/0 s to wait, resolve, connect, send"
+        );
+        let slow = json!({
+            "job": "jb", "mx": "mx", "tls": "none", "delays": "9/0/0/0", "throttled": "4.00s", "held": "2.00s"
+        });
+        assert_eq!(
+            told("attempted", slow),
+            "jb was tried: at mx, TLS: none; 9/0/0/0 s to wait (4.00s throttled, 2.00s held by the operator), resolve, \
+             connect, send"
         );
         let registered = json!({"org": "DEMO", "id": "0001", "priority": 1, "address": "<h***@docomo.ne.jp>"});
         assert_eq!(told("registered", registered), "<h***@docomo.ne.jp> is registered for DEMO 0001, priority 1");

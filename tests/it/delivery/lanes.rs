@@ -6,6 +6,7 @@ use karamail::model::{JobId, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
 use karamail::queue::view::{Shut, Standing, Wait};
 use karamail::queue::{Class, Selection, State};
+use karamail::store::{StoreError, Tx};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -206,10 +207,16 @@ async fn jobs_that_wait_in_memory_can_be_had_back() {
     world.wait_for_reason(jobs[0], |wait| wait == Wait::Sending).await;
     world.wait_for_reason(jobs[8], |wait| wait == Wait::Connections { connections: 1, allowed: 1 }).await;
     let selection = Selection { to: None, class: None, ids: vec![jobs[8]] };
-    // They would be claimed anew at once, so whoever recalls them holds them in the same breath.
-    world.sql(&format!("UPDATE jobs SET due = due + 500000 WHERE id = {}", jobs[8].number()));
-    world.board.as_ref().unwrap().recall(&selection);
-    let back = world.wait_for_state(jobs[8], State::Queued).await;
+    // They would be claimed anew at once, so whoever recalls them gives them back and holds them in the same breath.
+    let (owner, claims) = world.board.as_ref().unwrap().recall(&selection);
+    let (now, behind) = (world.clock.now(), JobId::new(jobs[8].number() - 1));
+    let work = move |tx: &mut Tx<'_>| {
+        let given =
+            claims.iter().map(|(job, fence)| tx.release(*job, &owner, *fence)).collect::<Result<Vec<_>, _>>()?;
+        tx.hold(&selection, now, behind, 1).map(|(touched, _)| (given, touched.count))
+    };
+    assert_eq!(world.store.write::<_, StoreError, _>(work).await.unwrap(), (vec![true], 1));
+    let back = world.wait_for_state(jobs[8], State::Held).await;
     assert_eq!((back.attempts, world.wait_of(jobs[8])), (0, None));
     assert_eq!(world.job(jobs[7]).await.state, State::Sending);
 }
