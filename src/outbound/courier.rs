@@ -9,45 +9,19 @@
 //! by one; a connection refused beside open ones is no matter of any mail.
 
 use super::line::{Line, Servers, Trip};
+use super::office::{Exit, Office, drop_unsent, keep};
 use super::outbox::Outbox;
-use super::pool::Pool;
 use super::seat::Seat;
-use super::sign::{SignError, Signer};
-use crate::clock::Clock;
-use crate::model::{Carrier, Reply, ReversePath, Span, Stage};
+use super::sign::SignError;
+use crate::model::{Carrier, Reply, ReversePath, Stage};
 use crate::queue::outcome::Delays;
 use crate::queue::pace::Signal;
 use crate::queue::view::Held;
-use crate::queue::{Attempt, Blame, Cause, Job, Outcome, Verdict, verdict};
-use crate::service::compose::{ComposeError, Composed, Composer, Outgoing, Unwanted};
-use crate::service::settle::Settler;
+use crate::queue::{Blame, Cause, Job, Outcome, Verdict, verdict};
+use crate::service::compose::{ComposeError, Composed, Outgoing, Unwanted};
 use crate::smtp::client::{After, Ending, Envelope, Unfit, Upshot};
-use crate::store::StoreError;
 use std::sync::Arc;
 use tokio::task::JoinSet;
-
-/// The first and the longest wait before an outcome that could not be kept is handed in again.
-const PATIENCE: (Span, Span) = (Span::from_millis(100), Span::from_secs(5));
-/// The wait where the store says that trying again will not help: somebody has to mend it first.
-const MENDING: Span = Span::from_secs(60);
-
-/// Which way mails leave.
-pub(super) enum Exit {
-    /// By SMTP.
-    Servers(Box<Servers>),
-    /// Into a folder.
-    Outbox(Outbox),
-}
-
-/// What all couriers share.
-pub(super) struct Office {
-    pub(super) clock: Clock,
-    pub(super) pool: Arc<Pool>,
-    pub(super) composer: Composer,
-    pub(super) signer: Signer,
-    pub(super) settler: Settler,
-    pub(super) exit: Exit,
-}
 
 /// Carries mails until nothing is left to carry.
 pub(super) struct Courier {
@@ -327,57 +301,13 @@ impl Courier {
     }
 
     fn drop_unsent(&mut self, job: Job, why: Unwanted) {
-        let office = Arc::clone(&self.office);
-        self.settling.spawn(async move {
-            let at = office.clock.now();
-            insist(&office, &job, || office.settler.drop_unsent(&job, why, at)).await;
-        });
+        self.settling.spawn(drop_unsent(Arc::clone(&self.office), job, why));
     }
 
     /// Waits until every outcome so far is in the store.
     async fn settled(&mut self) {
         while self.settling.join_next().await.is_some() {}
     }
-}
-
-/// Writes down what came of an attempt.
-pub(super) async fn keep(office: Arc<Office>, job: Job, attempt: Attempt) {
-    let at = office.clock.now();
-    insist(&office, &job, || office.settler.settle(&job, &attempt, at)).await;
-}
-
-/// Hands an outcome in until the store has kept it: a mail that was given away and not recorded would be given away again,
-/// and so would one whose claim were let go.
-async fn insist<F>(office: &Office, job: &Job, mut hand_in: impl FnMut() -> F)
-where
-    F: Future<Output = Result<bool, StoreError>>,
-{
-    let (mut wait, longest) = PATIENCE;
-    let mut said = false;
-    loop {
-        match hand_in().await {
-            Ok(kept) => {
-                if !kept {
-                    tracing::warn!(job = %job.id, "the claim was lost before the outcome was recorded");
-                }
-                break;
-            }
-            Err(StoreError::Closed) => break,
-            Err(error) if !error.is_temporary() => {
-                if !said {
-                    tracing::error!(job = %job.id, %error, "an outcome cannot be recorded until the store is mended");
-                    said = true;
-                }
-                office.clock.sleep(MENDING).await;
-            }
-            Err(error) => {
-                tracing::error!(job = %job.id, %error, "an outcome cannot be recorded yet");
-                office.clock.sleep(wait).await;
-                wait = wait.plus(wait).min(longest);
-            }
-        }
-    }
-    office.pool.settled(job);
 }
 
 /// Says whether the next server may be asked: this one broke off before the final dot, or said that it closes.

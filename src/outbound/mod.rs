@@ -16,6 +16,7 @@ pub mod dial;
 pub mod guard;
 mod line;
 mod memory;
+mod office;
 pub mod outbox;
 mod pool;
 mod seat;
