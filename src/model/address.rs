@@ -90,6 +90,27 @@ pub struct EmailAddress {
     domain: Domain,
 }
 
+/// How an address is written whose local part RFC 5321 wants in quotes because of its dots; others are written one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LocalForm {
+    /// In quotes, by the grammar.
+    #[default]
+    Quoted,
+    /// As it is, which is what servers take that know no quotes.
+    Raw,
+}
+
+impl LocalForm {
+    /// Gives the other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Quoted => Self::Raw,
+            Self::Raw => Self::Quoted,
+        }
+    }
+}
+
 impl EmailAddress {
     /// Makes an address of a dequoted local part and a domain.
     ///
@@ -151,6 +172,13 @@ impl EmailAddress {
     pub fn to_wire_raw(&self) -> Option<String> {
         let only_dots = self.local.chars().all(is_atext_or_dot) && !self.has_regular_dots();
         only_dots.then(|| format!("{}@{}", self.local, self.domain))
+    }
+
+    /// Gives the form for `RCPT TO` that is asked for, where the address has two.
+    #[must_use]
+    pub fn to_wire_as(&self, form: LocalForm) -> String {
+        let raw = (form == LocalForm::Raw).then(|| self.to_wire_raw()).flatten();
+        raw.unwrap_or_else(|| self.to_wire())
     }
 
     /// Gives the form for the log: enough to recognise, too little to copy (`a***@docomo.ne.jp`).

@@ -19,7 +19,7 @@ mod reply;
 mod secret;
 mod timestamp;
 
-pub use address::{AddressError, Domain, EmailAddress, ReversePath};
+pub use address::{AddressError, Domain, EmailAddress, LocalForm, ReversePath};
 pub use budget::{Budget, BudgetError};
 pub use carrier::Carrier;
 pub use dkim::DkimEntry;

@@ -1,27 +1,33 @@
-//! Carries the mails of one destination over one connection, one mail at a time.
+//! Carries the mails of one destination over one connection.
 //!
-//! For each job: a connection, the mail composed and signed, the transaction, and what came of it written down. What goes
-//! wrong with a server before it has said anything about the mail sends the courier on to the next one.
+//! For each job: a connection, the mail composed and signed, the transaction, and what came of it written down. Where the
+//! seat has another mail that can wait, its commands go right behind the body of the one before. What goes wrong with a
+//! server before it has said anything about the mail sends the courier on to the next one.
 //!
-//! Knows nothing of where jobs come from. What always holds: a mail's outcome is in the store before the next mail is
-//! given away, so that a crash repeats at most one mail for each connection; a mail is composed when there is a server to
-//! hand it to; when no server of a destination is to be reached, what waits for it shares that fate and does not try one
-//! by one; a connection refused beside open ones is no matter of any mail.
+//! Knows nothing of where jobs come from. What always holds: a mail's outcome is in the store before the body of the next is
+//! written, so that a crash repeats at most one mail for each connection; a mail of which a server has heard nothing but
+//! commands behind another's body goes back as if it had not been tried; a mail is composed when there is a server to hand
+//! it to; when no server of a destination is to be reached, what waits for it shares that fate and does not try one by one;
+//! a connection refused beside open ones is no matter of any mail; no connection is opened before the last one is closed.
 
+use super::errand::{Errand, goes_on, is_before_rcpt, ours};
 use super::line::{Line, Servers, Trip};
-use super::office::{Exit, Office, drop_unsent, keep};
+use super::office::{Exit, NotWritten, Office, drop_unsent, keep};
 use super::outbox::Outbox;
 use super::seat::Seat;
-use super::sign::SignError;
-use crate::model::{Carrier, Reply, ReversePath, Stage};
+use crate::model::{Reply, Span};
 use crate::queue::outcome::Delays;
 use crate::queue::pace::Signal;
+use crate::queue::turn::is_urgent;
 use crate::queue::view::Held;
-use crate::queue::{Blame, Cause, Job, Outcome, Verdict, verdict};
-use crate::service::compose::{ComposeError, Composed, Outgoing, Unwanted};
-use crate::smtp::client::{After, Ending, Envelope, Unfit, Upshot};
+use crate::queue::{Cause, Job, Outcome};
+use crate::service::compose::{Outgoing, Unwanted};
+use crate::smtp::client::{After, Ending, NotAhead, Upshot};
 use std::sync::Arc;
 use tokio::task::JoinSet;
+
+/// How long a mail that is on its way waits to hear whether another may go behind it.
+const GLANCE: Span = Span::from_millis(100);
 
 /// Carries mails until nothing is left to carry.
 pub(super) struct Courier {
@@ -34,67 +40,18 @@ pub(super) struct Courier {
     carried: u32,
     /// The outcomes on their way into the store.
     settling: JoinSet<()>,
-    /// The connections that are being closed.
-    parting: JoinSet<()>,
 }
 
-/// How an errand ended.
-enum End {
-    /// The mail was tried.
-    Tried(Outcome),
-    /// No server was to be reached, which is no matter of this mail.
-    Unreached(Outcome),
-    /// The daemon's end came before the mail was given away.
-    Unsent,
-    /// The mail is not to be sent.
-    Unwanted(Unwanted),
-}
-
-/// Why a mail could not be written.
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error(transparent)]
-    Compose(#[from] ComposeError),
-    #[error(transparent)]
-    Sign(#[from] SignError),
-}
-
-impl WriteError {
-    const fn cause(&self) -> Cause {
-        match self {
-            Self::Sign(SignError::Key { .. } | SignError::Signing(_)) => Cause::NoKey,
-            Self::Sign(SignError::Stopped) | Self::Compose(_) => Cause::Ours,
-        }
-    }
-}
-
-impl Office {
-    /// Composes and signs the mail.
-    async fn write(&self, job: &Job) -> Result<Outgoing, End> {
-        match self.written(job).await {
-            Ok(Composed::Mail(mail)) => Ok(mail),
-            Ok(Composed::Unwanted(why)) => Err(End::Unwanted(why)),
-            Err(error) => {
-                tracing::error!(job = %job.id, %error, "a mail cannot be written; it waits");
-                Err(End::Tried(ours(error.cause(), &format!("the mail cannot be written: {error}"))))
-            }
-        }
-    }
-
-    async fn written(&self, job: &Job) -> Result<Composed, WriteError> {
-        Ok(match self.composer.compose(job).await? {
-            Composed::Mail(mail) => {
-                let message = self.signer.sign(mail.message).await?;
-                Composed::Mail(Outgoing { message, ..mail })
-            }
-            unwanted @ Composed::Unwanted(_) => unwanted,
-        })
-    }
+/// A mail whose turn it is on a connection.
+struct Turn {
+    errand: Errand,
+    /// Its commands went behind the body of the one before.
+    went_ahead: bool,
 }
 
 impl Courier {
     pub(super) fn new(office: Arc<Office>, seat: Seat) -> Self {
-        Self { office, seat, line: None, dialled: None, carried: 0, settling: JoinSet::new(), parting: JoinSet::new() }
+        Self { office, seat, line: None, dialled: None, carried: 0, settling: JoinSet::new() }
     }
 
     /// Carries whatever comes for the destination; `reason` is the mail for which a connection is opened, though another may
@@ -111,12 +68,10 @@ impl Courier {
             line.session.quit().await;
         }
         self.settled().await;
-        while self.parting.join_next().await.is_some() {}
     }
 
     /// Says whether this courier has had its share of mails while another destination has no connection at all.
-    fn makes_way(&mut self) -> bool {
-        self.carried += 1;
+    fn makes_way(&self) -> bool {
         self.carried >= self.seat.messages() && self.seat.is_crowded_out()
     }
 
@@ -128,10 +83,10 @@ impl Courier {
             self.seat.put_back(job);
             return true;
         };
-        let mut trip = Trip::default();
-        trip.delays = self.delays(&job);
+        let mut trip = self.trip(&job);
         match Box::pin(self.connect(servers, &job, &mut trip)).await {
-            Ok(()) => {
+            Ok(line) => {
+                self.line = Some(line);
                 self.dialled = Some(trip.delays);
                 self.seat.put_back(job);
                 true
@@ -155,11 +110,13 @@ impl Courier {
         }
     }
 
-    fn delays(&mut self, job: &Job) -> Delays {
+    /// Begins to tell of a mail.
+    fn trip(&mut self, job: &Job) -> Trip {
         let queue = self.office.clock.now().since(job.due);
         let Held { suspended, throttled } = self.seat.waited(job.due);
         let dialled = self.dialled.take().unwrap_or_default();
-        Delays {
+        let mut trip = Trip::default();
+        trip.delays = Delays {
             queue,
             suspended,
             throttled,
@@ -167,131 +124,254 @@ impl Courier {
             resolve: dialled.resolve,
             connect: dialled.connect,
             ..Delays::default()
+        };
+        trip
+    }
+
+    /// Carries one mail, and those that go ahead behind it; says whether the courier may go on.
+    async fn carry(&mut self, job: Job) -> bool {
+        let trip = self.trip(&job);
+        if job.order.give_up <= self.office.clock.now() {
+            self.tried(job, trip, Outcome::Expired);
+            return true;
+        }
+        let office = Arc::clone(&self.office);
+        match &office.exit {
+            Exit::Outbox(outbox) => {
+                self.capture(outbox, job, trip).await;
+                true
+            }
+            Exit::Servers(servers) => {
+                let goes_on = Box::pin(self.deliver(servers, job, trip)).await;
+                self.seat.ahead_ended();
+                goes_on
+            }
         }
     }
 
-    /// Carries one mail; says whether the courier may go on.
-    async fn carry(&mut self, job: Job) -> bool {
-        let mut trip = Trip::default();
-        trip.delays = self.delays(&job);
-        match Box::pin(self.errand(&job, &mut trip)).await {
-            End::Tried(outcome) => {
-                self.seat.report(Signal::of(&outcome));
-                self.record(job, trip, outcome);
-            }
-            End::Unreached(outcome) => {
+    async fn capture(&mut self, outbox: &Outbox, job: Job, trip: Trip) {
+        let written = self.office.write(&job).await;
+        let Some(Errand { job, mut trip, letter, .. }) = self.written(job, trip, written) else { return };
+        self.settled().await;
+        trip.meet("outbox", None);
+        let outcome = match outbox.put(job.id, Arc::unwrap_or_clone(letter).message).await {
+            Ok(()) => Outcome::Accepted(Reply::new(250, "2.0.0 captured")),
+            Err(error) => ours(Cause::Ours, &format!("the outbox cannot be written: {error}")),
+        };
+        self.tried(job, trip, outcome);
+    }
+
+    async fn deliver(&mut self, servers: &Servers, job: Job, mut trip: Trip) -> bool {
+        let line = match self.connect(servers, &job, &mut trip).await {
+            Ok(line) => line,
+            Err(outcome) => {
                 self.seat.report(None);
                 self.unreached(job, &trip, &outcome);
                 return false;
             }
-            End::Unsent => {
-                self.seat.unsent(job);
-                return false;
-            }
-            End::Unwanted(why) => {
-                self.seat.report(None);
-                self.drop_unsent(job, why);
-            }
-        }
-        true
-    }
-
-    async fn errand(&mut self, job: &Job, trip: &mut Trip) -> End {
-        if job.order.give_up <= self.office.clock.now() {
-            return End::Tried(Outcome::Expired);
-        }
-        let office = Arc::clone(&self.office);
-        let end = match &office.exit {
-            Exit::Outbox(outbox) => self.capture(outbox, job, trip).await,
-            Exit::Servers(servers) => self.deliver(servers, job, trip).await,
         };
-        end.unwrap_or_else(|end| end)
+        let written = self.office.write(&job).await;
+        match self.written(job, trip, written) {
+            Some(errand) => Box::pin(self.send(servers, line, errand)).await,
+            None => {
+                self.line = Some(line);
+                true
+            }
+        }
     }
 
-    async fn capture(&mut self, outbox: &Outbox, job: &Job, trip: &mut Trip) -> Result<End, End> {
-        let mail = self.office.write(job).await?;
-        self.settled().await;
-        trip.meet("outbox", None);
-        Ok(End::Tried(match outbox.put(job.id, mail.message).await {
-            Ok(()) => Outcome::Accepted(Reply::new(250, "2.0.0 captured")),
-            Err(error) => ours(Cause::Ours, &format!("the outbox cannot be written: {error}")),
-        }))
-    }
-
-    async fn deliver(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<End, End> {
-        self.connect(servers, job, trip).await.map_err(End::Unreached)?;
-        let began = self.office.clock.now();
-        let mail = self.office.write(job).await?;
-        self.settled().await;
-        let end = self.hand_over(servers, job, mail, trip).await;
-        trip.delays.send = self.office.clock.now().since(began);
-        Ok(end)
-    }
-
-    /// Opens a connection, unless the last one is still good, and good enough for this mail.
-    async fn connect(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<(), Outcome> {
+    /// Gives a connection: the last one, where it is still good, and good enough for this mail; else a new one.
+    async fn connect(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<Line, Outcome> {
         let domain = job.order.to.domain();
         if let Some(mut line) = self.line.take()
             && line.session.is_usable().await
         {
             if servers.serves(&mut line, domain).await {
-                self.line = Some(line);
-                return Ok(());
+                return Ok(line);
             }
             line.session.quit().await;
         }
         self.seat.closed();
-        self.line = Some(servers.connect(domain, trip).await?);
+        let line = servers.connect(domain, trip).await?;
         self.seat.opened();
-        Ok(())
+        Ok(line)
     }
 
-    /// Gives the mail to the server that is connected, or, where that fails before anything was said about the mail, to
-    /// the next one.
-    async fn hand_over(&mut self, servers: &Servers, job: &Job, mail: Outgoing, trip: &mut Trip) -> End {
-        let envelope = Envelope { sender: ReversePath::Address(mail.sender), recipient: mail.to };
-        let mut outcome = ours(Cause::Unreachable, "there is no connection");
-        while let Some(mut line) = self.line.take() {
-            line.session.ends_with(self.office.pool.end());
-            let ending = line.session.deliver(&envelope, &mail.message, job.order.give_up).await;
-            trip.meet(line.session.server(), line.session.tls());
-            let carrier = Carrier::of(job.order.to.domain(), Some(line.session.host()));
-            if !goes_on(&ending) {
-                self.put_back(line, ending.after);
-                return End::Tried(outcome_of(carrier, ending.upshot));
-            }
-            if self.office.pool.has_ended() {
-                return End::Unsent;
-            }
-            // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
-            // closed after its last mail. The way begins anew, as it does where the old one is that of another domain.
-            let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
-            outcome = outcome_of(carrier, ending.upshot);
-            self.seat.closed();
-            let domain = job.order.to.domain();
-            let next = match line.way_of(domain) {
-                Some(way) if !served_before => servers.go_on(way, trip).await,
-                Some(_) | None => servers.connect(domain, trip).await,
-            };
-            self.line = next.ok();
-            if self.line.is_some() {
-                self.seat.opened();
+    /// Takes the mail that was written for a job; nothing where that was its end.
+    fn written(&mut self, job: Job, trip: Trip, written: Result<Outgoing, NotWritten>) -> Option<Errand> {
+        match written {
+            Ok(mail) => return Some(Errand::new(job, trip, mail, self.office.clock.now())),
+            Err(NotWritten::Ours(outcome)) => self.tried(job, trip, outcome),
+            Err(NotWritten::Unwanted(why)) => {
+                self.seat.report(None);
+                self.drop_unsent(job, why);
             }
         }
-        End::Tried(outcome)
+        None
     }
 
-    fn put_back(&mut self, line: Line, after: After) {
+    /// Sends a mail and those that go ahead behind it, one after another, each to the server that is connected or, where
+    /// that fails before anything was said about the mail, to the next one; says whether the courier may go on.
+    async fn send(&mut self, servers: &Servers, mut line: Line, first: Errand) -> bool {
+        let mut turn = Turn { errand: first, went_ahead: false };
+        loop {
+            let (ending, behind) = self.transact(servers, &mut line, &turn).await;
+            turn.errand.trip.meet(line.session.server(), line.session.tls());
+            let again = turn.errand.turn_over(&ending);
+            if again || goes_on(&ending) {
+                self.unsent(behind);
+                turn.went_ahead = false;
+                if self.office.pool.has_ended() {
+                    self.seat.unsent(turn.errand.job);
+                    return false;
+                }
+                let host = line.session.host().to_owned();
+                match self.again(servers, line, &mut turn.errand, &ending).await {
+                    Some(next) => line = next,
+                    None => {
+                        self.end(turn.errand, &host, ending.upshot);
+                        return true;
+                    }
+                }
+                continue;
+            }
+            self.end(turn.errand, line.session.host(), ending.upshot);
+            match behind {
+                Some(next) if ending.after != After::Gone => {
+                    self.seat.moved_up();
+                    turn = next;
+                    turn.errand.began = self.office.clock.now();
+                }
+                behind => {
+                    self.unsent(behind);
+                    self.part(line, ending.after).await;
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Does one mail's transaction; gives how it ended, and the mail whose turn is next on this connection, where one was
+    /// taken on.
+    async fn transact(&mut self, servers: &Servers, line: &mut Line, turn: &Turn) -> (Ending, Option<Turn>) {
+        line.session.ends_with(self.office.pool.end());
+        if !turn.went_ahead
+            && let Err(ending) = line.session.begin(&turn.errand.letter).await
+        {
+            return (ending, None);
+        }
+        let job = self.take_ahead(servers, line, &turn.errand).await;
+        let office = Arc::clone(&self.office);
+        let writing = async {
+            match &job {
+                Some(job) => Some(office.write(job).await),
+                None => None,
+            }
+        };
+        let (ready, written, ()) = tokio::join!(line.session.ready(), writing, self.settled());
+        let next = job.zip(written).and_then(|(job, written)| {
+            let trip = self.trip(&job);
+            self.written(job, trip, written)
+        });
+        if let Err(ending) = ready {
+            return (ending, next.map(|errand| Turn { errand, went_ahead: false }));
+        }
+        let next = next.and_then(|errand| self.go_ahead(line, errand));
+        match line.session.body().await {
+            Ok(()) => (line.session.verdict().await, next),
+            Err(ending) => (ending, next),
+        }
+    }
+
+    /// Takes on a mail that may go behind the one that is under way, now or never.
+    async fn take_ahead(&self, servers: &Servers, line: &mut Line, errand: &Errand) -> Option<Job> {
+        // Whoever waits for a mail does not wait for another's signature first.
+        let may = line.session.sends_ahead()
+            && line.session.sent() < self.seat.messages()
+            && !is_urgent(errand.job.order.class)
+            && !self.makes_way();
+        let Some(job) = may.then(|| self.seat.ahead()).flatten() else {
+            self.seat.ahead_ended();
+            return None;
+        };
+        let glance = self.office.clock.now().plus(GLANCE);
+        let serves = self.office.clock.within(glance, servers.serves(line, job.order.to.domain())).await;
+        if serves == Ok(true) {
+            return Some(job);
+        }
+        self.seat.unsent(job);
+        self.seat.ahead_ended();
+        None
+    }
+
+    /// Lets a mail's commands go behind the body that is written next; nothing where it is over already.
+    fn go_ahead(&mut self, line: &mut Line, mut errand: Errand) -> Option<Turn> {
+        match line.session.ahead(&errand.letter) {
+            Ok(()) => Some(Turn { errand, went_ahead: true }),
+            Err(NotAhead::Alone) => Some(Turn { errand, went_ahead: false }),
+            Err(NotAhead::Over(ending)) => {
+                errand.trip.meet(line.session.server(), line.session.tls());
+                self.end(errand, line.session.host(), ending.upshot);
+                None
+            }
+        }
+    }
+
+    /// Gives the connection by which a mail is tried once more; nothing where none is left, and the mail has ended as it did.
+    async fn again(&mut self, servers: &Servers, line: Line, errand: &mut Errand, ending: &Ending) -> Option<Line> {
+        let usable = ending.after != After::Gone;
+        if usable && line.session.sent() < self.seat.messages() {
+            return Some(line);
+        }
+        // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
+        // closed after its last mail. The way begins anew, as it does where the old one is that of another domain.
+        let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
+        let domain = errand.job.order.to.domain();
+        let way = if usable {
+            line.session.quit().await;
+            None
+        } else {
+            line.way_of(domain).filter(|_| !served_before)
+        };
+        self.seat.closed();
+        let next = match way {
+            Some(way) => servers.go_on(way, &mut errand.trip).await,
+            None => servers.connect(domain, &mut errand.trip).await,
+        };
+        let line = next.ok()?;
+        self.seat.opened();
+        Some(line)
+    }
+
+    /// Keeps the connection for the next mail, or leaves it.
+    async fn part(&mut self, line: Line, after: After) {
         match after {
-            After::Gone => {}
-            After::Ready | After::Reset if line.session.sent() >= self.seat.messages() => {
-                self.parting.spawn(line.session.quit());
+            After::Gone => drop(line),
+            After::Ready | After::Reset if line.session.sent() >= self.seat.messages() => line.session.quit().await,
+            After::Ready | After::Reset => {
+                self.line = Some(line);
+                return;
             }
-            After::Ready | After::Reset => self.line = Some(line),
         }
-        if self.line.is_none() {
-            self.seat.closed();
+        self.seat.closed();
+    }
+
+    /// Puts a mail back that was taken on and of which no server has heard more than commands.
+    fn unsent(&self, turn: Option<Turn>) {
+        if let Some(turn) = turn {
+            self.seat.unsent(turn.errand.job);
         }
+    }
+
+    fn end(&mut self, errand: Errand, host: &str, upshot: Upshot) {
+        let (job, trip, outcome) = errand.end(Some(host), upshot, self.office.clock.now());
+        self.tried(job, trip, outcome);
+    }
+
+    fn tried(&mut self, job: Job, trip: Trip, outcome: Outcome) {
+        self.carried += 1;
+        self.seat.report(Signal::of(&outcome));
+        self.record(job, trip, outcome);
     }
 
     fn record(&mut self, job: Job, trip: Trip, outcome: Outcome) {
@@ -308,42 +388,4 @@ impl Courier {
     async fn settled(&mut self) {
         while self.settling.join_next().await.is_some() {}
     }
-}
-
-/// Says whether the next server may be asked: this one broke off before the final dot, or said that it closes.
-const fn goes_on(ending: &Ending) -> bool {
-    match &ending.upshot {
-        Upshot::Broken { .. } => true,
-        Upshot::Refused { reply, .. } => reply.code == 421,
-        Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => false,
-    }
-}
-
-const fn is_before_rcpt(upshot: &Upshot) -> bool {
-    match upshot {
-        Upshot::Broken { stage, .. } | Upshot::Refused { stage, .. } => matches!(stage, Stage::Mail),
-        Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => false,
-    }
-}
-
-fn outcome_of(carrier: Option<Carrier>, upshot: Upshot) -> Outcome {
-    match upshot {
-        Upshot::Accepted(reply) => Outcome::Accepted(reply),
-        Upshot::Refused { stage, reply } | Upshot::Broken { stage, reply } => verdict::judge(carrier, stage, reply),
-        Upshot::Unknown(reply) => Outcome::Unknown(reply),
-        Upshot::Expired => Outcome::Expired,
-        Upshot::Unfit(unfit) => Outcome::Refused {
-            stage: Stage::Mail,
-            reply: Reply::none(&unfit.to_string()),
-            verdict: match unfit {
-                Unfit::TooLarge { .. } => Verdict::TooLarge,
-                Unfit::EightBit | Unfit::Internationalised => Verdict::OurFault,
-            },
-        },
-    }
-}
-
-/// Trouble of our own, before a server was given anything: the mail waits.
-fn ours(cause: Cause, why: &str) -> Outcome {
-    Outcome::Deferred { stage: Stage::Data, reply: Reply::none(why), blame: Blame::Message, cause }
 }

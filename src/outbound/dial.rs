@@ -245,7 +245,7 @@ impl Dialer {
 
     fn session<T>(&self, stream: T, hello: &Hello, peer: &Peer, tls: Option<Secured>) -> Session
     where
-        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        T: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
     {
         Session::new(Box::new(stream), self.clock.clone(), offers_of(hello), peer.to_string(), tls)
     }

@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::session::Session;
 use super::way::{Way, Ways, outcome_of};
 use crate::clock::Clock;
-use crate::model::{Carrier, Domain, Reply, Span, Stage};
+use crate::model::{Carrier, Domain, LocalForm, Reply, Span, Stage};
 use crate::queue::outcome::Delays;
 use crate::queue::{Attempt, Blame, Cause, Job, Outcome, verdict};
 
@@ -48,6 +48,8 @@ pub(super) struct Trip {
     mx: String,
     tls: Option<String>,
     pub(super) delays: Delays,
+    /// How the recipient's local part is to be written, where that was found out.
+    pub(super) form: Option<LocalForm>,
 }
 
 impl Trip {
@@ -60,7 +62,7 @@ impl Trip {
     /// Tells of the attempt.
     pub(super) fn attempt(self, job: &Job, outcome: Outcome) -> Attempt {
         let fence = job.lease.as_ref().map_or(0, |lease| lease.fence);
-        Attempt { job: job.id, fence, mx: self.mx, tls: self.tls, delays: self.delays, outcome }
+        Attempt { job: job.id, fence, mx: self.mx, tls: self.tls, delays: self.delays, form: self.form, outcome }
     }
 }
 

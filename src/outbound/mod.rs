@@ -1,7 +1,7 @@
 //! Sockets out: from a due job to what its receiver's server said.
 //!
 //! [`worker`] claims what is due, `atlas` says to which destination it goes, `pool` keeps it until it is its turn, a `courier` with
-//! a `seat` carries it: [`way`] names the servers, [`guard`] knows what each must show ([`demand`]), [`dial`] opens a connection
+//! a `seat` carries it as an `errand`: [`way`] names the servers, [`guard`] knows what each must show ([`demand`]), [`dial`] opens a connection
 //! (`line` is one found and opened), [`sign`] signs, a [`session`] sends. A [`Board`] shows all this to operators.
 //!
 //! Knows nothing of pages or of mail that comes in. What always holds: one recipient a transaction; whatever waits has a
@@ -13,6 +13,7 @@ mod claims;
 mod courier;
 pub mod demand;
 pub mod dial;
+mod errand;
 pub mod guard;
 mod line;
 mod memory;

@@ -2,14 +2,15 @@
 //!
 //! Knows nothing of connections. What always holds: an outcome is handed in until the store has kept it.
 
+use super::errand::ours;
 use super::line::Servers;
 use super::outbox::Outbox;
 use super::pool::Pool;
-use super::sign::Signer;
+use super::sign::{SignError, Signer};
 use crate::clock::Clock;
 use crate::model::Span;
-use crate::queue::{Attempt, Job};
-use crate::service::compose::{Composer, Unwanted};
+use crate::queue::{Attempt, Cause, Job, Outcome};
+use crate::service::compose::{ComposeError, Composed, Composer, Outgoing, Unwanted};
 use crate::service::settle::Settler;
 use crate::store::StoreError;
 use std::sync::Arc;
@@ -35,6 +36,55 @@ pub(super) struct Office {
     pub(super) signer: Signer,
     pub(super) settler: Settler,
     pub(super) exit: Exit,
+}
+
+/// Why a mail is not written.
+pub(super) enum NotWritten {
+    /// It is not to be sent.
+    Unwanted(Unwanted),
+    /// We could not; it waits.
+    Ours(Outcome),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl WriteError {
+    const fn cause(&self) -> Cause {
+        match self {
+            Self::Sign(SignError::Key { .. } | SignError::Signing(_)) => Cause::NoKey,
+            Self::Sign(SignError::Stopped) | Self::Compose(_) => Cause::Ours,
+        }
+    }
+}
+
+impl Office {
+    /// Composes and signs the mail.
+    pub(super) async fn write(&self, job: &Job) -> Result<Outgoing, NotWritten> {
+        match self.written(job).await {
+            Ok(Composed::Mail(mail)) => Ok(mail),
+            Ok(Composed::Unwanted(why)) => Err(NotWritten::Unwanted(why)),
+            Err(error) => {
+                tracing::error!(job = %job.id, %error, "a mail cannot be written; it waits");
+                Err(NotWritten::Ours(ours(error.cause(), &format!("the mail cannot be written: {error}"))))
+            }
+        }
+    }
+
+    async fn written(&self, job: &Job) -> Result<Composed, WriteError> {
+        Ok(match self.composer.compose(job).await? {
+            Composed::Mail(mail) => {
+                let message = self.signer.sign(mail.message).await?;
+                Composed::Mail(Outgoing { message, ..mail })
+            }
+            unwanted @ Composed::Unwanted(_) => unwanted,
+        })
+    }
 }
 
 /// Writes down what came of an attempt.

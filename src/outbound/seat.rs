@@ -43,12 +43,6 @@ impl Seat {
         Self { pool, to, messages, open: false, ahead: AtomicBool::new(false), told: AtomicBool::new(false), epochs }
     }
 
-    /// Gives the name of the destination.
-    #[expect(dead_code, reason = "couriers learn to send ahead next")]
-    pub(super) const fn name(&self) -> &Name {
-        &self.to
-    }
-
     /// Says how many mails one connection carries.
     pub(super) const fn messages(&self) -> u32 {
         self.messages
@@ -124,7 +118,6 @@ impl Seat {
 
     /// Gives the job, with its token, whose commands may go right behind the body of the one that is being sent; now or
     /// never.
-    #[expect(dead_code, reason = "couriers learn to send ahead next")]
     pub(super) fn ahead(&self) -> Option<Job> {
         let (job, epoch) = self.pool.ahead(&self.to, self.ahead.load(Ordering::Relaxed))?;
         self.ahead.store(true, Ordering::Relaxed);
@@ -133,7 +126,6 @@ impl Seat {
     }
 
     /// The job that was sent ahead is now the one that is being sent.
-    #[expect(dead_code, reason = "couriers learn to send ahead next")]
     pub(super) fn moved_up(&self) {
         self.epochs.0.store(self.epochs.1.load(Ordering::Relaxed), Ordering::Relaxed);
     }

@@ -10,7 +10,7 @@
 //! [`MAIL`]; a connection that broke is not used again.
 
 use crate::clock::Clock;
-use crate::model::{Span, Stage, Timestamp};
+use crate::model::{LocalForm, Span, Stage, Timestamp};
 use crate::net::tls::Chain;
 use crate::smtp::client::{After, Conversation, Ending, Envelope, Letter, NotAhead, Offers, Step};
 use std::future::poll_fn;
@@ -41,9 +41,9 @@ const QUIT: Span = Span::from_secs(5);
 const PIECE: usize = 2_048;
 
 /// Both directions of a connection, plain or secured.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for T {}
 
 /// How a connection is secured.
 pub(super) struct Secured {
@@ -122,7 +122,7 @@ impl Session {
 
     /// Sends one mail, with none behind it; ends with what came of it.
     pub async fn deliver(&mut self, envelope: &Envelope, message: &[u8], give_up: Timestamp) -> Ending {
-        let letter = Letter { envelope: envelope.clone(), message: message.to_vec(), give_up };
+        let letter = Letter { envelope: envelope.clone(), form: LocalForm::Quoted, message: message.to_vec(), give_up };
         let sent = async {
             self.begin(&Arc::new(letter)).await?;
             self.ready().await?;
@@ -156,13 +156,13 @@ impl Session {
         self.follow().await.map_or(Ok(()), |ending| Err(self.ended(ending)))
     }
 
-    /// Says whether the commands of another mail may go right behind the body that is to be written next.
+    /// Says whether the server takes the commands of another mail right behind a body.
     #[must_use]
-    pub fn takes_ahead(&self) -> bool {
-        self.talk.takes_ahead()
+    pub const fn sends_ahead(&self) -> bool {
+        self.talk.sends_ahead()
     }
 
-    /// Lets them.
+    /// Lets the commands of another mail go right behind the body that is to be written next.
     ///
     /// # Errors
     /// They do not go ahead.
@@ -218,12 +218,16 @@ impl Session {
     /// Gives what is to be written, unless the server has lost its patience while it was held back, or we have.
     async fn held_back(&mut self) -> Result<Vec<u8>, Ending> {
         match self.listen().await {
-            None if self.mail_ends <= self.clock.now() => return Err(self.talk.on_break(WEDGED)),
             None => {}
             Some(Ok(bytes)) => self.talk.on_bytes(&bytes),
             Some(Err(why)) => return Err(self.talk.on_break(&why)),
         }
-        self.talk.body(self.clock.now())
+        let now = self.clock.now();
+        match *self.end.borrow() {
+            Some(end) if end <= now => Err(self.talk.on_break(ENDED)),
+            _ if self.mail_ends <= now => Err(self.talk.on_break(WEDGED)),
+            _ => self.talk.body(now),
+        }
     }
 
     /// Follows the conversation until the server waits for a body (nothing), or the mail under way is over.

@@ -1,6 +1,6 @@
 //! The last two of the five nouns: one try at a delivery, and what came of it.
 
-use crate::model::{JobId, Reply, Span, Stage};
+use crate::model::{JobId, LocalForm, Reply, Span, Stage};
 use std::fmt;
 
 /// One try at delivering a job.
@@ -16,6 +16,8 @@ pub struct Attempt {
     pub tls: Option<String>,
     /// Where the time went.
     pub delays: Delays,
+    /// How the recipient's local part is to be written from now on, where that was found out.
+    pub form: Option<LocalForm>,
     /// What came of it.
     pub outcome: Outcome,
 }

@@ -10,7 +10,7 @@ use crate::mail::MessageId;
 use crate::mail::build::{AutoSubmitted, Draft};
 use crate::mail::template::{TemplateFault, Templates, Wording, Words};
 use crate::mail::verp;
-use crate::model::{Domain, EmailAddress, JobId, KeyRing, MailId, RegistrationId, Timestamp};
+use crate::model::{Domain, EmailAddress, JobId, KeyRing, LocalForm, MailId, RegistrationId, Timestamp};
 use crate::queue::{Content, Job};
 use crate::store::{MailRow, Org, Registration, RegistrationState, Store, StoreError, Tx};
 use data_encoding::HEXLOWER;
@@ -53,6 +53,8 @@ pub struct Outgoing {
     pub sender: EmailAddress,
     /// RCPT TO.
     pub to: EmailAddress,
+    /// How its local part is written, as its domain was found to take it.
+    pub form: LocalForm,
     /// The message, unsigned, every line ending in CRLF.
     pub message: Vec<u8>,
 }
@@ -73,6 +75,15 @@ pub enum Unwanted {
     Pointless(&'static str),
     /// Its address is not written to.
     Suppressed,
+}
+
+impl Composed {
+    fn written(self, form: LocalForm) -> Self {
+        match self {
+            Self::Mail(mail) => Self::Mail(Outgoing { form, ..mail }),
+            unwanted @ Self::Unwanted(_) => unwanted,
+        }
+    }
 }
 
 const fn pointless(why: &'static str) -> Composed {
@@ -132,31 +143,39 @@ impl Composer {
             Content::RegistrationReply { registration, key, expires, nonce } => {
                 let (id, cause) = (*registration, job.order.cause);
                 let answer = inner.facts(&job.order.to, move |tx| Answer::load(tx, id, cause)).await?;
-                let Some(answer) = answer else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
+                let Some((answer, form)) = answer else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
                 let nonce = HEXLOWER.decode(nonce.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
                 let nonce = nonce.ok_or(ComposeError::Nonce(job.id))?;
                 let link = Link { purpose: Purpose::Registration, row: id.number(), expires: *expires, nonce };
-                inner.answer(job, &answer, &link, *key)
+                Ok(inner.answer(job, &answer, &link, *key)?.written(form))
             }
             Content::Forward { mail } => {
                 let mail = *mail;
                 let kept = inner.facts(&job.order.to, move |tx| Ok(tx.mail(mail)?.zip(tx.mail_raw(mail)?))).await?;
-                let Some(kept) = kept else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
-                inner.forward(job, kept.as_ref())
+                let Some((kept, form)) = kept else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
+                Ok(inner.forward(job, kept.as_ref())?.written(form))
             }
         }
     }
 }
 
 impl Inner {
-    /// Reads what a mail needs to know; nothing where its address is not written to.
+    /// Reads what a mail needs to know, and how its address is written; nothing where that is not written to.
     async fn facts<T: Send + 'static>(
         &self,
         to: &EmailAddress,
         mut load: impl FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Option<(T, LocalForm)>, StoreError> {
         let to = to.clone();
-        self.store.read(move |tx| if tx.is_suppressed(&to)? { Ok(None) } else { load(tx).map(Some) }).await
+        let read = self.store.read(move |tx| {
+            if tx.is_suppressed(&to)? {
+                return Ok(None);
+            }
+            let is_raw = to.to_wire_raw().is_some() && tx.domain_memory(to.domain())?.raw_local;
+            let form = if is_raw { LocalForm::Raw } else { LocalForm::Quoted };
+            Ok(Some((load(tx)?, form)))
+        });
+        read.await
     }
 
     /// The link, with the key that the order names. Where that key was retired meanwhile, the one in use makes a link that
@@ -242,6 +261,7 @@ impl Inner {
         Composed::Mail(Outgoing {
             sender: verp::address(&self.return_paths, job.id, day, &self.settings.bounce_domain),
             to: job.order.to.clone(),
+            form: LocalForm::default(),
             message: draft.build(),
         })
     }

@@ -8,7 +8,7 @@
 //! verdict `unknown-user` on two days, with nothing between them that shows its mailbox.
 
 use crate::maillog;
-use crate::model::{Reply, Stage, Timestamp};
+use crate::model::{LocalForm, Reply, Stage, Timestamp};
 use crate::queue::retry::{Failure, Schedule};
 use crate::queue::{Attempt, Cause, Class, Job, Outcome, State, Verdict};
 use crate::random::Random;
@@ -115,6 +115,9 @@ fn record(tx: &mut Tx<'_>, job: &Job, attempt: &Attempt, next: Timestamp, at: Ti
     }
     log(tx, job, attempt, &settlement, at)?;
     note(tx, job, &attempt.outcome, at)?;
+    if let Some(form) = attempt.form {
+        tx.note_raw_local(job.order.to.domain(), form == LocalForm::Raw)?;
+    }
     Ok(true)
 }
 

@@ -21,7 +21,7 @@ mod transaction;
 
 pub use body::with_crlf;
 
-use crate::model::{EmailAddress, Reply, ReversePath, Stage, Timestamp};
+use crate::model::{EmailAddress, LocalForm, Reply, ReversePath, Stage, Timestamp};
 use reader::ReplyReader;
 use std::sync::Arc;
 use transaction::Transaction;
@@ -56,6 +56,8 @@ pub struct Envelope {
 pub struct Letter {
     /// From whom to whom.
     pub envelope: Envelope,
+    /// How the recipient's local part is written.
+    pub form: LocalForm,
     /// The message.
     pub message: Vec<u8>,
     /// When its time is over: from then on no command and no body of it is written.
@@ -196,10 +198,14 @@ impl Conversation {
         Ok(())
     }
 
-    /// Says whether another mail may go ahead now.
+    /// Says whether the server takes commands behind a body.
     #[must_use]
-    pub fn takes_ahead(&self) -> bool {
-        self.offers.pipelining && self.behind.is_none() && self.mail.as_ref().is_some_and(Transaction::expects_body)
+    pub const fn sends_ahead(&self) -> bool {
+        self.offers.pipelining
+    }
+
+    fn takes_ahead(&self) -> bool {
+        self.sends_ahead() && self.behind.is_none() && self.mail.as_ref().is_some_and(Transaction::expects_body)
     }
 
     /// Gives the bytes to write after [`Step::Body`]: the body, its final dot, and what goes ahead behind it.

@@ -6,7 +6,7 @@ mod transcript;
 use crate::peer::{Act, Peer, Setup, patiently};
 use crate::session::{FAR, MESSAGE, START, accepted, at_the_deadline, clock, envelope, open_on};
 use karamail::clock::Clock;
-use karamail::model::{Reply, Span, Stage, Timestamp};
+use karamail::model::{LocalForm, Reply, Span, Stage, Timestamp};
 use karamail::outbound::session::Session;
 use karamail::smtp::client::{After, Ending, Letter, NotAhead, Upshot};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn letter(recipient: &str) -> Arc<Letter> {
 }
 
 fn until(recipient: &str, give_up: Timestamp) -> Arc<Letter> {
-    Arc::new(Letter { envelope: envelope(recipient), message: MESSAGE.to_vec(), give_up })
+    Arc::new(Letter { envelope: envelope(recipient), form: LocalForm::Quoted, message: MESSAGE.to_vec(), give_up })
 }
 
 fn group(recipient: &str) -> String {
@@ -85,7 +85,7 @@ async fn nothing_goes_ahead_to_a_server_that_does_not_pipeline() {
     let mut session = open_on(&clock(), &peer).await;
     session.begin(&letter("a@b.jp")).await.unwrap();
     session.ready().await.unwrap();
-    assert!(!session.takes_ahead());
+    assert!(!session.sends_ahead());
     assert_eq!(session.ahead(&letter("c@d.jp")), Err(NotAhead::Alone));
     assert_eq!(finish(&mut session).await, accepted());
     assert_eq!((peer.seen().mails.len(), session.sent()), (1, 1));

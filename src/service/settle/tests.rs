@@ -102,7 +102,15 @@ impl World {
 
 fn attempt(job: &Job, outcome: Outcome) -> Attempt {
     let fence = job.lease.as_ref().unwrap().fence;
-    Attempt { job: job.id, fence, mx: "mx[192.0.2.1]".to_owned(), tls: None, delays: Delays::default(), outcome }
+    Attempt {
+        job: job.id,
+        fence,
+        mx: "mx[192.0.2.1]".to_owned(),
+        tls: None,
+        delays: Delays::default(),
+        form: None,
+        outcome,
+    }
 }
 
 fn taken() -> Outcome {

@@ -3,7 +3,7 @@
 mod ahead;
 
 use super::{After, Conversation, Ending, Envelope, Letter, Offers, Step, Unfit, Upshot};
-use crate::model::{Reply, ReversePath, Stage, Timestamp};
+use crate::model::{LocalForm, Reply, ReversePath, Stage, Timestamp};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const fn at(millis: i64) -> Timestamp {
 
 fn letter(recipient: &str, message: &[u8]) -> Arc<Letter> {
     let envelope = Envelope { recipient: recipient.parse().unwrap(), ..envelope() };
-    Arc::new(Letter { envelope, message: message.to_vec(), give_up: at(100) })
+    Arc::new(Letter { envelope, form: LocalForm::Quoted, message: message.to_vec(), give_up: at(100) })
 }
 
 fn open(offers: Offers) -> (Conversation, String) {
@@ -232,7 +232,7 @@ fn an_answer_to_nothing_breaks_the_conversation() {
 
 fn first_line(recipient: &str, message: &[u8], offers: Offers) -> Result<String, Upshot> {
     let envelope = Envelope { sender: ReversePath::Null, recipient: recipient.parse().unwrap() };
-    let letter = Letter { envelope, message: message.to_vec(), give_up: at(100) };
+    let letter = Letter { envelope, form: LocalForm::Quoted, message: message.to_vec(), give_up: at(100) };
     let mut talk = Conversation::new(offers);
     let bytes = talk.begin(Arc::new(letter), at(0)).map_err(|ending| ending.upshot)?;
     Ok(String::from_utf8(bytes).unwrap().lines().next().unwrap().to_owned())

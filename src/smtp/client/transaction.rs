@@ -75,7 +75,7 @@ impl Transaction {
         let sender = letter.envelope.sender.address().map(EmailAddress::to_wire).unwrap_or_default();
         let mut commands = vec![
             format!("MAIL FROM:<{sender}>{parameters}\r\n").into_bytes(),
-            format!("RCPT TO:<{}>\r\n", letter.envelope.recipient.to_wire()).into_bytes(),
+            format!("RCPT TO:<{}>\r\n", letter.envelope.recipient.to_wire_as(letter.form)).into_bytes(),
             b"DATA\r\n".to_vec(),
         ];
         let first = if offers.pipelining { commands.drain(..).flatten().collect() } else { commands.remove(0) };

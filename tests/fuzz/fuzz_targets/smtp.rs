@@ -6,7 +6,7 @@
 
 #![no_main]
 
-use karamail::model::{MailId, ReversePath, Timestamp};
+use karamail::model::{LocalForm, MailId, ReversePath, Timestamp};
 use karamail::smtp::client::{self, After, Conversation, Ending, Envelope, Letter, Offers, Upshot};
 use karamail::smtp::server::{Answer, Reply, Session, Settings, Step, Taken};
 use libfuzzer_sys::fuzz_target;
@@ -113,7 +113,7 @@ fn compare_replies(heard: &Heard) {
 fn talk_to_our_client(stream: &[u8], piece: usize, pipelining: bool) {
     let envelope = Envelope { sender: ReversePath::Null, recipient: "hanako@example.jp".parse().expect("an address") };
     let (now, give_up) = (Timestamp::default(), Timestamp::from_millis(1));
-    let letter = Arc::new(Letter { envelope, message: b"body\r\n".to_vec(), give_up });
+    let letter = Arc::new(Letter { envelope, form: LocalForm::Quoted, message: b"body\r\n".to_vec(), give_up });
     let mut talk = Conversation::new(Offers { pipelining, ..Offers::default() });
     talk.begin(Arc::clone(&letter), now).expect("nothing about this mail is out of the ordinary");
     let (mut pieces, mut written) = (stream.chunks(piece.max(1)), false);

@@ -1,6 +1,6 @@
 //! Plays the dialogues of `tests/transcripts/sending`; its README says how they are written.
 
-use karamail::model::{ReversePath, Timestamp};
+use karamail::model::{LocalForm, ReversePath, Timestamp};
 use karamail::smtp::client::{Conversation, Ending, Envelope, Letter, NotAhead, Offers, Step, Upshot};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -11,7 +11,12 @@ const GIVE_UP: Timestamp = Timestamp::from_millis(100);
 fn letter(name: &str) -> Arc<Letter> {
     let recipient = format!("{name}@docomo.ne.jp").parse().unwrap();
     let envelope = Envelope { sender: ReversePath::Null, recipient };
-    Arc::new(Letter { envelope, message: format!("{name}\r\n").into_bytes(), give_up: GIVE_UP })
+    Arc::new(Letter {
+        envelope,
+        form: LocalForm::Quoted,
+        message: format!("{name}\r\n").into_bytes(),
+        give_up: GIVE_UP,
+    })
 }
 
 fn shown(ending: &Ending) -> String {

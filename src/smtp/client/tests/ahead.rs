@@ -1,7 +1,7 @@
 //! Mails whose commands go right behind the final dot of the one before (RFC 2920 3.1).
 
 use super::{BODY, DATA, FULL, MAIL, MESSAGE, PIPELINED, PLAIN, at, hear, letter, open, refused};
-use crate::model::{Reply, ReversePath, Stage};
+use crate::model::{LocalForm, Reply, ReversePath, Stage};
 use crate::smtp::client::{After, Conversation, Ending, Envelope, Letter, NotAhead, Offers, Step, Unfit, Upshot};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -240,7 +240,12 @@ struct Came {
 fn numbered(number: usize) -> Arc<Letter> {
     let sender = ReversePath::Address(format!("m{number}@bounce.example.jp").parse().unwrap());
     let envelope = Envelope { sender, recipient: "a@docomo.ne.jp".parse().unwrap() };
-    Arc::new(Letter { envelope, message: format!("Subject: {number}\r\n\r\n.\r\n").into_bytes(), give_up: at(100) })
+    Arc::new(Letter {
+        envelope,
+        form: LocalForm::Quoted,
+        message: format!("Subject: {number}\r\n\r\n.\r\n").into_bytes(),
+        give_up: at(100),
+    })
 }
 
 /// Gives mails to a server until the connection is gone: what it says arrives in pieces of `cut`, and after `lost` octets
