@@ -367,7 +367,11 @@ impl Pool {
             return;
         }
         if state.held.get(&job.id) == Some(&fence_of(&job)) {
-            state.lanes.put_back(to, job, begun, now);
+            let turned_away = state.lanes.put_back(to, job, begun, now);
+            if let Some(job) = turned_away {
+                state.give_back(std::slice::from_ref(&job));
+                self.room.notify_one();
+            }
         }
         drop(state);
         self.more.notify_one();

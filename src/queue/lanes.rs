@@ -138,6 +138,23 @@ impl Place {
         self.lane(job.order.class).insert((job.due, job.id), job);
     }
 
+    /// Says how many jobs of a class may wait here: of those that can wait one to probe with, while the destination is shut.
+    fn window(&self, usual: usize, class: Class, now: Timestamp) -> usize {
+        match self.pace.shut_until() {
+            Some(until) if !is_urgent(class) => usize::from(until <= now),
+            Some(_) | None => usual,
+        }
+    }
+
+    /// Takes a job in; gives the last one of its lane where there are too many.
+    fn insert_within(&mut self, usual: usize, job: Job, now: Timestamp) -> Option<Job> {
+        let class = job.order.class;
+        let window = self.window(usual, class, now);
+        self.insert(job);
+        let over = self.lane(class).len() > window;
+        if over { self.lane(class).pop_last().map(|(_, job)| job) } else { None }
+    }
+
     /// Says whether something of a class waits that may be begun at this moment.
     fn waits(&self, class: Class, now: Timestamp) -> bool {
         !self.lanes[index(class)].is_empty() && retry::may_start(class, now) && self.may_probe(class, now)
@@ -241,28 +258,27 @@ impl Lanes {
     /// Takes in a job that was claimed; gives back the last one of its lane where there are too many. `limits` are the
     /// destination's, nothing: the usual ones.
     pub fn offer(&mut self, to: &Name, limits: Option<Limits>, job: Job, now: Timestamp) -> Option<Job> {
-        let (usual, window) = (self.bounds.usual, self.bounds.window);
-        let class = job.order.class;
+        let usual = self.bounds.usual;
         let place =
             self.places.entry(to.clone()).or_insert_with(|| Place::new(Pace::new(limits.unwrap_or(usual)), now));
         place.used = now;
         if place.domains.len() < SHOWN {
             place.domains.insert(job.order.to.domain().clone());
         }
-        place.insert(job);
-        let over = place.lane(class).len() > window;
-        let turned_away = if over { place.lane(class).pop_last().map(|(_, job)| job) } else { None };
+        let turned_away = place.insert_within(self.bounds.window, job, now);
         self.refresh(to, now);
         turned_away
     }
 
-    /// Puts a job back that was taken and not sent; `begun`: its token was taken.
-    pub fn put_back(&mut self, to: &Name, job: Job, begun: bool, now: Timestamp) {
-        if let Some(place) = self.places.get_mut(to) {
-            place.sending -= usize::from(begun && place.sending > 0);
-            place.insert(job);
-        }
+    /// Puts a job back that was taken and not sent; `begun`: its token was taken. Gives it, or the last one of its lane, where there
+    /// is no room.
+    pub fn put_back(&mut self, to: &Name, job: Job, begun: bool, now: Timestamp) -> Option<Job> {
+        let Some(place) = self.places.get_mut(to) else { return Some(job) };
+        place.sending -= usize::from(begun && place.sending > 0);
+        // Beyond the window there may be as many as connections had been opened for.
+        let turned_away = place.insert_within(self.bounds.window + self.bounds.connections, job, now);
         self.refresh(to, now);
+        turned_away
     }
 
     /// Finds the most urgent job for which another connection may be opened, and counts that connection. The job is only
@@ -451,14 +467,10 @@ impl Lanes {
     #[must_use]
     pub fn room(&self, to: &Name, class: Class, now: Timestamp) -> usize {
         let Some(place) = self.places.get(to) else { return self.bounds.window };
-        let waiting = place.lanes[index(class)].len();
-        let window = match place.pace.shut_until() {
-            None => self.bounds.window,
-            Some(_) if is_urgent(class) => self.bounds.window,
-            // One to probe with.
-            Some(until) => usize::from(until <= now && place.connections == 0),
-        };
-        window.saturating_sub(waiting)
+        let window = place.window(self.bounds.window, class, now);
+        // The one that is under way is the probe.
+        let probed = place.pace.shut_until().is_some() && !is_urgent(class) && place.connections > 0;
+        if probed { 0 } else { window.saturating_sub(place.lanes[index(class)].len()) }
     }
 
     /// Says whether any lane of a class has no room.

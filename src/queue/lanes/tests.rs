@@ -49,7 +49,7 @@ fn busy(bounds: Bounds, limits: Option<Limits>, to: &Name, connections: usize) -
         lanes.offer(to, limits, job(-i64::try_from(place).unwrap(), Class::Alert), early);
         let (_, reason) = lanes.open(early).unwrap();
         lanes.opened(to, early);
-        lanes.put_back(to, reason, false, early);
+        assert_eq!(lanes.put_back(to, reason, false, early), None);
         assert!(matches!(lanes.take(to, early), Take::Job(..) | Take::At(_)));
     }
     lanes
@@ -150,7 +150,7 @@ fn a_connection_that_stands_goes_to_the_most_urgent_whoever_was_the_reason() {
     let (_, reason) = lanes.open(NOW).unwrap();
     offer(&mut lanes, &docomo, 2, Class::Otp);
     lanes.opened(&docomo, NOW);
-    lanes.put_back(&docomo, reason, false, NOW);
+    assert_eq!(lanes.put_back(&docomo, reason, false, NOW), None);
     assert_eq!((taken(&mut lanes, &docomo), taken(&mut lanes, &docomo)), (Some(2), Some(1)));
 }
 
@@ -221,8 +221,9 @@ fn a_destination_that_is_not_to_be_reached_is_shut_and_what_can_wait_is_given_ba
     // Nothing that can wait is taken in before the probe is due, then one; what is urgent probes at any time, one at a time.
     assert_eq!([NOW, until].map(|at| lanes.room(&docomo, Class::Alert, at)), [0, 1]);
     assert_eq!(lanes.room(&docomo, Class::Otp, NOW), 9);
-    offer(&mut lanes, &docomo, 5, Class::Alert);
-    assert_eq!((opens(&mut lanes), lanes.next_moment()), (None, Some(until)));
+    // One that was on its way here is turned away.
+    assert_eq!(lanes.offer(&docomo, None, job(5, Class::Alert), NOW).map(|job| job.id.number()), Some(5));
+    assert_eq!(opens(&mut lanes), None);
     offer(&mut lanes, &docomo, 6, Class::Otp);
     offer(&mut lanes, &docomo, 7, Class::Otp);
     assert_eq!(opens(&mut lanes), Some(("docomo".to_owned(), 6)));
@@ -238,15 +239,17 @@ fn a_shut_destination_is_probed_by_one_mail_and_open_again_with_one_connection()
     drop(lanes.refused(&docomo, reason, NOW, 0.5));
     lanes.closed(&docomo, false, NOW);
     let until = NOW.plus(Span::from_secs(15));
-    for id in 2..=5 {
-        lanes.offer(&docomo, None, job(id, Class::Alert), until);
-    }
+    assert_eq!(lanes.offer(&docomo, None, job(2, Class::Alert), until), None);
     let (_, reason) = lanes.open(until).unwrap();
     assert!(lanes.open(until).is_none());
     lanes.opened(&docomo, until);
-    lanes.put_back(&docomo, reason, false, until);
+    assert_eq!(lanes.put_back(&docomo, reason, false, until), None);
     let Take::Job(_, epoch) = lanes.take(&docomo, until) else { panic!() };
+    assert_eq!(lanes.room(&docomo, Class::Alert, until), 0);
     assert_eq!(lanes.ended(&docomo, Some((Signal::Accepted, epoch)), until, 0.5).change, Change::Resumed);
+    for id in 3..=5 {
+        assert_eq!(lanes.offer(&docomo, None, job(id, Class::Alert), until), None);
+    }
     assert!(lanes.open(until).is_none());
     for _ in 0..20 {
         lanes.ended(&docomo, Some((Signal::Accepted, epoch + 9)), until, 0.5);
@@ -323,7 +326,7 @@ fn a_view_says_why_a_job_does_not_move() {
     assert_eq!(wait(&lanes), Some((Wait::Connections { connections: 1, allowed: 1 }, 0)));
     lanes.limit(|_| Some(limits), NOW);
     lanes.opened(&docomo, NOW);
-    lanes.put_back(&docomo, job(1, Class::Alert), false, NOW);
+    assert_eq!(lanes.put_back(&docomo, job(1, Class::Alert), false, NOW), None);
     assert_eq!(taken(&mut lanes, &docomo), Some(1));
     let rate = Wait::Rate { next: NOW.plus(Span::from_secs(1)), limit: "1/s".parse().unwrap() };
     assert_eq!(wait(&lanes), Some((rate, 0)));
