@@ -103,6 +103,21 @@ async fn a_rate_lets_one_mail_go_after_the_other_and_a_code_first() {
 }
 
 #[tokio::test]
+async fn the_time_a_mail_waited_for_the_rate_is_told() {
+    let (_peer, plan) = one_peer(Setup::default()).await;
+    let world = World::start(grouped(plan, vec![group("slow", &["carrier.example"], 1, Some("1/10s"))])).await;
+    let alerts = orders(&world, Class::Alert, 2, "carrier.example").await;
+    world.wait_for("accepted", alerts[0]).await;
+    world.turn_until(alerts[1], State::Accepted, 5).await;
+    let attempted =
+        |events: Vec<karamail::store::Event>| events.into_iter().find(|event| event.name == "attempted").unwrap();
+    let first = attempted(world.events(alerts[0]).await);
+    let second = attempted(world.events(alerts[1]).await);
+    assert_eq!(first.fields.get("throttled"), None);
+    assert_eq!(second.fields["throttled"], "10.00s");
+}
+
+#[tokio::test]
 async fn a_destination_that_is_down_costs_the_others_nothing() {
     let (ill, well, plan) =
         ill_and_well(Setup::default().at("greeting", (0..99).map(|_| Act::Leave("421 4.3.2 busy")))).await;
