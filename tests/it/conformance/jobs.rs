@@ -223,8 +223,16 @@ pub async fn a_late_settlement_is_refused(place: Place) {
         assert!(!settle(&store, &late, settlement.clone()).await.unwrap());
         assert_eq!(find(&store, late.id).await, unclaimed);
     }
+    // Nor where the same worker has claimed it again: the number of the claim tells.
     let again = claim_one(&store, 102).await;
-    assert!(!settle(&store, &late, end(State::Accepted)).await.unwrap());
+    let lost = Settlement::Unknown { due: None, reply: Reply::none("x"), at: at(102) };
+    for settlement in [end(State::Accepted), defer(200), lost] {
+        assert!(!settle(&store, &late, settlement).await.unwrap());
+        assert_eq!(find(&store, late.id).await, again);
+    }
+    let id = late.id;
+    assert!(!write(&store, move |tx| tx.release(id, "worker", 1)).await);
+    assert_eq!(write(&store, move |tx| tx.extend("worker", at(900), &[(id, 1)])).await, [id]);
     assert_eq!(find(&store, late.id).await, again);
     assert!(settle(&store, &again, end(State::Accepted)).await.unwrap());
 }
