@@ -13,7 +13,7 @@ use crate::queue::destination::Groups;
 use crate::queue::{Class, Job, State};
 use crate::random::Random;
 use crate::service::members::{ImportError, Importer, MemberFile};
-use crate::store::{AddressRow, AddressState, EventFilter, JobFilter, Org, Store, StoreError, Tx};
+use crate::store::{AddressRow, AddressState, EventFilter, JobFilter, Org, Store, StoreError, Tail, Tx};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -281,18 +281,12 @@ impl Desk {
     async fn log(&self, lines: Option<usize>, follow: bool, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
         // Before looking: what is committed while we look counts as news.
         let mut commits = self.commits.clone();
-        let mut last = match lines {
-            Some(lines) => self
-                .send_events(EventFilter { limit: lines.clamp(1, LINES), newest: true, ..all() }, to)
-                .await?
-                .unwrap_or(0),
-            None => 0,
+        let mut tail = match lines {
+            Some(lines) => self.send_newest(lines.clamp(1, LINES), to).await?,
+            None => Tail::behind(0),
         };
         loop {
-            while let Some(read) = self.send_events(EventFilter { after: Some(last), limit: PAGE, ..all() }, to).await?
-            {
-                last = read;
-            }
+            while self.send_news(&mut tail, to).await? {}
             if !follow {
                 return Ok(());
             }
@@ -305,20 +299,29 @@ impl Desk {
         }
     }
 
-    /// Sends the events there are, and gives the row of the last.
-    async fn send_events(&self, filter: EventFilter, to: &mpsc::Sender<Response>) -> Result<Option<i64>, Stop> {
+    /// Sends so many of the newest events, and says where to read on.
+    async fn send_newest(&self, lines: usize, to: &mpsc::Sender<Response>) -> Result<Tail, Stop> {
+        let filter = EventFilter { limit: lines, newest: true, ..EventFilter::default() };
         let page = self.store.read(move |tx| tx.events(&filter)).await?;
-        let last = page.last().map(|(row, _)| *row);
         for lines in page.chunks(PAGE) {
             let facts = lines.iter().map(|(_, event)| EventFacts::new(event.clone())).collect();
             to.send(Response::Events(facts)).await?;
         }
-        Ok(last)
+        let rows: Vec<i64> = page.iter().map(|(row, _)| *row).collect();
+        Ok(Tail::of(&rows, self.clock.now()))
     }
-}
 
-fn all() -> EventFilter {
-    EventFilter::default()
+    /// Sends a page of what was not read before; says whether there was any.
+    async fn send_news(&self, tail: &mut Tail, to: &mpsc::Sender<Response>) -> Result<bool, Stop> {
+        let (from, now) = (tail.clone(), self.clock.now());
+        let (events, read) = self.store.read::<_, StoreError, _>(move |tx| tx.read_on(&from, now, PAGE)).await?;
+        *tail = read;
+        let any = !events.is_empty();
+        if any {
+            to.send(Response::Events(events.into_iter().map(EventFacts::new).collect())).await?;
+        }
+        Ok(any)
+    }
 }
 
 pub(super) fn named<T: FromStr<Err: Display>>(name: Option<String>) -> Result<Option<T>, Stop> {

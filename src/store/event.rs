@@ -44,8 +44,10 @@ pub struct EventFilter {
     pub job: Option<JobId>,
     /// Of this address.
     pub address: Option<EmailAddress>,
-    /// Behind this row. On PostgreSQL rows of transactions that ran side by side may appear behind later ones.
+    /// Behind this row; those of transactions that run side by side may appear behind later ones ([`crate::store::Tail`]).
     pub after: Option<i64>,
+    /// Up to this row.
+    pub up_to: Option<i64>,
     /// No more than this many, oldest first.
     pub limit: usize,
     /// Where there are more, the newest of them instead of the oldest.
@@ -54,7 +56,7 @@ pub struct EventFilter {
 
 impl Default for EventFilter {
     fn default() -> Self {
-        Self { mail: None, job: None, address: None, after: None, limit: 1_000, newest: false }
+        Self { mail: None, job: None, address: None, after: None, up_to: None, limit: 1_000, newest: false }
     }
 }
 
@@ -104,15 +106,16 @@ impl Tx<'_> {
     pub fn events(&mut self, filter: &EventFilter) -> Result<Vec<(i64, Event)>, StoreError> {
         let mut sql = String::from("SELECT id, at, name, mail, job, address, fields FROM events WHERE id > ?1");
         let mut values: Vec<Param<'_>> = vec![filter.after.unwrap_or(0).into()];
-        let asked: [(&str, Option<Param<'_>>); 3] = [
-            ("mail", filter.mail.map(Into::into)),
-            ("job", filter.job.map(Into::into)),
-            ("folded", filter.address.as_ref().map(|address| address.folded().into())),
+        let asked: [(&str, Option<Param<'_>>); 4] = [
+            ("mail =", filter.mail.map(Into::into)),
+            ("job =", filter.job.map(Into::into)),
+            ("folded =", filter.address.as_ref().map(|address| address.folded().into())),
+            ("id <=", filter.up_to.map(Into::into)),
         ];
-        for (column, value) in asked {
+        for (condition, value) in asked {
             if let Some(value) = value {
                 values.push(value);
-                sql.push_str(&format!(" AND {column} = ?{}", values.len()));
+                sql.push_str(&format!(" AND {condition} ?{}", values.len()));
             }
         }
         values.push(filter.limit.into());

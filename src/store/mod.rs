@@ -36,6 +36,7 @@ mod session;
 mod sql;
 mod sqlite;
 mod sts;
+mod tail;
 mod tx;
 mod work;
 
@@ -55,6 +56,7 @@ pub use org::Org;
 pub use registration::{Registration, RegistrationState};
 pub use session::Session;
 pub use sts::{StsMode, StsPolicy};
+pub use tail::Tail;
 pub use tx::Tx;
 
 use postgres::{Line, Purpose};

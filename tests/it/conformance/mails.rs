@@ -3,7 +3,7 @@
 use super::{Place, address, at, event, mail, order, read, taro, write};
 use karamail::model::{Budget, Priority};
 use karamail::queue::Class;
-use karamail::store::{Event, EventFilter, LinkUse, NewMail, RegistrationState, StoreError};
+use karamail::store::{Event, EventFilter, LinkUse, NewMail, RegistrationState, StoreError, Tail};
 use tokio::task::JoinSet;
 
 pub async fn a_mail_is_found_again(place: Place) {
@@ -51,6 +51,22 @@ pub async fn fingerprints_are_forgotten_oldest_first_in_steps(place: Place) {
     }
     assert!(write(&store, |tx| tx.first_time(&[0; 32], at(9))).await);
     assert!(!write(&store, |tx| tx.first_time(&[4; 32], at(9))).await);
+}
+
+pub async fn the_log_is_read_on_page_by_page(place: Place) {
+    let store = place.open().await;
+    let mut tail = Tail::behind(0);
+    let steps: [(&[&'static str], &[&str]); 4] =
+        [(&["a", "b", "c"], &["a", "b"]), (&[], &["c"]), (&[], &[]), (&["d"], &["d"])];
+    for (news, expected) in steps {
+        for name in news {
+            write(&store, move |tx| tx.record(event(name))).await;
+        }
+        let from = tail.clone();
+        let (events, on) = read(&store, move |tx| tx.read_on(&from, at(1), 2)).await;
+        assert_eq!(events.iter().map(|event| event.name.as_ref()).collect::<Vec<_>>(), expected);
+        tail = on;
+    }
 }
 
 pub async fn events_are_forgotten_oldest_first_in_steps(place: Place) {

@@ -111,6 +111,7 @@ conformance![
     mails::a_mail_is_found_again,
     mails::the_same_mail_comes_for_the_first_time_once,
     mails::fingerprints_are_forgotten_oldest_first_in_steps,
+    mails::the_log_is_read_on_page_by_page,
     mails::events_are_forgotten_oldest_first_in_steps,
     mails::kept_mails_lose_their_bytes_oldest_first_in_steps,
     mails::used_links_are_forgotten_oldest_first_in_steps,

@@ -2,7 +2,7 @@
 
 use super::{Place, at, event, hand_in, order, read, server, write};
 use karamail::queue::Class;
-use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tx, Wish};
+use karamail::store::{EventFilter, Location, Options, Store, StoreError, Tail, Tx, Wish};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -238,6 +238,39 @@ mod postgres {
         // Not even once all that is due; what was claimed before may still be in the way of what is.
         let read = after.1 - before.1;
         assert!((1..20_000).contains(&read), "{read} rows");
+    }
+
+    async fn news(store: &Store, tail: &mut Tail) -> Vec<String> {
+        let from = tail.clone();
+        let (events, on) = read(store, move |tx| tx.read_on(&from, at(1), 9)).await;
+        *tail = on;
+        events.into_iter().map(|event| event.name.into_owned()).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_event_that_is_committed_behind_later_ones_is_read_all_the_same() {
+        let place = Place::postgres();
+        let (slow, quick) = (place.open().await, place.open().await);
+        write(&quick, |tx| tx.record(event("first"))).await;
+        let (wrote, has_written) = sync_channel(1);
+        let (let_go, wait) = sync_channel::<()>(1);
+        let early = hand_in(&slow, move |tx: &mut Tx<'_>| {
+            tx.record(event("early"))?;
+            wrote.send(()).unwrap();
+            wait.recv_timeout(LONG).unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .await;
+        has_written.recv_timeout(LONG).unwrap();
+        write(&quick, |tx| tx.record(event("late"))).await;
+        let mut tail = Tail::behind(0);
+        assert_eq!(news(&quick, &mut tail).await, ["first", "late"]);
+        assert!(news(&quick, &mut tail).await.is_empty());
+        let_go.send(()).unwrap();
+        assert_eq!(early.await, Ok(()));
+        write(&quick, |tx| tx.record(event("last"))).await;
+        assert_eq!(news(&quick, &mut tail).await, ["early", "last"]);
+        assert!(news(&quick, &mut tail).await.is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
