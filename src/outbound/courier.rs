@@ -102,7 +102,9 @@ impl Courier {
     fn unreached(&mut self, job: Job, trip: &Trip, outcome: &Outcome) {
         // What one domain's name servers say, or what it demands of a connection, is no matter of the destination.
         let shared = match outcome {
-            Outcome::Deferred { cause: Cause::Dns | Cause::Tls, .. } | Outcome::Refused { .. } => vec![job],
+            Outcome::Deferred { cause: Cause::Dns | Cause::Tls, .. } | Outcome::Refused { .. } => {
+                Vec::from_iter(self.seat.withdraw(job))
+            }
             _ => self.seat.unreached(job),
         };
         for job in shared {

@@ -358,7 +358,7 @@ impl Pool {
     }
 
     /// Puts a job back that was taken and not sent.
-    pub(super) fn put_back(&self, to: &Name, job: Job, begun: bool) {
+    pub(super) fn put_back(&self, to: &Name, job: Job) {
         let now = self.clock.now();
         let mut state = self.lock();
         state.sending.remove(&job.id);
@@ -367,7 +367,8 @@ impl Pool {
             return;
         }
         if state.held.get(&job.id) == Some(&fence_of(&job)) {
-            let turned_away = state.lanes.put_back(to, job, begun, now);
+            let turned_away = state.lanes.put_back(to, job, now);
+            state.ring(to);
             if let Some(job) = turned_away {
                 state.give_back(std::slice::from_ref(&job));
                 self.room.notify_one();
@@ -375,6 +376,17 @@ impl Pool {
         }
         drop(state);
         self.more.notify_one();
+    }
+
+    /// The connection stands that a job was the reason for.
+    pub(super) fn stands(&self, to: &Name, reason: &Job) {
+        self.lock().lanes.stands(to, reason, self.clock.now());
+        self.more.notify_one();
+    }
+
+    /// Gives the job for which a connection does not come about, unless another connection has taken it.
+    pub(super) fn withdraw(&self, to: &Name, job: Job) -> Option<Job> {
+        self.lock().lanes.withdraw(to, job, self.clock.now())
     }
 
     /// Learns how a destination answered a mail.
@@ -394,11 +406,7 @@ impl Pool {
             return Vec::new();
         }
         let (shared, learned) = state.lanes.refused(to, job, now, self.random.fraction());
-        if shared.is_empty()
-            && let Some(bell) = state.bells.get(to)
-        {
-            bell.notify_one();
-        }
+        state.ring(to);
         self.tell(&mut state, to, &learned);
         shared
     }
@@ -437,6 +445,8 @@ impl Pool {
         if state.lanes.closed(to, told, self.clock.now()) {
             state.bells.remove(to);
         }
+        // It may have been called for a job that is for another one now.
+        state.ring(to);
         drop(state);
         self.more.notify_one();
     }
@@ -476,6 +486,11 @@ impl State {
         if let Some(turned_away) = self.lanes.offer(to, limits, job, now) {
             self.give_back(std::slice::from_ref(&turned_away));
         }
+        self.ring(to);
+    }
+
+    /// Has a connection look that waits for work.
+    fn ring(&self, to: &Name) {
         if self.lanes.idle(to) > 0
             && let Some(bell) = self.bells.get(to)
         {

@@ -53,15 +53,21 @@ impl Seat {
         self.pool.waited(&self.to, due)
     }
 
-    /// Puts a job back into its lane that was only the reason to open this connection.
-    pub(super) fn put_back(&self, job: Job) {
-        self.pool.put_back(&self.to, job, false);
+    /// The connection stands. The job that was only the reason to open it has waited in its lane all the while, unless another
+    /// connection took it.
+    pub(super) fn put_back(&self, reason: Job) {
+        self.pool.stands(&self.to, &reason);
+    }
+
+    /// Gives the job for which no connection comes about, to be settled, unless another connection has taken it.
+    pub(super) fn withdraw(&self, job: Job) -> Option<Job> {
+        self.pool.withdraw(&self.to, job)
     }
 
     /// Puts a job back that was taken by [`Self::next`] or [`Self::ahead`] and of which no server has heard anything that
     /// counts; its token is spent.
     pub(super) fn unsent(&self, job: Job) {
-        self.pool.put_back(&self.to, job, true);
+        self.pool.put_back(&self.to, job);
     }
 
     /// Waits for the next job, which comes with its token; nothing when the connection is to be closed: it was idle for too

@@ -22,6 +22,8 @@ const RESERVED: usize = 10;
 const REMEMBERED: Span = Span::from_secs(600);
 /// Domains of a destination that are shown.
 const SHOWN: usize = 20;
+/// Connections that are being opened at a time where there is a rate: those that stand may be enough for it.
+const OPENING: usize = 2;
 
 /// How many of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,8 @@ struct Place {
     ahead: usize,
     /// Mails that are being given away.
     sending: usize,
+    /// The mails for which connections are being opened. They stay in their lanes: whichever connection is free first takes them.
+    reasons: BTreeSet<(Timestamp, JobId)>,
     /// The number of the connection that was opened last, of all destinations' ones.
     turn: u64,
     /// Mails begun in each of the last seconds.
@@ -122,6 +126,7 @@ impl Place {
             idle: 0,
             ahead: 0,
             sending: 0,
+            reasons: BTreeSet::new(),
             turn: 0,
             begun: VecDeque::new(),
             domains: BTreeSet::new(),
@@ -174,6 +179,19 @@ impl Place {
         self.turns.pick(|class| self.waits(class, now))
     }
 
+    /// Finds the most urgent job for which no connection is being opened yet.
+    fn next_reason(&self, now: Timestamp) -> Option<(Class, &Job)> {
+        let unasked = |class| self.lanes[index(class)].iter().find(|(place, _)| !self.reasons.contains(place));
+        let class = self.turns.pick(|class| self.waits(class, now) && unasked(class).is_some())?;
+        unasked(class).map(|(_, job)| (class, job))
+    }
+
+    /// Takes a job out of its lane if it is there as the reason for a connection.
+    fn withdraw(&mut self, job: Job) -> Option<Job> {
+        let key = (job.due, job.id);
+        if self.reasons.remove(&key) { self.lane(job.order.class).remove(&key) } else { Some(job) }
+    }
+
     fn is_empty(&self) -> bool {
         self.lanes.iter().all(BTreeMap::is_empty)
     }
@@ -182,13 +200,17 @@ impl Place {
         if self.connections >= self.pace.connections() {
             return Need::Nothing;
         }
-        let Some(class) = self.first(now) else { return self.opens_later(now) };
-        if self.waiting(now) <= self.idle {
-            return Need::Nothing;
+        if self.first(now).is_none() {
+            return self.opens_later(now);
         }
+        let Some((class, _)) = self.next_reason(now).filter(|_| self.waiting(now) > self.idle + self.reasons.len())
+        else {
+            return Need::Nothing;
+        };
+        let has_rate = self.pace.limits().rate.is_some();
         match self.pace.next_token(now) {
             // Those that are there take the tokens as they come.
-            _ if self.pace.limits().rate.is_some() && self.idle > 0 => Need::Nothing,
+            _ if has_rate && (self.idle > 0 || self.reasons.len() >= OPENING) => Need::Nothing,
             Some(token) => Need::Later(token),
             None => Need::Now((precedence(class), self.connections > 0, self.turn)),
         }
@@ -270,22 +292,31 @@ impl Lanes {
         turned_away
     }
 
-    /// Puts a job back that was taken and not sent; `begun`: its token was taken. Gives it, or the last one of its lane, where there
-    /// is no room.
-    pub fn put_back(&mut self, to: &Name, job: Job, begun: bool, now: Timestamp) -> Option<Job> {
+    /// Puts a job back that was taken, with its token, and not sent. Gives it, or the last one of its lane, where there is no
+    /// room.
+    pub fn put_back(&mut self, to: &Name, job: Job, now: Timestamp) -> Option<Job> {
         let Some(place) = self.places.get_mut(to) else { return Some(job) };
-        place.sending -= usize::from(begun && place.sending > 0);
-        // Beyond the window there may be as many as connections had been opened for.
+        place.sending = place.sending.saturating_sub(1);
+        // Beyond the window there may be as many as were taken.
         let turned_away = place.insert_within(self.bounds.window + self.bounds.connections, job, now);
         self.refresh(to, now);
         turned_away
     }
 
+    /// The connection stands that a job was the reason for; the job has waited in its lane all the while, unless another
+    /// connection took it.
+    pub fn stands(&mut self, to: &Name, reason: &Job, now: Timestamp) {
+        if let Some(place) = self.places.get_mut(to) {
+            place.reasons.remove(&(reason.due, reason.id));
+        }
+        self.refresh(to, now);
+    }
+
     /// Finds the most urgent job for which another connection may be opened, and counts that connection. The job is only
-    /// the reason: whoever is most urgent when the connection stands is sent first.
+    /// the reason and stays where it is: whichever connection is free first takes it.
     pub fn open(&mut self, now: Timestamp) -> Option<(Name, Job)> {
         self.wake(now);
-        let ((precedence, ..), name) = self.hungry.first().cloned()?;
+        let ((precedence, ..), name) = self.hungriest(now)?;
         let reserve = if precedence <= index_of_last_urgent() { 0 } else { self.bounds.connections / RESERVED };
         if self.connections + reserve >= self.bounds.connections {
             return None;
@@ -293,13 +324,32 @@ impl Lanes {
         self.turn += 1;
         let turn = self.turn;
         let place = self.places.get_mut(&name)?;
-        let class = place.first(now)?;
-        let (_, job) = place.lane(class).pop_first()?;
+        let job = place.next_reason(now)?.1.clone();
+        place.reasons.insert((job.due, job.id));
         place.connections += 1;
         place.turn = turn;
         self.connections += 1;
         self.refresh(&name, now);
         Some((name, job))
+    }
+
+    /// Finds who is to get the next connection; what waited for it may have come into the full hour since.
+    fn hungriest(&mut self, now: Timestamp) -> Option<(Urgency, Name)> {
+        loop {
+            let first = self.hungry.first().cloned()?;
+            self.refresh(&first.1, now);
+            if self.hungry.first() == Some(&first) {
+                return Some(first);
+            }
+        }
+    }
+
+    /// Gives the job for which a connection does not come about, to be settled: the reason for the connection, unless
+    /// another connection has taken it, or a job that was taken.
+    pub fn withdraw(&mut self, to: &Name, job: Job, now: Timestamp) -> Option<Job> {
+        let job = self.places.get_mut(to).and_then(|place| place.withdraw(job));
+        self.refresh(to, now);
+        job
     }
 
     /// Says when something may be begun that may not now.
@@ -354,10 +404,7 @@ impl Lanes {
         let place = self.places.get_mut(to)?;
         let others = place.ahead - usize::from(already && place.ahead > 0);
         let surplus = place.staying() > place.pace.connections();
-        if others + 1 >= place.open
-            || surplus
-            || place.pace.standing() != Standing::Open && place.pace.shut_until().is_some()
-        {
+        if others + 1 >= place.open || surplus || place.pace.shut_until().is_some() {
             return None;
         }
         let class = place.first(now).filter(|class| !is_urgent(*class))?;
@@ -390,22 +437,24 @@ impl Lanes {
         Learned { change, back }
     }
 
-    /// No server of a destination takes the connection in that `job` was for. Where others are open the job waits for one of
-    /// them, and fewer are opened; else gives it and the urgent ones that wait, which share its fate, and the destination is shut.
+    /// No server of a destination takes the connection in that `job` was the reason for, or was taken for. Where others are
+    /// open it waits for one of them, and fewer are opened; else gives it, unless another connection has it, and the urgent ones
+    /// that wait, which share its fate, and the destination is shut.
     pub fn refused(&mut self, to: &Name, job: Job, now: Timestamp, chance: f64) -> (Vec<Job>, Learned) {
         let Some(place) = self.places.get_mut(to) else {
             return (vec![job], Learned { change: Change::None, back: Vec::new() });
         };
+        let job = place.withdraw(job);
         if place.open > 0 {
             let change = place.pace.learn(Signal::Crowded, 0, place.open, now, chance);
-            place.insert(job);
+            job.into_iter().for_each(|job| place.insert(job));
             self.refresh(to, now);
             return (Vec::new(), Learned { change, back: Vec::new() });
         }
         let change = place.pace.learn(Signal::Unreached, 0, 0, now, chance);
         let back = place.drain();
         let rest = place.lanes.iter_mut().flat_map(|lane| std::mem::take(lane).into_values());
-        let shared = std::iter::once(job).chain(rest).collect();
+        let shared = job.into_iter().chain(rest).collect();
         self.refresh(to, now);
         (shared, Learned { change, back })
     }
@@ -441,6 +490,9 @@ impl Lanes {
         if let Some(place) = self.places.get_mut(to) {
             place.connections = place.connections.saturating_sub(1);
             place.leaving = place.leaving.saturating_sub(usize::from(told));
+            if place.connections == 0 {
+                place.reasons.clear();
+            }
         }
         self.refresh(to, now);
         !self.places.contains_key(to)
@@ -524,7 +576,8 @@ impl Lanes {
     pub fn forget(&mut self, now: Timestamp) {
         let unused = |place: &Place| place.is_empty() && place.connections == 0 && place.used.plus(REMEMBERED) <= now;
         self.places.retain(|_, place| {
-            !unused(place) || place.pace.shut_until().is_some() || place.pace.next_token(now).is_some()
+            let is_shut = place.pace.shut_until().is_some_and(|until| until > now);
+            !unused(place) || is_shut || place.pace.next_token(now).is_some()
         });
     }
 

@@ -4,12 +4,12 @@
 //! waited through its number of turns is next, whatever is more urgent.
 //!
 //! Knows nothing of mails or connections. What always holds: a one-time password is passed over only after
-//! [`OTP_RUN`] others went in a row, so that one that comes alone is passed by nobody; every other class is passed over at most
+//! [`OTP_RUN`] others went past those that waited, so that one that comes alone is passed by nobody; every other class is passed over at most
 //! [`patience`] times plus once for each other class whose patience ran out as well.
 
 use crate::queue::Class;
 
-/// One-time passwords in a row, after which another class has one turn.
+/// One-time passwords in a row past mails that waited, after which another class has one turn.
 pub const OTP_RUN: u32 = 19;
 
 /// How often a class is passed over before it is its turn: its guaranteed share is one turn in that many and one.
@@ -55,6 +55,7 @@ pub const fn precedence(class: Class) -> u8 {
 pub struct Turns {
     /// By precedence.
     passed: [u32; 6],
+    /// One-time passwords in a row that went past somebody.
     otp_run: u32,
 }
 
@@ -87,7 +88,9 @@ impl Turns {
             let passed = &mut self.passed[usize::from(precedence(other))];
             *passed = if other != class && waits(other) { passed.saturating_add(1) } else { 0 };
         }
-        self.otp_run = if class == Class::Otp { self.otp_run.saturating_add(1) } else { 0 };
+        // Who went while nobody waited took nothing from anybody.
+        let passes = class == Class::Otp && ORDER.into_iter().any(|other| other != class && waits(other));
+        self.otp_run = if passes { self.otp_run.saturating_add(1) } else { 0 };
     }
 }
 
@@ -138,6 +141,15 @@ mod tests {
         // Everybody else is overdue.
         for _ in 0..100 {
             state.took(Class::Registration, |_| true);
+        }
+        assert_eq!(state.pick(|_| true), Some(Class::Otp));
+    }
+
+    #[test]
+    fn one_time_passwords_that_kept_nobody_waiting_are_not_counted() {
+        let mut state = Turns::default();
+        for _ in 0..100 {
+            state.took(Class::Otp, |class| class == Class::Otp);
         }
         assert_eq!(state.pick(|_| true), Some(Class::Otp));
     }

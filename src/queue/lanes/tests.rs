@@ -49,7 +49,7 @@ fn busy(bounds: Bounds, limits: Option<Limits>, to: &Name, connections: usize) -
         lanes.offer(to, limits, job(-i64::try_from(place).unwrap(), Class::Alert), early);
         let (_, reason) = lanes.open(early).unwrap();
         lanes.opened(to, early);
-        assert_eq!(lanes.put_back(to, reason, false, early), None);
+        lanes.stands(to, &reason, early);
         assert!(matches!(lanes.take(to, early), Take::Job(..) | Take::At(_)));
     }
     lanes
@@ -139,7 +139,74 @@ fn idle_connections_are_counted_on_before_another_is_opened() {
     offer(&mut lanes, &docomo, 2, Class::Otp);
     assert_eq!(opens(&mut lanes), Some(("docomo".to_owned(), 2)));
     lanes.idles(&docomo, false, NOW);
-    assert_eq!(taken(&mut lanes, &docomo), Some(1));
+    assert_eq!([taken(&mut lanes, &docomo), taken(&mut lanes, &docomo)], [Some(2), Some(1)]);
+}
+
+#[test]
+fn a_job_for_which_a_connection_is_opened_goes_with_whichever_is_free_first() {
+    let docomo = name("docomo");
+    for is_refused in [true, false] {
+        let mut lanes = busy(bounds(9, 3, 9), None, &docomo, 2);
+        offer(&mut lanes, &docomo, 1, Class::Otp);
+        let (_, reason) = lanes.open(NOW).unwrap();
+        assert_eq!(reason.id, JobId::new(1));
+        offer(&mut lanes, &docomo, 2, Class::Alert);
+        // It waits all the while, so nothing is sent ahead.
+        assert_eq!(lanes.ahead(&docomo, false, NOW), None);
+        assert_eq!(taken(&mut lanes, &docomo), Some(1));
+        // What becomes of the connection is no matter of it any more.
+        let left = if is_refused {
+            lanes.refused(&docomo, reason, NOW, 0.5).0
+        } else {
+            lanes.withdraw(&docomo, reason, NOW).into_iter().collect()
+        };
+        assert_eq!(left, []);
+        lanes.closed(&docomo, false, NOW);
+        assert_eq!([Class::Otp, Class::Alert].map(|class| lanes.waiting(&docomo, class)), [0, 1]);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_without_a_word_leaves_its_job_to_the_next_one() {
+    let docomo = name("docomo");
+    let mut lanes = Lanes::new(bounds(9, 1, 9));
+    offer(&mut lanes, &docomo, 1, Class::Alert);
+    assert_eq!(opens(&mut lanes), Some(("docomo".to_owned(), 1)));
+    lanes.closed(&docomo, false, NOW);
+    assert_eq!(opens(&mut lanes), Some(("docomo".to_owned(), 1)));
+}
+
+#[test]
+fn where_there_is_a_rate_few_connections_are_opened_at_a_time() {
+    let docomo = name("docomo");
+    let limits = Limits { connections: 8, messages_per_connection: 100, rate: "10/s".parse().ok() };
+    let mut lanes = busy(bounds(99, 8, 99), Some(limits), &docomo, 1);
+    for id in 1..=9 {
+        offer(&mut lanes, &docomo, id, Class::Alert);
+    }
+    assert_eq!(std::iter::from_fn(|| opens(&mut lanes)).map(|(_, id)| id).collect::<Vec<_>>(), [1, 2]);
+    // The first one that stands takes the token.
+    lanes.opened(&docomo, NOW);
+    lanes.stands(&docomo, &job(1, Class::Alert), NOW);
+    assert_eq!((taken(&mut lanes, &docomo), opens(&mut lanes)), (Some(1), None));
+    let token = NOW.plus(Span::from_millis(100));
+    assert_eq!(lanes.next_moment(), Some(token));
+    assert!(lanes.open(token).is_some() && lanes.open(token).is_none());
+}
+
+#[test]
+fn what_came_into_the_full_hour_is_looked_at_again_behind_it() {
+    let (docomo, au) = (name("docomo"), name("au"));
+    let [early, hour, late] = [57, 58, 65].map(|minute| Timestamp::from_millis(minute * 60_000));
+    let mut lanes = Lanes::new(bounds(1, 1, 9));
+    lanes.offer(&docomo, None, job(1, Class::Alert), early);
+    assert!(lanes.open(early).is_some());
+    lanes.offer(&au, None, job(2, Class::Notice), early);
+    assert!(lanes.open(early).is_none());
+    assert_eq!(lanes.withdraw(&docomo, job(1, Class::Alert), early).map(|job| job.id), Some(JobId::new(1)));
+    lanes.closed(&docomo, false, hour);
+    assert_eq!((lanes.open(hour), lanes.next_moment()), (None, Some(late)));
+    assert_eq!(lanes.open(late).map(|(name, _)| name), Some(au));
 }
 
 #[test]
@@ -150,7 +217,7 @@ fn a_connection_that_stands_goes_to_the_most_urgent_whoever_was_the_reason() {
     let (_, reason) = lanes.open(NOW).unwrap();
     offer(&mut lanes, &docomo, 2, Class::Otp);
     lanes.opened(&docomo, NOW);
-    assert_eq!(lanes.put_back(&docomo, reason, false, NOW), None);
+    lanes.stands(&docomo, &reason, NOW);
     assert_eq!((taken(&mut lanes, &docomo), taken(&mut lanes, &docomo)), (Some(2), Some(1)));
 }
 
@@ -179,7 +246,7 @@ fn a_rate_is_kept_over_all_connections_and_classes() {
     }
     assert!(lanes.open(NOW).is_some());
     lanes.opened(&docomo, NOW);
-    assert_eq!(taken(&mut lanes, &docomo), Some(2));
+    assert_eq!(taken(&mut lanes, &docomo), Some(1));
     // The next token is a tenth of a second away: for a one-time password as well, and then it goes first.
     offer(&mut lanes, &docomo, 9, Class::Otp);
     let token = NOW.plus(Span::from_millis(100));
@@ -243,7 +310,7 @@ fn a_shut_destination_is_probed_by_one_mail_and_open_again_with_one_connection()
     let (_, reason) = lanes.open(until).unwrap();
     assert!(lanes.open(until).is_none());
     lanes.opened(&docomo, until);
-    assert_eq!(lanes.put_back(&docomo, reason, false, until), None);
+    lanes.stands(&docomo, &reason, until);
     let Take::Job(_, epoch) = lanes.take(&docomo, until) else { panic!() };
     assert_eq!(lanes.room(&docomo, Class::Alert, until), 0);
     assert_eq!(lanes.ended(&docomo, Some((Signal::Accepted, epoch)), until, 0.5).change, Change::Resumed);
@@ -308,7 +375,8 @@ fn notices_and_reports_keep_away_from_the_full_hour() {
         Some(Wait::FullHour { until: Timestamp::from_millis(5 * 60_000) })
     );
     lanes.offer(&docomo, None, job(2, Class::Alert), hour);
-    assert_eq!(lanes.open(hour).map(|(_, job)| job.id.number()), Some(2));
+    let (_, reason) = lanes.open(hour).unwrap();
+    assert_eq!(lanes.withdraw(&docomo, reason, hour).map(|job| job.id.number()), Some(2));
     lanes.closed(&docomo, false, hour);
     assert_eq!(lanes.open(Timestamp::from_millis(5 * 60_000)).map(|(_, job)| job.id.number()), Some(1));
 }
@@ -323,10 +391,10 @@ fn a_view_says_why_a_job_does_not_move() {
     lanes.offer(&docomo, None, job(2, Class::Alert), NOW);
     assert_eq!(wait(&lanes), Some((Wait::Next, 1)));
     assert!(lanes.open(NOW).is_some());
-    assert_eq!(wait(&lanes), Some((Wait::Connections { connections: 1, allowed: 1 }, 0)));
+    assert_eq!(wait(&lanes), Some((Wait::Connections { connections: 1, allowed: 1 }, 1)));
     lanes.limit(|_| Some(limits), NOW);
     lanes.opened(&docomo, NOW);
-    assert_eq!(lanes.put_back(&docomo, job(1, Class::Alert), false, NOW), None);
+    lanes.stands(&docomo, &job(1, Class::Alert), NOW);
     assert_eq!(taken(&mut lanes, &docomo), Some(1));
     let rate = Wait::Rate { next: NOW.plus(Span::from_secs(1)), limit: "1/s".parse().unwrap() };
     assert_eq!(wait(&lanes), Some((rate, 0)));
@@ -361,11 +429,30 @@ fn destinations_of_which_nothing_was_learned_are_forgotten_at_once_and_others_la
     drop(lanes.ended(&docomo, Some((Signal::Accepted, 0)), NOW, 0.5));
     assert!(lanes.closed(&docomo, false, NOW));
     offer(&mut lanes, &au, 1, Class::Alert);
-    assert!(lanes.open(NOW).is_some());
+    let (_, reason) = lanes.open(NOW).unwrap();
+    assert!(lanes.withdraw(&au, reason, NOW).is_some());
     drop(lanes.ended(&au, Some((Signal::UnknownUser, 0)), NOW, 0.5));
     assert!(!lanes.closed(&au, false, NOW));
     lanes.forget(NOW.plus(Span::from_secs(599)));
     assert_eq!(lanes.view(NOW).len(), 1);
     lanes.forget(NOW.plus(Span::from_secs(600)));
+    assert!(lanes.view(NOW).is_empty());
+}
+
+#[test]
+fn a_destination_that_is_shut_is_remembered_until_its_probe_is_due() {
+    let docomo = name("docomo");
+    let mut lanes = Lanes::new(bounds(9, 1, 9));
+    let mut until = NOW;
+    while until.since(NOW) <= REMEMBERED {
+        lanes.offer(&docomo, None, job(1, Class::Alert), until);
+        let (_, reason) = lanes.open(until).unwrap();
+        let Change::Shut { until: next, .. } = lanes.refused(&docomo, reason, until, 1.0).1.change else { panic!() };
+        lanes.closed(&docomo, false, until);
+        until = next;
+    }
+    lanes.forget(until.minus(Span::from_millis(1)));
+    assert_eq!(lanes.view(NOW).len(), 1);
+    lanes.forget(until);
     assert!(lanes.view(NOW).is_empty());
 }
