@@ -21,6 +21,17 @@ pub struct DomainMemory {
     pub tls_missed_at: Option<Timestamp>,
 }
 
+/// A domain whose servers spoke TLS, and do not any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsLoss {
+    /// The domain.
+    pub domain: Domain,
+    /// When TLS was had last, exact to a day.
+    pub seen_at: Timestamp,
+    /// Since when it is missing.
+    pub missed_at: Timestamp,
+}
+
 impl DomainMemory {
     /// Says what is known once TLS was seen, or missed, at a moment; nothing, where that is known already.
     fn with_tls(self, seen: bool, at: Timestamp) -> Option<Self> {
@@ -61,6 +72,18 @@ impl Tx<'_> {
     pub fn note_tls(&mut self, domain: &Domain, seen: bool, at: Timestamp) -> Result<(), StoreError> {
         let news = self.domain_memory(domain)?.with_tls(seen, at);
         news.map_or(Ok(()), |memory| self.remember(domain, memory))
+    }
+
+    /// Lists domains whose TLS is missing, last had at `since` or later, those first that miss it for longest.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn tls_losses(&mut self, since: Timestamp, limit: usize) -> Result<Vec<TlsLoss>, StoreError> {
+        let sql = "SELECT domain, tls_seen_at, tls_missed_at FROM domains \
+                   WHERE tls_missed_at IS NOT NULL AND tls_seen_at >= ?1 ORDER BY tls_missed_at, domain LIMIT ?2";
+        self.query(sql, params![since, limit], |row| {
+            Ok(TlsLoss { domain: row.get(0)?, seen_at: row.get(1)?, missed_at: row.get(2)? })
+        })
     }
 
     fn remember(&mut self, domain: &Domain, memory: DomainMemory) -> Result<(), StoreError> {

@@ -42,7 +42,7 @@ mod work;
 
 pub use address::{AddressRow, AddressState};
 pub use census::{AGES, Crowd};
-pub use domain::DomainMemory;
+pub use domain::{DomainMemory, TlsLoss};
 pub use error::StoreError;
 pub use event::{Event, EventFilter, Ordered};
 pub use hand::Touched;

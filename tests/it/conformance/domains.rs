@@ -44,6 +44,33 @@ pub async fn tls_is_remembered_when_it_was_seen_and_since_when_it_is_missing(pla
     assert_eq!(tls(&store, true, at(9 * DAY)).await, (Some(at(9 * DAY)), None));
 }
 
+pub async fn domains_that_lost_tls_lately_are_listed_the_oldest_loss_first(place: Place) {
+    let store = place.open().await;
+    for (name, seen, missed) in [
+        ("b.example", Some(10), Some(30)),
+        ("a.example", Some(12), Some(20)),
+        ("old.example", Some(9), Some(15)),
+        ("never.example", None, Some(15)),
+        ("secured.example", Some(15), None),
+        ("c.example", Some(10), Some(30)),
+    ] {
+        for (had, moment) in [(true, seen), (false, missed)] {
+            if let Some(moment) = moment {
+                write(&store, move |tx| tx.note_tls(&domain(name), had, at(moment))).await;
+            }
+        }
+    }
+    let listed = |limit| {
+        let store = store.clone();
+        async move { read(&store, move |tx| tx.tls_losses(at(10), limit)).await }
+    };
+    let found = listed(9).await;
+    let names: Vec<&str> = found.iter().map(|loss| loss.domain.as_str()).collect();
+    assert_eq!(names, ["a.example", "b.example", "c.example"]);
+    assert_eq!((found[0].seen_at, found[0].missed_at), (at(12), at(20)));
+    assert_eq!(listed(1).await, found[..1]);
+}
+
 pub async fn a_policy_is_kept_until_its_time_is_over(place: Place) {
     let store = place.open().await;
     let policy = |id: &str, mode, expires| StsPolicy {

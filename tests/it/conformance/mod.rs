@@ -184,6 +184,7 @@ conformance![
     census::every_job_is_counted_however_many_there_are,
     domains::the_working_form_of_odd_local_parts_is_remembered,
     domains::tls_is_remembered_when_it_was_seen_and_since_when_it_is_missing,
+    domains::domains_that_lost_tls_lately_are_listed_the_oldest_loss_first,
     domains::a_policy_is_kept_until_its_time_is_over,
     model::any_sequence_of_operations_on_jobs_goes_as_the_model_says,
     nodes::two_nodes_never_claim_the_same_job,
