@@ -21,8 +21,8 @@ mod why;
 pub use desk::Desk;
 pub use facts::{
     AddressFacts, AgeFacts, ClassFacts, DestinationFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts,
-    MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts, StateFacts, SummaryFacts, TouchedFacts,
-    TraceFacts, TwoFactor, WhyFacts,
+    MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts, StateFacts, SummaryFacts, TlsLossFacts,
+    TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
 };
 pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};

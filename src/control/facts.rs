@@ -238,6 +238,19 @@ pub struct SummaryFacts {
     pub connections: Option<usize>,
     /// How many there may be.
     pub connections_max: Option<usize>,
+    /// Domains whose servers spoke TLS within a month and do not any more, the first ones to lose it first.
+    pub tls_lost: Vec<TlsLossFacts>,
+}
+
+/// A domain whose mail goes in plain text, though it did not lately.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsLossFacts {
+    /// The domain.
+    pub domain: String,
+    /// When TLS was had last, exact to a day.
+    pub seen: String,
+    /// Since when it is missing.
+    pub missed: String,
 }
 
 /// Jobs of a class.

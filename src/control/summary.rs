@@ -5,27 +5,35 @@
 //! the last minute, or from its limit where that was nothing.
 
 use super::desk::{Desk, Stop};
-use super::facts::{AgeFacts, ClassFacts, DestinationFacts, StateFacts, SummaryFacts};
+use super::facts::{AgeFacts, ClassFacts, DestinationFacts, StateFacts, SummaryFacts, TlsLossFacts};
 use super::{Live, Response};
 use crate::model::{Domain, Span, Timestamp};
 use crate::queue::destination::Groups;
 use crate::queue::view::{DestinationView, Standing, View};
 use crate::queue::{Class, State};
-use crate::store::{AGES, Crowd};
+use crate::store::{AGES, Crowd, TlsLoss};
 use std::collections::BTreeMap;
+
+/// How long ago TLS may have been had for its end to be shown.
+const LATELY: Span = Span::from_secs(30 * 86_400);
+/// How many domains that lost it are shown.
+const LOSSES: usize = 100;
 
 impl Desk {
     /// Sums the queue up.
     pub(super) async fn summary(&self) -> Result<Response, Stop> {
         let now = self.clock.now();
         let crowds = self.store.read(move |tx| tx.crowds(now)).await?;
+        let losses = self.store.read(move |tx| tx.tls_losses(now.minus(LATELY), LOSSES)).await?;
         let live = self.live.as_deref();
         let view = live.map(Live::view);
         let name_of = |domain: &Domain| match live {
             Some(live) => live.destination(domain),
             None => self.groups.of_domain(domain).map_or_else(|| domain.to_string(), |group| group.name.clone()),
         };
-        Ok(Response::Summary(summarise(&crowds, view.as_ref(), &self.groups, name_of, now)))
+        let tls_lost = losses.iter().map(loss).collect();
+        let summary = summarise(&crowds, view.as_ref(), &self.groups, name_of, now);
+        Ok(Response::Summary(SummaryFacts { tls_lost, ..summary }))
     }
 }
 
@@ -84,7 +92,12 @@ fn summarise(
         by_destination,
         connections: view.map(|view| view.connections),
         connections_max: view.map(|view| view.connections_max),
+        tls_lost: Vec::new(),
     }
+}
+
+fn loss(loss: &TlsLoss) -> TlsLossFacts {
+    TlsLossFacts { domain: loss.domain.to_string(), seen: loss.seen_at.to_string(), missed: loss.missed_at.to_string() }
 }
 
 fn class_of(crowds: &[Crowd], class: Class) -> ClassFacts {

@@ -2,7 +2,7 @@
 
 use crate::machine::{Daemon, Machine, beside, errors, keys, text};
 use karamail::control::{Live, Recalled};
-use karamail::model::{Domain, JobId, MailId, Reply, Stage, Timestamp};
+use karamail::model::{Domain, JobId, MailId, Reply, Span, Stage, Timestamp};
 use karamail::queue::destination::{Limits, Rate};
 use karamail::queue::view::{DestinationView, JobView, Shut, Standing, View, Wait};
 use karamail::queue::{Cause, Class, Content, NewJob, Selection};
@@ -341,4 +341,32 @@ async fn a_summary_for_people_fits_a_terminal_and_shows_how_destinations_stand()
     assert!(row("docomo breaker until ")[0].contains(" 3/5 of 10 2 25 of 50/s 11-"), "{said}");
     assert_eq!(row("11 more 11").len(), 1, "{said}");
     assert_eq!(row("…").len(), 19, "{said}");
+}
+
+#[tokio::test]
+async fn domains_whose_tls_is_gone_are_shown_while_it_was_seen_lately() {
+    // Long after any clock on a wall that this test meets.
+    let far = Timestamp::from_millis(200_000_000_000_000);
+    let lose = |domain: &'static str, seen: Timestamp, missed: Timestamp| {
+        move |tx: &mut Tx<'_>| {
+            let domain: Domain = domain.parse().unwrap();
+            tx.note_tls(&domain, true, seen)?;
+            tx.note_tls(&domain, false, missed)
+        }
+    };
+    let fill = |store: Store| async move {
+        write(&store, lose("lost.example", far, far.plus(Span::from_secs(60)))).await;
+        write(&store, lose("long-ago.example", Timestamp::from_millis(0), far)).await;
+        write(&store, move |tx| tx.note_tls(&"secured.example".parse().unwrap(), true, far)).await;
+        write(&store, move |tx| tx.note_tls(&"never.example".parse().unwrap(), false, far)).await;
+    };
+    for (bench, ()) in Bench::both(fill).await {
+        let facts = bench.json(&["queue", "summary"]).await;
+        let missed = far.plus(Span::from_secs(60)).to_string();
+        assert_eq!(facts["tls_lost"], json!([{"domain": "lost.example", "seen": far.to_string(), "missed": missed}]));
+        let text = bench.say(&["queue", "summary"]).await;
+        let row =
+            text.lines().map(str::trim).skip_while(|line| !line.starts_with("TLS IS GONE")).nth(1).unwrap_or_default();
+        assert!(row.starts_with("lost.example ") && row.contains(&missed[..10]), "{text}");
+    }
 }

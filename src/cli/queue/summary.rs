@@ -24,12 +24,17 @@ pub(super) fn show(out: &mut Out, facts: &SummaryFacts) -> io::Result<()> {
         out.table(["CLASS", "WAITING", "SENDING", "OLDEST"], rows, "")?;
     }
     let known: Vec<_> = facts.by_destination.iter().take(SHOWN).filter(|facts| facts.state.is_some()).collect();
-    if known.is_empty() {
+    if !known.is_empty() {
+        out.line("")?;
+        let rows = known.into_iter().map(standing).collect();
+        out.table(["DESTINATION", "STATE", "CONN", "MAILS/S", "AT MOST", "DRAINED"], rows, "")?;
+    }
+    if facts.tls_lost.is_empty() {
         return Ok(());
     }
     out.line("")?;
-    let rows = known.into_iter().map(standing).collect();
-    out.table(["DESTINATION", "STATE", "CONN", "MAILS/S", "AT MOST", "DRAINED"], rows, "")
+    let rows = facts.tls_lost.iter().map(|loss| [loss.domain.clone(), moment(&loss.seen), moment(&loss.missed)]);
+    out.table(["TLS IS GONE", "LAST SEEN", "MISSED SINCE"], rows.collect(), "")
 }
 
 fn heading(facts: &SummaryFacts, all: u64) -> String {
