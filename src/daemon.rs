@@ -1,4 +1,4 @@
-//! Puts it all together: build, start, stop.
+//! Puts it all together: build, start, reload, stop.
 //!
 //! Each part is handed what it needs here, and nobody else holds the whole [`Config`]. Knows the long-lived tasks by name.
 //! What always holds: nothing listens before the store is open and the keys are there; when [`Daemon::stop`] returns, every
@@ -9,6 +9,7 @@ mod housekeeping;
 mod journal;
 mod live;
 mod parts;
+mod reload;
 
 pub use doors::Doors;
 
@@ -21,7 +22,7 @@ use crate::config::{Config, Format, Storage};
 use crate::control::{Desk, Lock, Socket};
 use crate::inbound::smtp::Intake;
 use crate::keys::Keys;
-use crate::maillog;
+use crate::outbound::Board;
 use crate::outbound::worker::Worker;
 use crate::random::Random;
 use crate::store::{Location, Observer, Options, Store};
@@ -29,6 +30,7 @@ use crate::web::Web;
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -70,6 +72,11 @@ pub struct Daemon {
     pub store: Store,
     /// Changes with each commit that has events, for whoever runs in the same process.
     pub commits: watch::Receiver<u64>,
+    board: Board,
+    /// The settings it was started with.
+    started: Config,
+    /// Whether the mail log is printed as JSON.
+    json: Arc<AtomicBool>,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     printer: JoinHandle<()>,
@@ -86,8 +93,8 @@ impl Daemon {
         let lock = Lock::take(&config.data_dir)?;
         let keys = Arc::new(Keys::open(&config.data_dir, &world.random)?);
         let ledger = Arc::new(Ledger::default());
-        let news = journal::start(mail_log_format(config.log.format), Arc::clone(&ledger))
-            .context("the thread of the mail log")?;
+        let json = Arc::new(AtomicBool::new(config.log.format == Format::Json));
+        let news = journal::start(Arc::clone(&json), Arc::clone(&ledger)).context("the thread of the mail log")?;
         let News { observer, queued, commits, printer } = news;
         let store = open_store(&config.storage, &world, observer).await?;
 
@@ -131,7 +138,7 @@ impl Daemon {
             random: world.random.clone(),
             clock: world.clock.clone(),
             commits: commits.clone(),
-            live: Some(Arc::new(Deliveries(board))),
+            live: Some(Arc::new(Deliveries(board.clone()))),
             groups: config.destinations.groups.clone(),
         };
         tasks.spawn(async move {
@@ -141,17 +148,9 @@ impl Daemon {
             }
         });
         tracing::info!(data_dir = %config.data_dir.display(), "karamail is up");
-        Ok(Self {
-            smtp: addresses.0,
-            web: addresses.1,
-            api: addresses.2,
-            store,
-            commits,
-            tasks,
-            stop,
-            printer,
-            _lock: lock,
-        })
+        let (smtp, web, api) = addresses;
+        let started = config;
+        Ok(Self { smtp, web, api, store, commits, board, started, json, tasks, stop, printer, _lock: lock })
     }
 
     /// Waits until a task ends although nobody asked it to: a fault of ours, after which it is better to start anew.
@@ -188,13 +187,6 @@ fn places<T>(doors: &[(T, SocketAddr)]) -> Vec<SocketAddr> {
 /// Waits until the daemon is to stop, or is gone.
 async fn stopped(mut stop: watch::Receiver<bool>) {
     drop(stop.wait_for(|stopping| *stopping).await);
-}
-
-const fn mail_log_format(format: Format) -> maillog::Format {
-    match format {
-        Format::Text => maillog::Format::Text,
-        Format::Json => maillog::Format::Json,
-    }
 }
 
 /// Says where the settings want the database.

@@ -2,22 +2,14 @@
 
 use super::ledger::{Labels, Ledger};
 use crate::model::Timestamp;
+use crate::queue::Class;
 use crate::queue::view::{DestinationView, View};
-use crate::queue::{Class, State};
-use crate::store::{StoreError, Tx};
+use crate::store::Crowd;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-
-/// Waiting mails as the store counts them.
-pub(super) struct Counts(Vec<(Class, State, u64, Timestamp)>);
-
-impl Counts {
-    pub(super) fn read(tx: &mut Tx<'_>) -> Result<Self, StoreError> {
-        tx.waiting_counts().map(Self)
-    }
-}
 
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 
@@ -42,26 +34,31 @@ impl Board {
 }
 
 /// Makes the gauges of this moment.
-pub(super) fn registry(view: &View, counts: &Counts, now: Timestamp, ledger: &Ledger) -> Registry {
+pub(super) fn registry(view: &View, crowds: &[Crowd], now: Timestamp, ledger: &Ledger) -> Registry {
     let mut board = Board(Registry::with_prefix("karamail"));
-    jobs(&mut board, counts, now);
+    jobs(&mut board, crowds, now, ledger);
     board.add_one("connections", "Connections to receiving servers", view.connections);
     board.add_one("connections_max", "How many there may be", view.connections_max);
     destinations(&mut board, view, ledger);
     board.0
 }
 
-fn jobs(board: &mut Board, counts: &Counts, now: Timestamp) {
-    let class_of = |class: Class| ("class", class.to_string());
-    let each = counts.0.iter().map(|(class, state, count, _)| {
-        (vec![class_of(*class), ("state", state.to_string())], number(usize::try_from(*count).unwrap_or(usize::MAX)))
+fn jobs(board: &mut Board, crowds: &[Crowd], now: Timestamp, ledger: &Ledger) {
+    let labels =
+        |crowd: &Crowd| vec![("class", crowd.class.to_string()), ("destination", ledger.destination(&crowd.domain))];
+    let each = crowds.iter().map(|crowd| {
+        let state = ("state", crowd.state.to_string());
+        let count = usize::try_from(crowd.count()).unwrap_or(usize::MAX);
+        ([labels(crowd), vec![state]].concat(), number(count))
     });
     board.add("jobs", "Mails that have not ended", each);
-    let oldest = Class::ALL.into_iter().filter_map(|class| {
-        let ordered = counts.0.iter().filter(|(other, ..)| *other == class).map(|(.., oldest)| *oldest).min()?;
-        Some((vec![class_of(class)], now.since(ordered).to_std().as_secs_f64()))
-    });
-    board.add("oldest_seconds", "The age of the oldest mail that has not ended", oldest);
+    let mut oldest: BTreeMap<Labels, Timestamp> = BTreeMap::new();
+    for crowd in crowds {
+        let first = oldest.entry(labels(crowd)).or_insert(crowd.oldest);
+        *first = crowd.oldest.min(*first);
+    }
+    let ages = oldest.into_iter().map(|(labels, ordered)| (labels, now.since(ordered).to_std().as_secs_f64()));
+    board.add("oldest_seconds", "The age of the oldest mail that has not ended", ages);
 }
 
 fn destinations(board: &mut Board, view: &View, ledger: &Ledger) {

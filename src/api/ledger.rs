@@ -122,7 +122,8 @@ impl Ledger {
         }
     }
 
-    fn destination(&self, domain: &Domain) -> String {
+    /// Gives the label of the destination that takes the mail of a domain.
+    pub(super) fn destination(&self, domain: &Domain) -> String {
         let name = self.naming.get().map_or_else(|| domain.to_string(), |naming| naming(domain));
         self.label(&name)
     }

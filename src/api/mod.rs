@@ -126,9 +126,9 @@ impl Api {
     async fn numbers(&self) -> Result<String, &'static str> {
         let Parts { store, clock, ledger, look, .. } = &self.0.parts;
         let now = clock.now();
-        let counting = store.read::<_, StoreError, _>(gauges::Counts::read);
-        let counts = match clock.within(now.plus(PATIENCE), counting).await {
-            Ok(Ok(counts)) => counts,
+        let counting = store.read::<_, StoreError, _>(move |tx| tx.crowds(now));
+        let crowds = match clock.within(now.plus(PATIENCE), counting).await {
+            Ok(Ok(crowds)) => crowds,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the metrics lack what the store knows");
                 return Err("the store cannot be read");
@@ -138,7 +138,7 @@ impl Api {
                 return Err("the store takes too long");
             }
         };
-        let gauges = gauges::registry(&look(), &counts, now, ledger);
+        let gauges = gauges::registry(&look(), &crowds, now, ledger);
         let mut out = String::new();
         let written = text::encode_registry(&mut out, ledger.registry())
             .and_then(|()| text::encode_registry(&mut out, &gauges))

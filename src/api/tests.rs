@@ -177,8 +177,8 @@ async fn what_happened_is_counted_by_class_and_destination() {
         r#"karamail_accepted_after_seconds_bucket{le="0.05",class="otp"} 1"#,
         r#"karamail_accepted_after_seconds_sum{class="otp"} 0.04"#,
         "karamail_store_commits_total 3",
-        r#"karamail_jobs{class="otp",state="queued"} 1.0"#,
-        r#"karamail_oldest_seconds{class="alert"} 90.0"#,
+        r#"karamail_jobs{class="otp",destination="docomo",state="queued"} 1.0"#,
+        r#"karamail_oldest_seconds{class="alert",destination="docomo"} 90.0"#,
     ] {
         assert!(numbers.iter().any(|number| number == line), "{line} is not in {numbers:#?}");
     }

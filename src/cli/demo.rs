@@ -63,7 +63,7 @@ impl Demo {
             if !self.once {
                 out.line("Ctrl-C ends the demonstration.")?;
                 out.flush()?;
-                serve::until_asked_to_stop(&mut daemon).await?;
+                serve::until_asked_to_stop(&mut daemon, |_| ()).await?;
             }
         }
         daemon.stop().await;

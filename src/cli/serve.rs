@@ -3,10 +3,12 @@
 //! Opens the doors while it may still be root, becomes the owner of the data folder, and runs until it is asked to stop.
 
 use super::failure::Failure;
+use super::voice::Voice;
 use super::{owner, place, voice};
+use crate::config::Config;
 use crate::daemon::{Daemon, Doors, World};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "\
@@ -14,7 +16,8 @@ Examples:
   karamail serve
   karamail serve -c /etc/karamail/karamail.toml
 
-SIGTERM and Ctrl-C stop it in order. KARAMAIL_LOG=debug says more on standard error.";
+SIGTERM and Ctrl-C stop it in order; SIGHUP has it read the settings again (what can change at once: [[destination]],
+the waits of delivery.class, log.format). KARAMAIL_LOG=debug says more on standard error.";
 
 /// Runs the daemon
 #[derive(Debug, Args)]
@@ -24,13 +27,14 @@ pub(super) struct Serve {}
 impl Serve {
     pub(super) fn run(self, config: Option<PathBuf>) -> Result<(), Failure> {
         let Self {} = self;
-        let config = place::load(config)?;
-        voice::start(config.log.format, "info");
+        let file = place::find(config)?;
+        let config = place::load(Some(file.clone()))?;
+        let voice = voice::start(config.log.format, "info");
         let doors = Doors::open(&config.smtp.listen, &config.web.listen, &config.api.listen).map_err(said)?;
         owner::become_owner(&config.data_dir)?;
         let served = on_all_cores(async {
             let mut daemon = Daemon::start(config, doors, world()).await?;
-            let asked = until_asked_to_stop(&mut daemon).await;
+            let asked = until_asked_to_stop(&mut daemon, |daemon| reload(&file, daemon, &voice)).await;
             daemon.stop().await;
             asked
         })?;
@@ -56,16 +60,35 @@ pub(super) fn on_all_cores<T>(work: impl Future<Output = T>) -> Result<T, Failur
     Ok(runtime.map_err(Failure::refused)?.block_on(work))
 }
 
-/// Waits for SIGTERM or Ctrl-C.
+/// Reads the settings again. Those with a fault change nothing, and every fault is told.
+fn reload(file: &Path, daemon: &Daemon, voice: &Voice) {
+    match Config::load(file) {
+        Ok(config) => {
+            voice.change(config.log.format);
+            daemon.reload(&config);
+        }
+        Err(problems) => {
+            for problem in problems.iter() {
+                tracing::error!(file = %file.display(), %problem, "the settings are wrong; they stay as they were");
+            }
+        }
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C; at each SIGHUP does `again`.
 ///
 /// # Errors
 /// A part of the daemon ended by itself.
-pub(super) async fn until_asked_to_stop(daemon: &mut Daemon) -> anyhow::Result<()> {
+pub(super) async fn until_asked_to_stop(daemon: &mut Daemon, again: impl Fn(&Daemon)) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        () = daemon.failed() => anyhow::bail!("a part of the daemon ended by itself; see above"),
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => again(daemon),
+            () = daemon.failed() => anyhow::bail!("a part of the daemon ended by itself; see above"),
+        }
     }
 }

@@ -2,17 +2,38 @@
 
 use super::place;
 use crate::config::Format;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
-/// Starts the log of the program itself. `usual` is what it holds unless `$KARAMAIL_LOG` says otherwise.
-pub(super) fn start(format: Format, usual: &str) {
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The log of the program itself.
+pub(super) struct Voice(reload::Handle<Lines, Registry>);
+
+/// Starts it. `usual` is what it holds unless `$KARAMAIL_LOG` says otherwise.
+pub(super) fn start(format: Format, usual: &str) -> Voice {
     let filter = place::log_filter().unwrap_or_else(|| usual.to_owned());
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
-    let started = match format {
-        Format::Text => log.with_ansi(false).with_target(false).try_init(),
-        Format::Json => log.json().flatten_event(true).try_init(),
-    };
-    if let Err(cause) = started {
+    let (lines, voice) = reload::Layer::new(lines(format));
+    if let Err(cause) = tracing_subscriber::registry().with(lines).with(EnvFilter::new(filter)).try_init() {
         tracing::debug!(%cause, "the log was started before");
+    }
+    Voice(voice)
+}
+
+impl Voice {
+    /// Goes on in another format.
+    pub(super) fn change(&self, format: Format) {
+        if let Err(cause) = self.0.reload(lines(format)) {
+            tracing::debug!(%cause, "the log keeps its format");
+        }
+    }
+}
+
+fn lines(format: Format) -> Lines {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    match format {
+        Format::Text => lines.with_ansi(false).with_target(false).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     }
 }

@@ -20,6 +20,7 @@ mod storage;
 mod templates;
 mod value;
 mod web;
+mod written;
 
 pub use api::Api;
 pub use delivery::{Delivery, Login, Resolver, Route, Smarthost, TlsPolicy};
@@ -31,6 +32,7 @@ pub use sender::Sender;
 pub use storage::Storage;
 pub use value::{BaseUrl, Host, Server, Size, ValueError};
 pub use web::Web;
+pub use written::Written;
 
 use crate::mail::template::Templates;
 use crate::model::{DkimEntry, Domain};
@@ -66,6 +68,8 @@ pub struct Config {
     pub api: Api,
     /// `[log]`.
     pub log: Log,
+    /// The file itself.
+    pub written: Written,
 }
 
 impl Config {
@@ -93,7 +97,7 @@ impl Config {
         let config = Draft::read(book.root()?, folder).check(&book);
         let (_, problems) = book.close();
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
+            Some(config) if problems.is_empty() => Ok(Self { written: Written::of(text), ..config }),
             _ => Err(Problems::new(problems)),
         }
     }
@@ -183,6 +187,7 @@ impl Draft {
             web: self.web?,
             api: self.api,
             log: self.log,
+            written: Written::default(),
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::maillog::{self, Format};
 use crate::store::{Event, Observer};
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
@@ -32,11 +32,11 @@ pub(super) struct News {
     pub(super) printer: JoinHandle<()>,
 }
 
-/// Starts the thread that prints.
+/// Starts the thread that prints; as JSON for as long as `json` says so.
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn start(format: Format, ledger: Arc<Ledger>) -> std::io::Result<News> {
+pub(super) fn start(json: Arc<AtomicBool>, ledger: Arc<Ledger>) -> std::io::Result<News> {
     let (sender, receiver) = sync_channel::<String>(WAITING);
     let tally = Arc::new(Tally::default());
     let counted = Arc::clone(&tally);
@@ -53,6 +53,7 @@ pub(super) fn start(format: Format, ledger: Arc<Ledger>) -> std::io::Result<News
         }
         changed.send_modify(|number| *number += 1);
         ledger.note(events);
+        let format = if json.load(Ordering::Relaxed) { Format::Json } else { Format::Text };
         hand_over(&sender, &tally, events, format);
     });
     Ok(News { observer, queued, commits, printer })

@@ -6,9 +6,12 @@
 use super::atlas::Atlas;
 use super::pool::Pool;
 use crate::model::{Domain, JobId};
-use crate::queue::Selection;
 use crate::queue::destination::Groups;
+use crate::queue::retry::Schedule;
 use crate::queue::view::{JobView, View};
+use crate::queue::{Class, Selection};
+use crate::service::settle::Settler;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -18,6 +21,7 @@ pub struct Board {
     pub(super) pool: Arc<Pool>,
     pub(super) atlas: Arc<Atlas>,
     pub(super) wake: Arc<Notify>,
+    pub(super) settler: Settler,
     /// The name in our claims.
     pub(super) owner: String,
 }
@@ -53,6 +57,11 @@ impl Board {
     /// Says that something may be due that was not.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Takes other waits between two tries, from the next failure on.
+    pub fn reschedule(&self, schedules: BTreeMap<Class, Schedule>) {
+        self.settler.reschedule(schedules);
     }
 
     /// Takes other receiving systems, with other limits; what is under way goes on.

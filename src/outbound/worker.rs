@@ -167,7 +167,8 @@ impl Worker {
     #[must_use]
     pub fn board(&self) -> Board {
         let (pool, atlas) = (Arc::clone(&self.office.pool), Arc::clone(&self.atlas));
-        Board { pool, atlas, wake: Arc::clone(&self.wake), owner: self.owner.clone() }
+        let settler = self.office.settler.clone();
+        Board { pool, atlas, wake: Arc::clone(&self.wake), settler, owner: self.owner.clone() }
     }
 
     /// Delivers until `stop` turns true (or is dropped), then lets transactions under way finish and gives back the rest.

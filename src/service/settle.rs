@@ -15,13 +15,13 @@ use crate::random::Random;
 use crate::service::compose::Unwanted;
 use crate::store::{AddressRow, AddressState, EventFilter, Settlement, Store, StoreError, Tx};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Writes down what came of deliveries; clones share the store.
 #[derive(Clone)]
 pub struct Settler {
     store: Store,
-    schedules: Arc<BTreeMap<Class, Schedule>>,
+    schedules: Arc<RwLock<BTreeMap<Class, Schedule>>>,
     random: Random,
 }
 
@@ -29,7 +29,17 @@ impl Settler {
     /// Takes the store and the waits of each class; a class without an entry has the shipped ones.
     #[must_use]
     pub fn new(store: Store, schedules: BTreeMap<Class, Schedule>, random: Random) -> Self {
-        Self { store, schedules: Arc::new(schedules), random }
+        Self { store, schedules: Arc::new(RwLock::new(schedules)), random }
+    }
+
+    /// Takes other waits for all classes, from the next failure on.
+    pub fn reschedule(&self, schedules: BTreeMap<Class, Schedule>) {
+        *self.schedules.write().unwrap_or_else(PoisonError::into_inner) = schedules;
+    }
+
+    fn schedule(&self, class: Class) -> Schedule {
+        let schedules = self.schedules.read().unwrap_or_else(PoisonError::into_inner);
+        schedules.get(&class).cloned().unwrap_or_else(|| Schedule::shipped(class))
     }
 
     /// Records an attempt that ended at `at`; false where the claim was lost meanwhile, and then nothing has changed.
@@ -39,8 +49,7 @@ impl Settler {
     pub async fn settle(&self, job: &Job, attempt: &Attempt, at: Timestamp) -> Result<bool, StoreError> {
         let class = job.order.class;
         let failure = Failure { class, cause: cause_of(&attempt.outcome), count: job.attempts.saturating_add(1) };
-        let schedule = self.schedules.get(&class).cloned().unwrap_or_else(|| Schedule::shipped(class));
-        let next = schedule.next_due(failure, at, self.random.fraction());
+        let next = self.schedule(class).next_due(failure, at, self.random.fraction());
         // Where the next try would come too late the job ends at its time, not after it.
         let next = next.min(job.order.give_up);
         let (job, attempt) = (job.clone(), attempt.clone());

@@ -32,6 +32,7 @@ mod place;
 mod queue;
 mod readme;
 mod real;
+mod reload;
 mod requirements;
 mod resolver;
 mod session;
