@@ -109,6 +109,8 @@ pub struct Pace {
     broken: u32,
     /// When the next token is there, in microseconds.
     token: i64,
+    /// The moment the last one counts from, in microseconds.
+    taken: i64,
     shut: Option<Closure>,
     /// How often it was shut without a run of accepted mails between.
     tries: u32,
@@ -129,6 +131,7 @@ impl Pace {
             run: 0,
             broken: 0,
             token: i64::MIN,
+            taken: i64::MIN,
             shut: None,
             tries: 0,
             recipients: Recipients::default(),
@@ -143,12 +146,16 @@ impl Pace {
         &self.limits
     }
 
-    /// Takes other limits; what was learned stays, as far as they allow it.
+    /// Takes other limits; what was learned stays, as far as they allow it. The next token comes as if they had held when
+    /// the last one was taken.
     pub fn limit(&mut self, limits: Limits) {
         let whole = self.allowed == self.limits.connections;
         self.limits = limits;
         let most = limits.connections.max(1);
         self.allowed = if whole { most } else { self.allowed.min(most) };
+        if let Some(spacing) = self.spacing() {
+            self.token = self.taken.saturating_add(spacing);
+        }
     }
 
     /// Says how many connections there may be.
@@ -188,7 +195,7 @@ impl Pace {
             let now = now.millis().saturating_mul(1_000);
             // A timer that rang a little late costs no mail; a token that lay unused is not saved up for a burst.
             let from = if now.saturating_sub(self.token) <= LATENESS { self.token } else { now };
-            self.token = from.saturating_add(spacing);
+            (self.taken, self.token) = (from, from.saturating_add(spacing));
         }
         self.epoch
     }

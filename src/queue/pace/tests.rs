@@ -180,6 +180,18 @@ fn other_limits_hold_at_once_and_what_was_learned_stays() {
 }
 
 #[test]
+fn another_rate_counts_from_the_last_mail_whether_it_is_faster_or_slower() {
+    let mut pace = met(8, Some("1/h"));
+    pace.take_token(at(500));
+    for (rate, next) in [("10/s", 600), ("1/10s", 10_500), ("1/h", 3_600_500)] {
+        pace.limit(limits(8, Some(rate)));
+        assert_eq!(pace.next_token(at(500)), Some(at(next)), "{rate}");
+    }
+    pace.limit(limits(8, None));
+    assert_eq!(pace.next_token(at(500)), None);
+}
+
+#[test]
 fn waits_are_told_apart_by_what_held_the_mail_back() {
     let mut pace = met(2, Some("1/s"));
     pace.take_token(at(0));
