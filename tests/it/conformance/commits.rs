@@ -1,8 +1,10 @@
 //! Transactions: what is kept, what is undone, who hears of it.
 
 use super::{Place, address, at, event, hand_in, mail, order, read, write};
-use karamail::queue::Class;
-use karamail::store::{EventFilter, Options, Store, StoreError, Tx};
+use karamail::model::{Reply, Stage};
+use karamail::queue::{Cause, Class};
+use karamail::store::{EventFilter, Location, Options, Settlement, Store, StoreError, Tx};
+use sha2::{Digest, Sha256};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -223,6 +225,45 @@ pub async fn a_schema_that_was_tampered_with_is_refused(place: Place) {
     place.open().await.close().await;
     place.sql("UPDATE migrations SET checksum = 'another' WHERE number = 1");
     assert_eq!(Store::open(Options::new(place.location.clone())).await.err(), Some(StoreError::Migration(1)));
+}
+
+/// What the program made first, with a job and an address of that time.
+fn first_schema(place: &Place) -> String {
+    let first = match place.location {
+        Location::Sqlite(_) => include_str!("../../../src/store/migrations/sqlite/0001_first.sql"),
+        Location::Postgres(_) => include_str!("../../../src/store/migrations/postgres/0001_first.sql"),
+    };
+    let checksum = data_encoding::HEXLOWER.encode(&Sha256::digest(first.as_bytes()));
+    format!(
+        "{first};
+        CREATE TABLE migrations (number BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL);
+        INSERT INTO migrations (number, checksum) VALUES (1, '{checksum}');
+        INSERT INTO jobs (class_rank, recipient, folded, domain, content, queued_at, first_due, give_up, due, state,
+                          attempts, last_stage, last_code, last_reply)
+        VALUES (1, 'a@docomo.ne.jp', 'a@docomo.ne.jp', 'docomo.ne.jp', '{{\"kind\":\"forward\",\"mail\":\"mb\"}}', 1, 1,
+                9000, 50, 'deferred', 1, 'rcpt', 450, '4.2.0 later');
+        INSERT INTO addresses (folded, address, state) VALUES ('a@docomo.ne.jp', 'a@docomo.ne.jp', 'suppressed');"
+    )
+}
+
+pub async fn a_database_of_the_first_program_is_brought_up_to_date(place: Place) {
+    place.sql(&first_schema(&place));
+    let store = place.open().await;
+    let address = address("a@docomo.ne.jp");
+    assert!(read(&store, move |tx| tx.is_suppressed(&address)).await);
+    let jobs = write(&store, |tx| tx.claim("w", at(60), at(99), 9)).await;
+    let found: Vec<_> = jobs.iter().map(|job| (job.attempts, job.last_cause, job.held.millis())).collect();
+    assert_eq!(found, [(1, None, 0)]);
+    let later = Settlement::Defer {
+        due: at(500),
+        stage: Stage::Greeting,
+        reply: Reply::new(421, "4.3.2 later"),
+        cause: Cause::Unreachable,
+        at: at(61),
+    };
+    let id = jobs[0].id;
+    assert!(write(&store, move |tx| tx.settle(id, "w", 1, &later)).await);
+    assert_eq!(write(&store, |tx| tx.wake(&["docomo.ne.jp".parse().unwrap()], at(70), 9)).await, 1);
 }
 
 pub async fn opening_again_applies_nothing_twice(place: Place) {

@@ -107,6 +107,7 @@ conformance![
     commits::closing_finishes_what_waits_and_refuses_the_rest,
     commits::a_database_of_a_later_program_is_refused,
     commits::a_schema_that_was_tampered_with_is_refused,
+    commits::a_database_of_the_first_program_is_brought_up_to_date,
     commits::opening_again_applies_nothing_twice,
     mails::a_mail_is_found_again,
     mails::the_same_mail_comes_for_the_first_time_once,
