@@ -1,8 +1,10 @@
 //! Delivery as a whole: from a job in the store over name servers and mail servers to its outcome in the store.
 
+mod ahead;
 mod crowds;
 mod faults;
 mod lanes;
+mod odd;
 mod order;
 mod routes;
 mod suppression;

@@ -178,7 +178,7 @@ impl Peer {
         let found = seen.wait_for(enough);
         patiently(async { found.await.unwrap().clone() })
             .await
-            .unwrap_or_else(|| panic!("only this: {:?}", self.seen()))
+            .unwrap_or_else(|| panic!("only this: {:?} {:?}", self.seen().lines, self.seen().recipients()))
     }
 
     /// Waits until a line has been seen on connection `number`.
