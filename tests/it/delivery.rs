@@ -9,4 +9,5 @@ mod order;
 mod routes;
 mod suppression;
 mod verdicts;
+mod why;
 pub mod world;
