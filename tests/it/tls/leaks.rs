@@ -7,7 +7,7 @@ use crate::peer::{Peer, Setup, network};
 use karamail::queue::{Cause, Class};
 
 /// Two domains with one MX: `lax.example` asks for nothing, `strict.example` for a certificate to be believed. They are one
-/// destination, with one connection.
+/// destination.
 struct House {
     world: World,
     peer: Peer,
@@ -16,7 +16,17 @@ struct House {
 }
 
 impl House {
+    /// With one connection.
     async fn new(known: &Authority, identity: Option<&Identity>) -> Self {
+        Self::with(known, identity, Plan::in_order).await
+    }
+
+    /// With as many connections as a destination gets.
+    async fn crowded(known: &Authority, identity: Option<&Identity>) -> Self {
+        Self::with(known, identity, |plan| plan).await
+    }
+
+    async fn with(known: &Authority, identity: Option<&Identity>, plan_of: impl FnOnce(Plan) -> Plan) -> Self {
         let network = network();
         let setup = identity.map_or_else(Setup::default, |identity| identity.offered_by(Setup::default()));
         let peer = Peer::listen(format!("{network}1:0").parse().unwrap(), setup).await;
@@ -31,7 +41,7 @@ impl House {
              mx.shared.example A {network}1"
         );
         let authorities = known.file();
-        let mut plan = Plan::new(&zone, peer.address.port()).in_order();
+        let mut plan = plan_of(Plan::new(&zone, peer.address.port()));
         plan.delivery.tls_ca_file = Some(authorities.path().to_owned());
         plan.policy_port = publisher.address.port();
         Self { world: World::start(plan).await, peer, _publisher: publisher, _authorities: authorities }
@@ -97,4 +107,23 @@ async fn a_connection_to_a_server_that_a_domain_does_not_have_carries_nothing_of
     assert_eq!(rcpts(&two), ["RCPT TO:<b@two.example>"]);
     // There was one connection at a time.
     assert_eq!((one.seen().connections, two.seen().connections), (2, 1));
+}
+
+/// Also where the commands of one mail go right behind another's body.
+#[tokio::test]
+async fn however_mails_of_both_mix_none_goes_where_its_domain_would_not_have_it() {
+    let house = House::crowded(&Authority::new("known"), None).await;
+    let mut jobs = Vec::new();
+    for number in 0..40 {
+        let (who, event) = if number % 2 == 0 { ("lax", "accepted") } else { ("strict", "deferred") };
+        let address = format!("a{number}@{who}.example");
+        jobs.push((house.world.enqueue(Class::Alert, &address, house.world.clock.now()).await, event));
+    }
+    house.world.ring();
+    for (job, event) in jobs {
+        house.world.wait_for(event, job).await;
+    }
+    let sent = house.sent();
+    assert!(sent.len() == 20 && sent.iter().all(|(rcpt, ..)| rcpt.ends_with("@lax.example>")), "{sent:?}");
+    assert!(!house.peer.seen().lines.iter().any(|line| line.contains("@strict.example")));
 }
