@@ -6,7 +6,8 @@
 //! unknown the breaker opens, since carriers block whoever sends to stale lists. After any of these it begins with one connection.
 //!
 //! Knows nothing of jobs or sockets; the time and chance are told. What always holds: neither the connections nor the rate
-//! ever exceed the limits; several answers to mails begun before a halving count as one call to slow down.
+//! ever exceed the limits; several answers to mails begun before a halving count as one call to slow down; nothing but a mail begun
+//! while it is shut opens it again, and nothing but the probe that is due keeps it shut for longer.
 
 use crate::model::{Span, Timestamp};
 use crate::queue::destination::Limits;
@@ -224,10 +225,12 @@ impl Pace {
     /// `chance` (0 up to 1) spreads the moments at which destinations are probed.
     pub fn learn(&mut self, signal: Signal, epoch: u64, open: usize, now: Timestamp, chance: f64) -> Change {
         match signal {
-            Signal::Accepted => self.answered(false, now, chance, 1),
-            Signal::Answered => self.answered(false, now, chance, 0),
-            Signal::UnknownUser => self.answered(true, now, chance, 0),
+            Signal::Accepted => self.answered(false, epoch, now, chance, 1),
+            Signal::Answered => self.answered(false, epoch, now, chance, 0),
+            Signal::UnknownUser => self.answered(true, epoch, now, chance, 0),
             Signal::Throttled | Signal::Broken => self.slow_down(signal, epoch, now, chance),
+            // It was begun before fewer were allowed.
+            Signal::Crowded if self.allowed <= open => Change::None,
             Signal::Crowded => {
                 self.halve(now);
                 self.allowed = self.allowed.min(open.max(1));
@@ -240,9 +243,13 @@ impl Pace {
         }
     }
 
-    fn answered(&mut self, unknown: bool, now: Timestamp, chance: f64, accepted: u32) -> Change {
+    fn answered(&mut self, unknown: bool, epoch: u64, now: Timestamp, chance: f64, accepted: u32) -> Change {
         self.recipients.note(unknown);
         self.broken = 0;
+        // A mail begun before it was shut is no probe.
+        if self.shut.is_some() && epoch < self.epoch {
+            return Change::None;
+        }
         let probes_breaker = self.shut.is_some_and(|shut| shut.why == Shut::UnknownUsers);
         if unknown && (probes_breaker || self.recipients.unknown > UNKNOWN_MAX) {
             self.recipients = Recipients::default();
@@ -293,6 +300,10 @@ impl Pace {
     }
 
     fn shut(&mut self, why: Shut, now: Timestamp, chance: f64) -> Change {
+        // An urgent mail tried before the time; many of them do not make the wait longer for all others.
+        if self.shut.is_some_and(|shut| now < shut.until) {
+            return Change::None;
+        }
         let wait = spread(backoff(why, self.tries), chance);
         self.tries = self.tries.saturating_add(1);
         self.allowed = 1;

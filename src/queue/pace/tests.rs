@@ -76,10 +76,11 @@ fn a_refused_connection_leaves_no_more_than_those_that_are_open() {
 #[test]
 fn with_one_connection_left_a_call_to_slow_down_shuts_and_each_time_for_longer() {
     let mut pace = met(1, None);
-    let mut waits = Vec::new();
+    let (mut waits, mut now) = (Vec::new(), 0);
     for _ in 0..8 {
-        let Change::Shut { why: Shut::Throttled, until } = learn(&mut pace, Signal::Throttled, 0) else { panic!() };
-        waits.push(until.millis() / 1_000);
+        let Change::Shut { why: Shut::Throttled, until } = learn(&mut pace, Signal::Throttled, now) else { panic!() };
+        waits.push((until.millis() - now) / 1_000);
+        now = until.millis();
     }
     assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900, 900]);
     assert_eq!(pace.connections(), 1);
@@ -129,9 +130,39 @@ fn any_answer_about_a_mail_says_that_the_destination_is_back() {
 fn a_run_of_accepted_mails_forgets_how_often_it_was_shut() {
     let mut pace = met(1, None);
     learn(&mut pace, Signal::Unreached, 0);
-    learn(&mut pace, Signal::Unreached, 0);
-    accept(&mut pace, RUN + 1, 0);
-    assert_eq!(learn(&mut pace, Signal::Unreached, 0), Change::Shut { why: Shut::Down, until: at(15_000) });
+    learn(&mut pace, Signal::Unreached, 15_000);
+    accept(&mut pace, RUN + 1, 50_000);
+    assert_eq!(learn(&mut pace, Signal::Unreached, 50_000), Change::Shut { why: Shut::Down, until: at(65_000) });
+}
+
+#[test]
+fn urgent_mails_that_are_tried_in_vain_before_the_probe_do_not_put_it_off() {
+    for signal in [Signal::Unreached, Signal::Throttled] {
+        let mut pace = met(1, None);
+        learn(&mut pace, Signal::Unreached, 0);
+        assert_eq!(learn(&mut pace, signal, 14_999), Change::None);
+        assert_eq!(pace.shut_until(), Some(at(15_000)));
+        assert!(matches!(learn(&mut pace, signal, 15_000), Change::Shut { until, .. } if until > at(30_000)));
+    }
+}
+
+#[test]
+fn mails_begun_before_a_destination_was_shut_are_no_probes() {
+    for signal in [Signal::Accepted, Signal::Answered, Signal::UnknownUser] {
+        let mut pace = met(8, None);
+        let before = pace.take_token(at(0));
+        while !matches!(learn(&mut pace, Signal::UnknownUser, 0), Change::Shut { .. }) {}
+        assert_eq!(pace.learn(signal, before, 7, at(50), 0.5), Change::None, "{signal:?}");
+        assert_eq!(pace.standing(), Standing::Shut { why: Shut::UnknownUsers, until: at(300_000) });
+    }
+}
+
+#[test]
+fn connections_begun_before_fewer_were_allowed_are_refused_without_meaning_anything_new() {
+    let mut pace = met(10, None);
+    let changes = [(); 3].map(|()| pace.learn(Signal::Crowded, 0, 6, at(0), 0.5));
+    assert_eq!(changes, [Change::Slowed(5), Change::None, Change::None]);
+    assert_eq!(pace.connections(), 5);
 }
 
 #[test]
