@@ -669,3 +669,6 @@ const fn index_of_last_urgent() -> u8 {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod simulation;
