@@ -7,7 +7,7 @@
 //!
 //! Knows nothing of jobs, and how the connection was opened only by name. What always holds: a stage's deadline counts
 //! from its beginning, so a peer that sends a byte now and then wins no time; whatever happens, a mail has an end within
-//! [`MAIL`]; a connection that broke is not used again.
+//! `MAIL`; a connection that broke is not used again.
 
 use crate::clock::Clock;
 use crate::model::{LocalForm, Span, Stage, Timestamp};

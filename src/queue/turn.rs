@@ -37,7 +37,7 @@ pub const fn is_urgent(class: Class) -> bool {
     }
 }
 
-/// The place of a class in [`ORDER`].
+/// The place of a class in `ORDER`.
 #[must_use]
 pub const fn precedence(class: Class) -> u8 {
     match class {
