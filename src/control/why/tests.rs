@@ -130,9 +130,13 @@ fn a_job_that_was_tried_names_why_it_was_put_off_and_until_when() {
 #[test]
 fn a_shut_destination_is_the_reason_for_what_is_due_and_for_what_it_would_wake() {
     for (why, name) in [(Shut::Down, "suspended"), (Shut::Throttled, "throttled"), (Shut::UnknownUsers, "breaker")] {
-        for job in
-            [job(), deferred(Some(Cause::Unreachable)), deferred(Some(Cause::Throttled)), deferred(Some(Cause::Lost))]
-        {
+        for job in [
+            job(),
+            deferred(Some(Cause::Unreachable)),
+            deferred(Some(Cause::Throttled)),
+            deferred(Some(Cause::Tls)),
+            deferred(Some(Cause::Lost)),
+        ] {
             let reason = find(&job, Some(&shut(why)));
             assert_eq!((reason.cause, reason.until), (name, Some(at(NOW + 80))), "{job:?}");
             assert_eq!(reason.destination.as_deref(), Some("docomo"));
