@@ -9,8 +9,9 @@ use crate::tls::publisher::{Publisher, policy};
 use crate::tls::table::{End, failing, see, shown};
 use End::{Encrypted, Plain, Waits};
 use data_encoding::HEXLOWER;
-use karamail::config::Resolver;
+use karamail::config::{Destinations, Resolver, TlsPolicy};
 use karamail::queue::Cause;
+use karamail::queue::destination::{Group, Groups, Limits};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -70,6 +71,7 @@ impl Stage {
     async fn run(self, authorities: Option<&tempfile::NamedTempFile>, policy_port: u16) {
         let (_knot, root) = knot::start(&self.place, &self.zones);
         let mut plan = Plan::new("", SMTP_PORT);
+        plan.destinations = destinations();
         plan.delivery.resolver = Resolver::Server((self.place.host(2), DNS_PORT).into());
         plan.delivery.trust_anchor = Some(root);
         plan.delivery.tls_ca_file = authorities.map(|file| file.path().to_owned());
@@ -79,6 +81,16 @@ impl Stage {
             see(&world, domain, *end, *cause, peer).await;
         }
     }
+}
+
+/// `*.off.example` and `*.required.example` have policies of their own.
+fn destinations() -> Destinations {
+    let group = |name: &str| {
+        let domains = vec![format!("*.{name}.example").parse().unwrap()];
+        Group { name: name.to_owned(), domains, mx: Vec::new(), limits: Limits::default() }
+    };
+    let tls = [("off".to_owned(), TlsPolicy::Off), ("required".to_owned(), TlsPolicy::Require)].into();
+    Destinations { groups: Groups::new(vec![group("off"), group("required")]), tls }
 }
 
 #[tokio::test]
@@ -146,6 +158,30 @@ async fn only_what_is_signed_all_the_way_counts_and_a_wrong_signature_is_no_answ
     )
     .unwrap();
     stage.run(None, 443).await;
+}
+
+/// Where the operator switched TLS off, signatures that do not hold keep no mail back; where it is required, a domain's own
+/// word on its certificate will do.
+#[tokio::test]
+async fn the_operators_policy_goes_with_what_is_signed() {
+    let known = Authority::new("known");
+    let tls = Cause::Tls;
+    let mut stage = Stage::new();
+    let offered = |identity: &Identity| identity.offered_by(Setup::default());
+    let another = format!("3 0 1 {}", digest(b"another certificate"));
+    let stranger = Identity::self_signed("any.example");
+    stage.signed("wrong.off.example", &another, Plain, tls, offered(&stranger)).await;
+    stage.signed("tampered.off.example", "", Plain, tls, offered(&stranger)).await;
+    let tampered = "MX\t10 mx.tampered.off.example.".to_owned();
+    stage.zones.tampering.push((tampered.clone(), tampered.replace("10", "11")));
+    let own = format!("3 0 1 {}", digest(&stranger.chain[0]));
+    stage.signed("own.required.example", &own, Encrypted, tls, offered(&stranger)).await;
+    let unusable = format!("1 0 1 {}", digest(&stranger.chain[0]));
+    stage.signed("unusable.required.example", &unusable, Waits, tls, offered(&stranger)).await;
+    let believed = known.identity(&["mx.believed.required.example".to_owned()], HOLDS);
+    stage.signed("believed.required.example", &unusable, Encrypted, tls, offered(&believed)).await;
+    let file = known.file();
+    stage.run(Some(&file), 443).await;
 }
 
 /// RFC 8461 2: a policy fetched by HTTPS neither weakens nor forbids what DNS says.
