@@ -31,7 +31,7 @@ impl Clock {
         Self(Hands::System)
     }
 
-    /// Makes a clock that stands at `start` until [`Clock::turn`] moves it.
+    /// Makes a clock that stands at `start` until [`Clock::turn`] or [`Clock::turn_back`] moves it.
     #[must_use]
     pub fn turned_by_hand(start: Timestamp) -> Self {
         let (moved, _) = watch::channel(());
@@ -51,6 +51,14 @@ impl Clock {
     pub fn turn(&self, span: Span) {
         if let Hands::Turned(turned) = &self.0 {
             turned.now.fetch_add(span.millis(), Ordering::SeqCst);
+            turned.moved.send_replace(());
+        }
+    }
+
+    /// Moves a clock that is turned by hand back, as a clock on the wall is that went wrong; the one on the wall ignores it.
+    pub fn turn_back(&self, span: Span) {
+        if let Hands::Turned(turned) = &self.0 {
+            turned.now.fetch_sub(span.millis(), Ordering::SeqCst);
             turned.moved.send_replace(());
         }
     }

@@ -269,6 +269,17 @@ impl Pool {
         self.room.notify_one();
     }
 
+    /// The clock was put back: moments that were fixed by it before are not waited for.
+    pub(super) fn clock_was_put_back(&self) {
+        let mut state = self.lock();
+        state.lanes.clock_was_put_back(self.clock.now());
+        for bell in state.bells.values() {
+            bell.notify_waiters();
+        }
+        drop(state);
+        self.more.notify_one();
+    }
+
     /// Forgets destinations that nothing was sent to for a while.
     pub(super) fn forget(&self) {
         self.lock().lanes.forget(self.clock.now());

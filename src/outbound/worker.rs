@@ -49,6 +49,8 @@ const RENEWAL: Span = Span::from_secs(20);
 const RECLAIM: Span = Span::from_secs(60);
 /// How often destinations are forgotten that nothing was sent to for a while.
 const FORGET: Span = Span::from_secs(60);
+/// A clock that goes back by more than this was put back, and not just corrected.
+const PUT_BACK: Span = Span::from_secs(1);
 /// How soon it is looked again while a lane is full or shut.
 const LOOK_AGAIN: Span = Span::from_secs(1);
 /// The most mails that are woken in one transaction.
@@ -133,6 +135,8 @@ struct Agenda {
     renew: Timestamp,
     reclaim: Timestamp,
     forget: Timestamp,
+    /// What the clock showed last.
+    seen: Timestamp,
     claims: Claims,
     /// How long to wait after the next refusal of the store.
     trouble: Span,
@@ -208,13 +212,27 @@ impl Worker {
             renew: now.plus(RENEWAL),
             reclaim: now.plus(RECLAIM),
             forget: now.plus(FORGET),
+            seen: now,
             claims: Claims::default(),
             trouble: LOOK_AGAIN,
         }
     }
 
-    async fn keep_agenda(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
+    /// Looks at the clock. Where it was put back, what was planned by it is due at once: nothing is to wait for as long as
+    /// the clock was wrong.
+    fn look_at_clock(&self, agenda: &mut Agenda) -> Timestamp {
         let now = self.office.clock.now();
+        if now.plus(PUT_BACK) < agenda.seen {
+            tracing::warn!(from = %agenda.seen, to = %now, "the clock was put back");
+            (agenda.look, agenda.renew, agenda.reclaim, agenda.forget) = (now, now, now, now);
+            self.office.pool.clock_was_put_back();
+        }
+        agenda.seen = now;
+        now
+    }
+
+    async fn keep_agenda(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
+        let now = self.look_at_clock(agenda);
         let reclaims = agenda.reclaim <= now;
         if reclaims || agenda.renew <= now {
             agenda.renew = now.plus(RENEWAL);
@@ -237,6 +255,7 @@ impl Worker {
 
     /// Claims what is due and there is room for, and decides when to look again.
     async fn claim(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
+        self.look_at_clock(agenda);
         match self.claim_all(couriers, agenda).await {
             Ok(look) => {
                 agenda.look = look;

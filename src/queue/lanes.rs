@@ -572,6 +572,17 @@ impl Lanes {
         }
     }
 
+    /// The clock was put back: moments that were fixed by it before are not waited for.
+    pub fn clock_was_put_back(&mut self, now: Timestamp) {
+        let names: Vec<Name> = self.places.keys().cloned().collect();
+        for name in names {
+            if let Some(place) = self.places.get_mut(&name) {
+                place.pace.clock_was_put_back(now);
+            }
+            self.refresh(&name, now);
+        }
+    }
+
     /// Forgets destinations that nothing was sent to for a while.
     pub fn forget(&mut self, now: Timestamp) {
         let unused = |place: &Place| place.is_empty() && place.connections == 0 && place.used.plus(REMEMBERED) <= now;

@@ -185,6 +185,14 @@ impl Pace {
         (at > now).then_some(at)
     }
 
+    /// The clock was put back: moments that were fixed by it before are not waited for.
+    pub fn clock_was_put_back(&mut self, now: Timestamp) {
+        self.token = i64::MIN;
+        if let Some(shut) = &mut self.shut {
+            shut.until = shut.until.min(now);
+        }
+    }
+
     /// Notes that a mail waits for a token.
     pub fn wait_for_token(&mut self, now: Timestamp, until: Timestamp) {
         self.throttled.mark(now, until);

@@ -1,6 +1,7 @@
 //! Delivery as a whole: from a job in the store over name servers and mail servers to its outcome in the store.
 
 mod ahead;
+mod clock;
 mod crowds;
 mod faults;
 mod lanes;
