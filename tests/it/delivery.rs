@@ -5,6 +5,7 @@ mod clock;
 mod crowds;
 mod faults;
 mod lanes;
+mod lies;
 mod odd;
 mod order;
 mod routes;

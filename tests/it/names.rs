@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// Answers by a zone written as lines: `NAME A 127.0.0.1`, `NAME MX 10 HOST`, `NAME CNAME HOST`, `NAME TXT TEXT`,
-/// `NAME SERVFAIL`, `NAME REFUSED`, `NAME SILENT`, `NAME EMPTY`. A name that stands on no line does not exist.
+/// `NAME SERVFAIL`, `NAME REFUSED`, `NAME SILENT`, `NAME EMPTY`; `NAME LIE OTHER A 127.0.0.1` says that of another name
+/// whenever it is asked about this one. A name that stands on no line does not exist.
 pub struct Names {
     pub address: SocketAddr,
     state: Arc<State>,
@@ -29,6 +30,8 @@ enum Entry {
     Code(ResponseCode),
     Silent,
     Empty,
+    /// A record of a name that was not asked about.
+    Foreign(Name, RData),
 }
 
 fn name(text: &str) -> Name {
@@ -53,6 +56,10 @@ fn entry(line: &str) -> (Name, Entry) {
         ["REFUSED"] => Entry::Code(ResponseCode::Refused),
         ["SILENT"] => Entry::Silent,
         ["EMPTY"] => Entry::Empty,
+        ["LIE", other @ ..] => match entry(&other.join(" ")) {
+            (name, Entry::Data(data)) => Entry::Foreign(name, data),
+            _ => panic!("a lie is a record: {other:?}"),
+        },
         other => panic!("a zone has no line like {other:?}"),
     };
     (name(words[0]), entry)
@@ -121,6 +128,7 @@ fn answer(question: &Message, state: &State) -> Option<Message> {
             Entry::Silent => return None,
             Entry::Code(code) => answer.metadata.response_code = *code,
             Entry::Empty => {}
+            Entry::Foreign(name, data) => drop(answer.add_answer(Record::from_rdata(name.clone(), 60, data.clone()))),
             Entry::Data(data) => {
                 if [query.query_type(), RecordType::CNAME].contains(&data.record_type()) {
                     answer.add_answer(Record::from_rdata(query.name().clone(), 60, data.clone()));
