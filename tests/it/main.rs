@@ -37,5 +37,6 @@ mod requirements;
 mod resolver;
 mod session;
 mod signing;
+mod stock;
 mod tls;
 mod visitor;
