@@ -1,5 +1,6 @@
 //! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, dnsmasq, knot, dkimpy.
 
+mod carriers;
 mod crash;
 mod dane;
 mod dns;
