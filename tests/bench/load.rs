@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 #[derive(Clone)]
 pub struct Load {
     pub server: SocketAddr,
-    pub recipient: &'static str,
+    /// Whom the mail of this number is for.
+    pub recipient: fn(usize) -> String,
     pub sender_domain: &'static str,
     pub mails: usize,
     pub sessions: usize,
@@ -50,7 +51,7 @@ async fn session(load: &Load, next: &AtomicUsize) -> std::io::Result<usize> {
         }
         let sender = format!("member{number}@{}", load.sender_domain);
         expect(&mut stream, &mut line, format!("MAIL FROM:<{sender}>\r\n").as_bytes(), '2').await?;
-        expect(&mut stream, &mut line, format!("RCPT TO:<{}>\r\n", load.recipient).as_bytes(), '2').await?;
+        expect(&mut stream, &mut line, format!("RCPT TO:<{}>\r\n", (load.recipient)(number)).as_bytes(), '2').await?;
         expect(&mut stream, &mut line, b"DATA\r\n", '3').await?;
         let message = format!("From: <{sender}>\r\nMessage-ID: <{number}@load.test>\r\nSubject: x\r\n\r\n{body}.\r\n");
         expect(&mut stream, &mut line, message.as_bytes(), '2').await?;

@@ -2,32 +2,68 @@
 
 use crate::place::{Place, Program, SMTP_PORT, until};
 use crate::postfix::{Options, Postfix};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
 pub struct Rival {
     _postfix: Postfix,
     signer: Option<Program>,
+    address: SocketAddr,
+    name: &'static str,
 }
 
 impl Rival {
-    pub fn smtp(&self, place: &Place) -> SocketAddr {
-        SocketAddr::new(place.host(10), SMTP_PORT)
+    pub const fn smtp(&self) -> SocketAddr {
+        self.address
     }
 
+    /// What it is called in the table.
     pub const fn name(&self) -> &'static str {
-        if self.signer.is_some() { "Postfix, pipe script, opendkim" } else { "Postfix, pipe script, unsigned" }
+        self.name
     }
 }
 
 /// The limits a busy site would raise.
 const BUSY: &str = "default_process_limit = 200\nsmtpd_client_connection_count_limit = 0\n";
 
+fn start(place: &Place, own: IpAddr, options: &Options<'_>, signer: Option<Program>, name: &'static str) -> Rival {
+    let address = SocketAddr::new(own, SMTP_PORT);
+    Rival { _postfix: Postfix::start(place, "mx.mc-anpi.com", own, options), signer, address, name }
+}
+
+/// A Postfix that hands all mail on to one server, over so many connections.
+pub fn relaying(place: &Place, own: IpAddr, to: SocketAddr, connections: usize) -> Rival {
+    let main = format!(
+        "{BUSY}relayhost = [{}]:{}\nsmtp_destination_concurrency_limit = {connections}\n\
+         initial_destination_concurrency = {connections}\n",
+        to.ip(),
+        to.port()
+    );
+    start(place, own, &Options { main: &main, ..Options::default() }, None, "Postfix")
+}
+
+/// A Postfix that signs what it takes and hands it on, each domain's mail to a server.
+pub fn signing(place: &Place, own: IpAddr, ways: &[(&str, SocketAddr)]) -> Rival {
+    let signer = signer(place);
+    let milter = milter(place, signer.as_ref());
+    let each = ways.iter().map(|(domain, server)| format!("{{ {domain} = smtp:[{}]:{} }}", server.ip(), server.port()));
+    let transports = each.collect::<Vec<_>>().join(", ");
+    let main = format!("{BUSY}transport_maps = inline:{{ {transports} }}\n{milter}");
+    let name = if signer.is_some() { "Postfix, opendkim (RSA-2048)" } else { "Postfix, unsigned" };
+    start(place, own, &Options { main: &main, ..Options::default() }, signer, name)
+}
+
+fn milter(place: &Place, signer: Option<&Program>) -> String {
+    signer.map_or_else(String::new, |_| {
+        format!("smtpd_milters = inet:{}:8891\nmilter_default_action = tempfail\n", place.host(12))
+    })
+}
+
 /// A Postfix that takes mail for our domain into its queue and discards it.
 pub fn taking(place: &Place) -> Rival {
     let main = format!("{BUSY}virtual_transport = discard:\n");
     let options = Options { domains: &["mc-anpi.com"], main: &main, ..Options::default() };
-    Rival { _postfix: Postfix::start(place, "mx.mc-anpi.com", place.host(10), &options), signer: None }
+    start(place, place.host(10), &options, None, "Postfix")
 }
 
 const SCRIPT: &str = r#"
@@ -51,11 +87,7 @@ pub fn answering(place: &Place, sink: SocketAddr) -> Rival {
     std::fs::write(&script, SCRIPT).unwrap();
     let signer = signer(place);
     let own = place.host(10);
-    let milter = if signer.is_some() {
-        format!("smtpd_milters = inet:{}:8891\nmilter_default_action = tempfail\n", place.host(12))
-    } else {
-        String::new()
-    };
+    let milter = milter(place, signer.as_ref());
     let main = format!(
         "{BUSY}virtual_transport = answer:\nrelayhost = [{}]:{}\n{milter}answer_destination_recipient_limit = 1\n",
         sink.ip(),
@@ -66,7 +98,8 @@ pub fn answering(place: &Place, sink: SocketAddr) -> Rival {
         script.display()
     );
     let options = Options { domains: &["mc-anpi.com"], main: &main, services: &pipe };
-    Rival { _postfix: Postfix::start(place, "mx.mc-anpi.com", own, &options), signer }
+    let name = if signer.is_some() { "Postfix, pipe script, opendkim" } else { "Postfix, pipe script, unsigned" };
+    start(place, own, &options, signer, name)
 }
 
 /// opendkim with an RSA-2048 key of its own, where it is installed.

@@ -1,65 +1,177 @@
-//! A mail server that takes everything and counts it.
+//! A mail server that takes everything, counts it, and notes when it took what is urgent.
 
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-/// How many mails it has taken.
-pub type Count = watch::Receiver<usize>;
-
-/// Starts it on a task of its own.
-pub async fn start(address: SocketAddr, tasks: &mut JoinSet<()>) -> Count {
-    let listener = TcpListener::bind(address).await.expect("the sink's address is free");
-    let (sender, count) = watch::channel(0);
-    tasks.spawn(async move {
-        let mut peers = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            let sender = sender.clone();
-            peers.spawn(async move { drop(serve(stream, &sender).await) });
-        }
-    });
-    count
+/// How the server behaves.
+#[derive(Clone, Copy, Default)]
+pub struct Manner {
+    /// What it needs for a mail, from the final dot to the reply.
+    pub per_mail: Duration,
+    /// How far away it is: each reply leaves so long after its command came in.
+    pub round_trip: Duration,
 }
 
-/// Waits until `number` mails have been taken.
-pub async fn until(count: &mut Count, number: usize) {
-    count.wait_for(|taken| *taken >= number).await.expect("the sink lives as long as the run");
+/// What the server has seen so far.
+#[derive(Default)]
+pub struct Seen {
+    pub taken: usize,
+    /// Connections open now, and the most there were at a time.
+    pub open: usize,
+    pub most: usize,
+    /// When the 250 left for each mail whose recipient's name begins with `otp`.
+    pub urgent: HashMap<String, Instant>,
 }
 
-async fn serve(stream: TcpStream, taken: &watch::Sender<usize>) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut stream = BufReader::new(stream);
-    stream.get_mut().write_all(b"220 sink.test ESMTP\r\n").await?;
-    let (mut line, mut replies, mut in_data) = (Vec::new(), Vec::new(), false);
-    loop {
-        line.clear();
-        if stream.read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
-        }
-        if in_data {
-            if line == b".\r\n" {
-                in_data = false;
-                taken.send_modify(|number| *number += 1);
-                replies.extend_from_slice(b"250 2.0.0 Ok\r\n");
+/// A running sink.
+pub struct Sink {
+    pub seen: watch::Receiver<Seen>,
+    _tasks: JoinSet<()>,
+}
+
+impl Sink {
+    /// Starts it on a task of its own.
+    pub async fn start(address: SocketAddr, manner: Manner) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the sink's address is free");
+        let (sender, seen) = watch::channel(Seen::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut peers = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let sender = sender.clone();
+                peers.spawn(async move {
+                    sender.send_modify(|seen| {
+                        seen.open += 1;
+                        seen.most = seen.most.max(seen.open);
+                    });
+                    drop(Talk::new(stream, manner, &sender).serve().await);
+                    sender.send_modify(|seen| seen.open -= 1);
+                });
             }
-        } else {
-            let reply: &[u8] = match line.get(..4).unwrap_or_default() {
-                b"EHLO" => b"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n",
-                b"DATA" => {
-                    in_data = true;
-                    b"354 Go\r\n"
-                }
-                b"QUIT" => b"221 Bye\r\n",
-                _ => b"250 2.0.0 Ok\r\n",
-            };
-            replies.extend_from_slice(reply);
+        });
+        Self { seen, _tasks: tasks }
+    }
+
+    /// Waits until `number` mails have been taken.
+    pub async fn until(&mut self, number: usize) {
+        self.until_seen(|seen| seen.taken >= number).await;
+    }
+
+    /// Waits until it has seen enough.
+    pub async fn until_seen(&mut self, enough: impl FnMut(&Seen) -> bool) {
+        self.seen.wait_for(enough).await.expect("the sink lives as long as the run");
+    }
+}
+
+struct Talk<'a> {
+    stream: TcpStream,
+    manner: Manner,
+    seen: &'a watch::Sender<Seen>,
+    pending: Vec<u8>,
+    /// The recipient of the mail that is coming in.
+    recipient: String,
+    in_data: bool,
+    replies: VecDeque<(Instant, Vec<u8>, Option<String>)>,
+}
+
+impl<'a> Talk<'a> {
+    const fn new(stream: TcpStream, manner: Manner, seen: &'a watch::Sender<Seen>) -> Self {
+        Self {
+            stream,
+            manner,
+            seen,
+            pending: Vec::new(),
+            recipient: String::new(),
+            in_data: false,
+            replies: VecDeque::new(),
         }
-        // Replies to pipelined commands go out together.
-        if stream.buffer().is_empty() && !replies.is_empty() {
-            stream.get_mut().write_all(&replies).await?;
-            replies.clear();
+    }
+
+    async fn serve(mut self) -> std::io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        self.stream.write_all(b"220 sink.test ESMTP\r\n").await?;
+        loop {
+            self.say_what_is_due().await?;
+            let next = self.replies.front().map(|(moment, ..)| *moment);
+            tokio::select! {
+                read = self.stream.read_buf(&mut self.pending) => if read? == 0 {
+                    return Ok(());
+                },
+                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => continue,
+            }
+            self.answer();
         }
+    }
+
+    /// Says whatever is to be said by now, replies to pipelined commands together.
+    async fn say_what_is_due(&mut self) -> std::io::Result<()> {
+        let (now, mut out, mut taken) = (Instant::now(), Vec::new(), Vec::new());
+        while let Some((_, reply, recipient)) = self.replies.pop_front_if(|(moment, ..)| *moment <= now) {
+            out.extend(reply);
+            taken.extend(recipient);
+        }
+        if !out.is_empty() {
+            self.stream.write_all(&out).await?;
+        }
+        if !taken.is_empty() {
+            self.seen.send_modify(|seen| {
+                seen.taken += taken.len();
+                let urgent = taken.into_iter().filter(|recipient| recipient.starts_with("otp"));
+                seen.urgent.extend(urgent.map(|recipient| (recipient, now)));
+            });
+        }
+        Ok(())
+    }
+
+    /// Answers every line that is there.
+    fn answer(&mut self) {
+        let arrived = Instant::now();
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = pending.as_slice();
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, behind) = rest.split_at(end + 1);
+            rest = behind;
+            self.line(line, arrived);
+        }
+        self.pending.extend_from_slice(rest);
+    }
+
+    fn line(&mut self, line: &[u8], arrived: Instant) {
+        if self.in_data {
+            if line == b".\r\n" {
+                self.in_data = false;
+                let moment = arrived + self.manner.round_trip + self.manner.per_mail;
+                let recipient = std::mem::take(&mut self.recipient);
+                self.reply(moment, b"250 2.0.0 Ok\r\n", Some(recipient));
+            }
+            return;
+        }
+        let reply: &[u8] = match line.get(..4).unwrap_or_default() {
+            b"EHLO" => b"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n",
+            b"RCPT" => {
+                let text = String::from_utf8_lossy(line);
+                self.recipient = text.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                b"250 2.1.5 Ok\r\n"
+            }
+            b"DATA" => {
+                self.in_data = true;
+                b"354 Go\r\n"
+            }
+            b"QUIT" => b"221 Bye\r\n",
+            _ => b"250 2.0.0 Ok\r\n",
+        };
+        self.reply(arrived + self.manner.round_trip, reply, None);
+    }
+
+    /// Puts a reply behind those before it: a server answers in order.
+    fn reply(&mut self, moment: Instant, text: &[u8], taken: Option<String>) {
+        let after = self.replies.back().map_or(moment, |(before, ..)| moment.max(*before));
+        self.replies.push_back((after, text.to_vec(), taken));
     }
 }
