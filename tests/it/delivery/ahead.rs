@@ -255,3 +255,23 @@ async fn at_the_end_a_mail_that_went_ahead_is_given_back_untried() {
     }
     came_once(&peer.seen(), 2);
 }
+
+#[tokio::test]
+async fn no_connection_is_opened_before_the_server_has_closed_the_last_one() {
+    let gate = Arc::new(Notify::new());
+    let (peer, plan) = one_peer(Setup::default().at("quit", [Act::LeaveWhen(gate.clone(), "221 2.0.0 bye")])).await;
+    let mut plan = plan.in_order();
+    plan.limits.mails = 1;
+    let world = World::start(plan).await;
+    let jobs = enqueue(&world, Class::Alert, 2).await;
+    world.ring();
+    all_accepted(&world, &jobs[..1]).await;
+    peer.wait_for_line(1, "QUIT").await;
+    for _ in 0..10 {
+        world.turn_slowly(0).await;
+    }
+    assert_eq!(peer.seen().connections, 1);
+    gate.notify_one();
+    all_accepted(&world, &jobs[1..]).await;
+    assert_eq!((peer.seen().connections, peer.seen().most), (2, 1));
+}
