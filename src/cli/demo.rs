@@ -8,6 +8,7 @@ mod stage;
 
 use super::failure::Failure;
 use super::print::Out;
+use super::serve::Ending;
 use super::{serve, voice};
 use crate::config::Format;
 use crate::control::{Request, Response, ask};
@@ -63,7 +64,7 @@ impl Demo {
             if !self.once {
                 out.line("Ctrl-C ends the demonstration.")?;
                 out.flush()?;
-                serve::until_asked_to_stop(&mut daemon, |_| ()).await?;
+                Ending::listen()?.wait(&mut daemon).await?;
             }
         }
         daemon.stop().await;

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::daemon::{Daemon, Doors, World};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,7 +34,7 @@ impl Serve {
         owner::become_owner(&config.data_dir)?;
         let served = on_all_cores(async {
             let mut daemon = Daemon::start(config, doors, world()).await?;
-            let asked = until_asked_to_stop(&mut daemon, |daemon| reload(&file, daemon, &voice)).await;
+            let asked = serve(&mut daemon, |daemon| reload(&file, daemon, &voice)).await;
             daemon.stop().await;
             asked
         })?;
@@ -75,19 +75,38 @@ fn reload(file: &Path, daemon: &Daemon, voice: &Voice) {
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C; at each SIGHUP does `again`.
-///
-/// # Errors
-/// A part of the daemon ended by itself.
-pub(super) async fn until_asked_to_stop(daemon: &mut Daemon, again: impl Fn(&Daemon)) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+/// Serves until it is asked to stop; at each SIGHUP does `again`.
+async fn serve(daemon: &mut Daemon, again: impl Fn(&Daemon)) -> anyhow::Result<()> {
+    let (mut ending, mut hangup) = (Ending::listen()?, signal(SignalKind::hangup())?);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => again(daemon),
+            asked = ending.wait(daemon) => return asked,
+            _ = hangup.recv() => {}
+        }
+        again(daemon);
+    }
+}
+
+/// The wish that the daemon stops: SIGTERM or Ctrl-C. None is missed from the moment it is listened for.
+pub(super) struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    /// Begins to listen.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// A part of the daemon ended by itself.
+    pub(super) async fn wait(&mut self, daemon: &mut Daemon) -> anyhow::Result<()> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
             () = daemon.failed() => anyhow::bail!("a part of the daemon ended by itself; see above"),
         }
     }
