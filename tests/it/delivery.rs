@@ -8,6 +8,7 @@ mod lanes;
 mod lies;
 mod odd;
 mod order;
+mod recovery;
 mod routes;
 mod suppression;
 mod verdicts;
