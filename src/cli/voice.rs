@@ -11,9 +11,13 @@ type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 /// The log of the program itself.
 pub(super) struct Voice(reload::Handle<Lines, Registry>);
 
+/// What others say too loudly: the library that follows DNSSEC shows whole answers of strangers' name servers as warnings.
+/// What comes of them we say ourselves.
+const QUIET: &str = "hickory_net::dnssec=off";
+
 /// Starts it. `usual` is what it holds unless `$KARAMAIL_LOG` says otherwise.
 pub(super) fn start(format: Format, usual: &str) -> Voice {
-    let filter = place::log_filter().unwrap_or_else(|| usual.to_owned());
+    let filter = place::log_filter().unwrap_or_else(|| format!("{usual},{QUIET}"));
     let (lines, voice) = reload::Layer::new(lines(format));
     if let Err(cause) = tracing_subscriber::registry().with(lines).with(EnvFilter::new(filter)).try_init() {
         tracing::debug!(%cause, "the log was started before");
