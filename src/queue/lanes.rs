@@ -256,10 +256,15 @@ impl Place {
         Some((job, self.begin(now)))
     }
 
-    /// Takes out what can wait while the destination is shut.
+    /// Takes out what can wait while the destination is shut; that for which a connection is being opened shares its fate.
     fn drain(&mut self) -> Vec<Job> {
-        let calm = Class::ALL.into_iter().filter(|class| !is_urgent(*class));
-        calm.flat_map(|class| std::mem::take(self.lane(class)).into_values()).collect()
+        let Self { lanes, reasons, .. } = self;
+        let calm = Class::ALL.into_iter().filter(|class| !is_urgent(*class)).map(index);
+        let mut back = Vec::new();
+        for class in calm {
+            back.extend(lanes[class].extract_if(.., |place, _| !reasons.contains(place)).map(|(_, job)| job));
+        }
+        back
     }
 }
 

@@ -298,6 +298,21 @@ fn a_destination_that_is_not_to_be_reached_is_shut_and_what_can_wait_is_given_ba
 }
 
 #[test]
+fn each_mail_for_which_a_connection_was_tried_in_vain_has_been_tried() {
+    let docomo = name("docomo");
+    let mut lanes = Lanes::new(bounds(9, 4, 9));
+    for id in 1..=4 {
+        offer(&mut lanes, &docomo, id, Class::Alert);
+    }
+    let [first, second] = [(); 2].map(|()| lanes.open(NOW).unwrap().1);
+    let ids = |jobs: &[Job]| jobs.iter().map(|job| job.id.number()).collect::<Vec<_>>();
+    let (shared, learned) = lanes.refused(&docomo, second, NOW, 0.5);
+    assert_eq!((ids(&shared), ids(&learned.back)), (vec![2, 1], vec![3, 4]));
+    let (shared, learned) = lanes.refused(&docomo, first, NOW, 0.5);
+    assert_eq!((ids(&shared), learned.change), (Vec::new(), Change::None));
+}
+
+#[test]
 fn a_shut_destination_is_probed_by_one_mail_and_open_again_with_one_connection() {
     let docomo = name("docomo");
     let mut lanes = Lanes::new(bounds(9, 4, 9));
