@@ -39,12 +39,18 @@ pub(super) struct Wanted {
 }
 
 impl Claims {
-    /// Says what is to be claimed now.
+    /// Something was ordered: what is remembered may be out of date.
+    pub(super) fn forget(&mut self) {
+        self.backlog.clear();
+    }
+
+    /// Says what is to be claimed now of mail that somebody waits for, or of the rest.
     ///
     /// # Errors
     /// The database failed.
     pub(super) async fn wanted(
         &mut self,
+        urgent: bool,
         pool: &Pool,
         atlas: &Atlas,
         store: &Store,
@@ -52,7 +58,7 @@ impl Claims {
     ) -> Result<Wanted, StoreError> {
         let mut wanted = Wanted { wishes: Vec::new(), left_out: false };
         let mut left = BATCH;
-        for class in Class::ALL {
+        for class in Class::ALL.into_iter().filter(|class| is_urgent(*class) == urgent) {
             let room = pool.room_for(class).min(left);
             if room == 0 {
                 wanted.left_out = true;

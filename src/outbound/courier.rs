@@ -100,10 +100,15 @@ impl Courier {
 
     /// No server takes the connection in: the jobs that share this fate are tried.
     fn unreached(&mut self, job: Job, trip: &Trip, outcome: &Outcome) {
-        // What one domain's name servers say, or what it demands of a connection, is no matter of the destination.
+        let domain = job.order.to.domain().clone();
         let shared = match outcome {
+            // A domain whose servers cannot be named stands for itself.
+            Outcome::Deferred { cause: Cause::Dns, .. } if self.seat.name().as_str() == domain.as_str() => {
+                self.seat.unreached(job)
+            }
+            // What one domain's name servers say, or what it demands of a connection, is no matter of others with its servers.
             Outcome::Deferred { cause: Cause::Dns | Cause::Tls, .. } | Outcome::Refused { .. } => {
-                Vec::from_iter(self.seat.withdraw(job))
+                self.seat.withdraw(job).into_iter().chain(self.seat.kin(&domain)).collect()
             }
             _ => self.seat.unreached(job),
         };

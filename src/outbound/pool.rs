@@ -231,7 +231,8 @@ impl Pool {
     pub(super) fn lost(&self, jobs: &[JobId]) {
         let lost: HashSet<JobId> = jobs.iter().copied().collect();
         let mut state = self.lock();
-        drop(state.lanes.remove(|job| lost.contains(&job.id)));
+        let now = self.clock.now();
+        drop(state.lanes.remove(|job| lost.contains(&job.id), now));
         for jobs in state.unplaced.values_mut() {
             jobs.retain(|job| !lost.contains(&job.id));
         }
@@ -245,7 +246,7 @@ impl Pool {
     /// Takes out the jobs that wait here for their turn and fit; gives their claims, which are the caller's from now on.
     pub(super) fn recall(&self, fits: impl Fn(&Job) -> bool) -> Vec<(JobId, i64)> {
         let mut state = self.lock();
-        let mut waited = state.lanes.remove(&fits);
+        let mut waited = state.lanes.remove(&fits, self.clock.now());
         for jobs in state.unplaced.values_mut() {
             waited.extend(jobs.extract_if(.., |job| fits(job)));
         }
@@ -293,7 +294,7 @@ impl Pool {
         for bell in state.bells.values() {
             bell.notify_waiters();
         }
-        let mut waited = state.lanes.empty();
+        let mut waited = state.lanes.empty(self.clock.now());
         waited.extend(state.unplaced.drain().flat_map(|(_, jobs)| jobs));
         state.give_back(&waited);
         std::mem::take(&mut state.back)
@@ -420,6 +421,17 @@ impl Pool {
         state.ring(to);
         self.tell(&mut state, to, &learned);
         shared
+    }
+
+    /// Takes out what waits for a destination on behalf of one domain.
+    pub(super) fn kin(&self, to: &Name, domain: &Domain) -> Vec<Job> {
+        let mut state = self.lock();
+        if state.stopping {
+            return Vec::new();
+        }
+        let kin = state.lanes.remove_at(to, |job| job.order.to.domain() == domain, self.clock.now());
+        self.room.notify_one();
+        kin
     }
 
     fn tell(&self, state: &mut State, to: &Name, learned: &Learned) {

@@ -4,7 +4,7 @@
 //! with the token that lets it be sent.
 
 use super::pool::{Pool, Work};
-use crate::model::Timestamp;
+use crate::model::{Domain, Timestamp};
 use crate::queue::Job;
 use crate::queue::destination::Name;
 use crate::queue::pace::Signal;
@@ -41,6 +41,11 @@ impl Seat {
     pub(super) const fn new(pool: Arc<Pool>, to: Name, messages: u32) -> Self {
         let epochs = (AtomicU64::new(0), AtomicU64::new(0));
         Self { pool, to, messages, open: false, ahead: AtomicBool::new(false), told: AtomicBool::new(false), epochs }
+    }
+
+    /// Gives the name of the destination.
+    pub(super) const fn name(&self) -> &Name {
+        &self.to
     }
 
     /// Says how many mails one connection carries.
@@ -168,6 +173,11 @@ impl Seat {
     /// No server takes the connection in that a job was for; gives the jobs that share this fate.
     pub(super) fn unreached(&self, job: Job) -> Vec<Job> {
         self.pool.unreached(&self.to, job)
+    }
+
+    /// Gives what else waits for a domain that its mail cannot be sent to, though its destination is there.
+    pub(super) fn kin(&self, domain: &Domain) -> Vec<Job> {
+        self.pool.kin(&self.to, domain)
     }
 
     /// Says whether another destination has no connection because there are too many in all.

@@ -34,7 +34,7 @@ use crate::queue::{Job, Outcome};
 use crate::random::{NoChance, Random};
 use crate::service::compose::Composer;
 use crate::service::settle::Settler;
-use crate::store::{Reclaim, Store, StoreError};
+use crate::store::{Reclaim, Store, StoreError, Tx};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -184,7 +184,10 @@ impl Worker {
                 () = stopped(&mut stop) => break,
                 Some(_) = couriers.join_next() => self.open_more(&mut couriers),
                 () = self.office.pool.more() => self.open_more(&mut couriers),
-                () = self.wake.notified() => self.claim(&mut couriers, &mut agenda).await,
+                () = self.wake.notified() => {
+                    agenda.claims.forget();
+                    self.claim(&mut couriers, &mut agenda).await;
+                }
                 () = self.office.pool.room() => self.claim(&mut couriers, &mut agenda).await,
                 () = self.office.clock.sleep_until(self.next_moment(&agenda)) => {
                     self.keep_agenda(&mut couriers, &mut agenda).await;
@@ -273,37 +276,42 @@ impl Worker {
     async fn claim_all(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) -> Result<Timestamp, StoreError> {
         self.give_back_what_was_recalled().await?;
         self.wake_resumed().await?;
+        // What somebody waits for is not held up by finding out what else there is.
+        let full = self.claim_those(true, couriers, agenda).await? | self.claim_those(false, couriers, agenda).await?;
+        let now = self.office.clock.now();
+        let next = self.store.read::<_, StoreError, _>(|tx| tx.next_due()).await?;
+        let next = next.map_or(now.plus(LOOK), |due| due.min(now.plus(LOOK)));
+        // What is due and was not claimed is for a lane without room, or another node is at it: both pass.
+        let soonest = if full || next <= now { now.plus(LOOK_AGAIN) } else { now };
+        Ok(next.max(soonest))
+    }
+
+    /// Claims mail that somebody waits for, or the rest; says whether any was left for want of room.
+    async fn claim_those(
+        &self,
+        urgent: bool,
+        couriers: &mut JoinSet<()>,
+        agenda: &mut Agenda,
+    ) -> Result<bool, StoreError> {
         loop {
             let now = self.office.clock.now();
             let (pool, atlas) = (&self.office.pool, &self.atlas);
-            let wanted = agenda.claims.wanted(pool, atlas, &self.store, now).await?;
+            let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
             let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
             let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
-            let (claimed, over) = self
-                .store
-                .write::<_, StoreError, _>(move |tx| {
-                    let over = tx.claim_expired(&owner, now, until, BATCH)?;
-                    Ok((tx.claim_some(&owner, now, until, BATCH, &wishes)?, over))
-                })
-                .await?;
+            let claims = move |tx: &mut Tx<'_>| {
+                let over = if urgent { tx.claim_expired(&owner, now, until, BATCH)? } else { Vec::new() };
+                Ok::<_, StoreError>((tx.claim_some(&owner, now, until, BATCH, &wishes)?, over))
+            };
+            let (claimed, over) = self.store.write(claims).await?;
             let (count, ended) = (claimed.len(), over.len());
-            for job in over {
-                self.expire(job, couriers);
-            }
-            for job in claimed {
-                self.give_out(job, now, couriers);
-            }
+            over.into_iter().for_each(|job| self.expire(job, couriers));
+            claimed.into_iter().for_each(|job| self.give_out(job, now, couriers));
             self.open_more(couriers);
             self.give_back_what_was_recalled().await?;
-            if ended == BATCH || count > 0 && (count == BATCH || count == asked || !wanted.left_out) {
-                continue;
+            if ended < BATCH && (count == 0 || count < BATCH && count < asked && wanted.left_out) {
+                return Ok(wanted.left_out);
             }
-            let next = self.store.read::<_, StoreError, _>(|tx| tx.next_due()).await?;
-            let later = now.plus(LOOK);
-            let next = next.map_or(later, |due| due.min(later));
-            // What is due and was not claimed is for a lane without room, or another node is at it: both pass.
-            let soonest = if wanted.left_out || count == 0 { now.plus(LOOK_AGAIN) } else { now };
-            return Ok(next.max(soonest));
         }
     }
 

@@ -510,14 +510,28 @@ impl Lanes {
     }
 
     /// Gives all that waits.
-    pub fn empty(&mut self) -> Vec<Job> {
-        self.remove(|_| true)
+    pub fn empty(&mut self, now: Timestamp) -> Vec<Job> {
+        self.remove(|_| true, now)
     }
 
     /// Lets go of jobs that fit.
-    pub fn remove(&mut self, fits: impl Fn(&Job) -> bool) -> Vec<Job> {
-        let lanes = self.places.values_mut().flat_map(|place| &mut place.lanes);
-        lanes.flat_map(|lane| lane.extract_if(.., |_, job| fits(job)).map(|(_, job)| job).collect::<Vec<_>>()).collect()
+    pub fn remove(&mut self, fits: impl Fn(&Job) -> bool, now: Timestamp) -> Vec<Job> {
+        let names: Vec<Name> = self.places.keys().cloned().collect();
+        names.iter().flat_map(|name| self.remove_at(name, &fits, now)).collect()
+    }
+
+    /// Lets go of jobs for one destination that fit.
+    pub fn remove_at(&mut self, to: &Name, fits: impl Fn(&Job) -> bool, now: Timestamp) -> Vec<Job> {
+        let Some(place) = self.places.get_mut(to) else { return Vec::new() };
+        let mut removed = Vec::new();
+        for lane in &mut place.lanes {
+            removed.extend(lane.extract_if(.., |_, job| fits(job)).map(|(_, job)| job));
+        }
+        for job in &removed {
+            place.reasons.remove(&(job.due, job.id));
+        }
+        self.refresh(to, now);
+        removed
     }
 
     /// Says how many more jobs of a class a destination has room for.

@@ -433,8 +433,8 @@ fn what_waits_can_be_taken_back() {
         offer(&mut lanes, if id < 3 { &docomo } else { &au }, id, Class::Alert);
     }
     let ids = |jobs: Vec<Job>| jobs.iter().map(|job| job.id.number()).collect::<BTreeSet<_>>();
-    assert_eq!(ids(lanes.remove(|job| job.id.number() % 2 == 0)), [2, 4].into());
-    assert_eq!(ids(lanes.empty()), [1, 3].into());
+    assert_eq!(ids(lanes.remove(|job| job.id.number() % 2 == 0, NOW)), [2, 4].into());
+    assert_eq!(ids(lanes.empty(NOW)), [1, 3].into());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::peer::{Act, Peer, Setup};
 use karamail::model::{JobId, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
 use karamail::queue::view::{Shut, Standing, Wait};
-use karamail::queue::{Class, Selection, State};
+use karamail::queue::{Cause, Class, Selection, State};
 use karamail::store::{StoreError, Tx};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -124,7 +124,7 @@ async fn a_destination_that_is_down_costs_the_others_nothing() {
     let world = World::start(plan).await;
     // More than a window of them, and all of them due before the others.
     let dead = orders(&world, Class::Alert, 450, "ill.example").await;
-    world.wait_for("deferred", dead[0]).await;
+    assert_eq!(world.wait_for_shut("ill.example").await, Shut::Down);
     let living = orders(&world, Class::Alert, 50, "well.example").await;
     world.turn_until(living[49], State::Accepted, 1).await;
     for job in &living {
@@ -133,8 +133,6 @@ async fn a_destination_that_is_down_costs_the_others_nothing() {
     assert_eq!(well.seen().mails.len(), 50);
     // It was tried by one connection, or two before it was known.
     assert!(ill.seen().connections <= 2 && ill.seen().most <= 2, "{}", ill.seen().connections);
-    let standing = world.destination("ill.example").map(|destination| destination.standing);
-    assert!(matches!(standing, Some(Standing::Shut { why: Shut::Down, .. })), "{standing:?}");
     assert_eq!(world.wait_for_state(dead[449], State::Queued).await.attempts, 0);
 }
 
@@ -255,4 +253,20 @@ async fn notices_keep_away_from_the_full_hour() {
     assert_eq!(peer.seen().mails.len(), 2);
     world.turn_until(notice, State::Accepted, 30).await;
     assert!(world.clock.now().millis() % 3_600_000 >= 5 * 60_000);
+}
+
+#[tokio::test]
+async fn a_domain_whose_names_are_not_answered_is_asked_about_once_for_all_that_waits_for_it() {
+    let (_peer, plan) = one_peer(Setup::default()).await;
+    let zone = format!("{}\nill.example SERVFAIL", plan.zone);
+    let world = World::start(Plan { zone, ..plan }).await;
+    let mut jobs = orders(&world, Class::Alert, 30, "ill.example").await;
+    jobs.extend(orders(&world, Class::Registration, 1, "ill.example").await);
+    let waits = world.wait_for("deferred", jobs[30]).await;
+    assert_eq!(waits.last_cause, Some(Cause::Dns));
+    // The alerts have not lost a try by it.
+    for job in &jobs[1..30] {
+        assert_eq!(world.wait_for_state(*job, State::Queued).await.attempts, 0);
+    }
+    assert_eq!(world.wait_for_shut("ill.example").await, Shut::Down);
 }

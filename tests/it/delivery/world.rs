@@ -12,7 +12,7 @@ use karamail::outbound::sign::Signer;
 use karamail::outbound::worker::{Parts, Settings, Worker};
 use karamail::outbound::{Board, Limits};
 use karamail::queue::retry::Schedule;
-use karamail::queue::view::{DestinationView, Wait};
+use karamail::queue::view::{DestinationView, Shut, Standing, Wait};
 use karamail::queue::{Class, Content, Job, NewJob, State};
 use karamail::random::Random;
 use karamail::service::compose::{self, Composer};
@@ -216,6 +216,19 @@ impl World {
     pub fn destination(&self, name: &str) -> Option<DestinationView> {
         let view = self.board.as_ref().unwrap().view();
         view.destinations.into_iter().find(|destination| destination.name == name)
+    }
+
+    /// Waits until a destination is shut; gives why.
+    pub async fn wait_for_shut(&self, name: &str) -> Shut {
+        let shut = async {
+            loop {
+                match self.destination(name).map(|destination| destination.standing) {
+                    Some(Standing::Shut { why, .. }) => return why,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        patiently(shut).await.unwrap_or_else(|| panic!("{:?}", self.destination(name)))
     }
 
     /// Says why a job that was claimed does not move.
