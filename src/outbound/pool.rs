@@ -470,7 +470,12 @@ impl Pool {
         }
         // It may have been called for a job that is for another one now.
         state.ring(to);
+        // The next probe may have waited for this one's connection to be gone.
+        let probes = state.lanes.is_shut(to);
         drop(state);
+        if probes {
+            self.room.notify_one();
+        }
         self.more.notify_one();
     }
 

@@ -544,6 +544,12 @@ impl Lanes {
         if probed { 0 } else { window.saturating_sub(place.lanes[index(class)].len()) }
     }
 
+    /// Says whether a destination is shut.
+    #[must_use]
+    pub fn is_shut(&self, to: &Name) -> bool {
+        self.places.get(to).is_some_and(|place| place.pace.shut_until().is_some())
+    }
+
     /// Says whether any lane of a class has no room.
     #[must_use]
     pub fn is_any_full(&self, class: Class, now: Timestamp) -> bool {
