@@ -86,7 +86,7 @@ impl Desk {
 
     async fn work(&self, request: Request, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
         let response = match request {
-            Request::Ping => self.store.read(|tx| tx.next_due()).await.map(|_| Response::Done)?,
+            Request::Ping => self.store.read(|tx| tx.next_dues()).await.map(|_| Response::Done)?,
             Request::AddOrg { org, title, title_en } => self.add_org(org, title, title_en).await?,
             Request::SetOrg { org, title, title_en } => self.set_org(org, title, title_en).await?,
             Request::ListOrgs => Response::Orgs(self.store.read(list_orgs).await?),

@@ -276,23 +276,25 @@ impl Worker {
     async fn claim_all(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) -> Result<Timestamp, StoreError> {
         self.give_back_what_was_recalled().await?;
         self.wake_resumed().await?;
+        let began = self.office.clock.now();
         // What somebody waits for is not held up by finding out what else there is.
-        let full = self.claim_those(true, couriers, agenda).await? | self.claim_those(false, couriers, agenda).await?;
+        self.claim_those(true, couriers, agenda).await?;
+        self.claim_those(false, couriers, agenda).await?;
+        let dues = self.store.read::<_, StoreError, _>(|tx| tx.next_dues()).await?;
         let now = self.office.clock.now();
-        let next = self.store.read::<_, StoreError, _>(|tx| tx.next_due()).await?;
-        let next = next.map_or(now.plus(LOOK), |due| due.min(now.plus(LOOK)));
-        // What is due and was not claimed is for a lane without room, or another node is at it: both pass.
-        let soonest = if full || next <= now { now.plus(LOOK_AGAIN) } else { now };
-        Ok(next.max(soonest))
+        // What was due and was not claimed is for a lane without room, or another node is at it: both pass. What fell due
+        // meanwhile is claimed at once.
+        let looks = dues.into_iter().map(|(_, due)| if due <= began { now.plus(LOOK_AGAIN) } else { due });
+        Ok(looks.fold(now.plus(LOOK), Timestamp::min))
     }
 
-    /// Claims mail that somebody waits for, or the rest; says whether any was left for want of room.
+    /// Claims mail that somebody waits for, or the rest.
     async fn claim_those(
         &self,
         urgent: bool,
         couriers: &mut JoinSet<()>,
         agenda: &mut Agenda,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         loop {
             let now = self.office.clock.now();
             let (pool, atlas) = (&self.office.pool, &self.atlas);
@@ -310,7 +312,7 @@ impl Worker {
             self.open_more(couriers);
             self.give_back_what_was_recalled().await?;
             if ended < BATCH && (count == 0 || count < BATCH && count < asked && wanted.left_out) {
-                return Ok(wanted.left_out);
+                return Ok(());
             }
         }
     }

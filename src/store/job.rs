@@ -213,12 +213,13 @@ impl Tx<'_> {
         Ok(due.unwrap_or_default())
     }
 
-    /// Says when the next waiting job is due.
+    /// Says when the next waiting job of each class is due of which any waits.
     ///
     /// # Errors
     /// The database failed.
-    pub fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.first_due()?.into_iter().flatten().min())
+    pub fn next_dues(&mut self) -> Result<Vec<(Class, Timestamp)>, StoreError> {
+        let dues = Class::ALL.into_iter().zip(self.first_due()?);
+        Ok(dues.filter_map(|(class, due)| Some((class, due?))).collect())
     }
 
     /// Records what an attempt came to; false where the claim was lost meanwhile, and then nothing has changed.
