@@ -168,23 +168,42 @@ impl Courier {
         self.tried(job, trip, outcome);
     }
 
-    async fn deliver(&mut self, servers: &Servers, job: Job, mut trip: Trip) -> bool {
-        let line = match self.connect(servers, &job, &mut trip).await {
-            Ok(line) => line,
-            Err(outcome) => {
-                self.seat.report(None);
-                self.unreached(job, &trip, &outcome);
-                return false;
-            }
-        };
-        let written = self.office.write(&job).await;
-        match self.written(job, trip, written) {
-            Some(errand) => Box::pin(self.send(servers, line, errand)).await,
-            None => {
+    async fn deliver(&mut self, servers: &Servers, mut job: Job, mut trip: Trip) -> bool {
+        loop {
+            let id = job.id;
+            let (line, written) = match self.reach_and_write(servers, &job, &mut trip).await {
+                Ok(reached) => reached,
+                Err(outcome) => {
+                    self.seat.report(None);
+                    self.unreached(job, &trip, &outcome);
+                    return false;
+                }
+            };
+            // A connection was opened and a mail signed meanwhile: somebody may be waiting by now.
+            job = self.seat.exchange(job);
+            if job.id != id {
                 self.line = Some(line);
-                true
+                trip = self.trip(&job);
+                continue;
             }
+            return match self.written(job, trip, written) {
+                Some(errand) => Box::pin(self.send(servers, line, errand)).await,
+                None => {
+                    self.line = Some(line);
+                    true
+                }
+            };
         }
+    }
+
+    async fn reach_and_write(
+        &mut self,
+        servers: &Servers,
+        job: &Job,
+        trip: &mut Trip,
+    ) -> Result<(Line, Result<Outgoing, NotWritten>), Outcome> {
+        let line = self.connect(servers, job, trip).await?;
+        Ok((line, self.office.write(job).await))
     }
 
     /// Gives a connection: the last one, where it is still good, and good enough for this mail; else a new one.

@@ -3,6 +3,7 @@
 //! Knows nothing of connections. What always holds: an outcome is handed in until the store has kept it.
 
 use super::errand::ours;
+use super::letters::Letters;
 use super::line::Servers;
 use super::outbox::Outbox;
 use super::pool::Pool;
@@ -34,6 +35,7 @@ pub(super) struct Office {
     pub(super) pool: Arc<Pool>,
     pub(super) composer: Composer,
     pub(super) signer: Signer,
+    pub(super) letters: Letters,
     pub(super) settler: Settler,
     pub(super) exit: Exit,
 }
@@ -64,8 +66,23 @@ impl WriteError {
 }
 
 impl Office {
-    /// Composes and signs the mail.
+    /// Writes the mail before its turn.
+    pub(super) async fn prepare(&self, job: &Job) {
+        if let Some(letter) = self.letters.begin(job.id, self.clock.now()) {
+            // What goes wrong is told when it is its turn.
+            drop(letter.get_or_try_init(|| self.compose(job)).await);
+        }
+    }
+
+    /// Composes and signs the mail, unless that was done before its turn.
     pub(super) async fn write(&self, job: &Job) -> Result<Outgoing, NotWritten> {
+        match self.letters.take(job.id, self.clock.now()) {
+            Some(letter) => letter.get_or_try_init(|| self.compose(job)).await.cloned(),
+            None => self.compose(job).await,
+        }
+    }
+
+    async fn compose(&self, job: &Job) -> Result<Outgoing, NotWritten> {
         match self.written(job).await {
             Ok(Composed::Mail(mail)) => Ok(mail),
             Ok(Composed::Unwanted(why)) => Err(NotWritten::Unwanted(why)),

@@ -356,6 +356,21 @@ impl Pool {
         }
     }
 
+    /// Gives the urgent job that goes in the place of one that can wait; else that one again.
+    pub(super) fn exchange(&self, to: &Name, job: Job) -> Job {
+        let mut state = self.lock();
+        if state.stopping {
+            return job;
+        }
+        let id = job.id;
+        let next = state.lanes.exchange(to, job, self.clock.now());
+        if next.id != id {
+            state.sending.remove(&id);
+            state.sending.insert(next.id, (next.order.class, to.clone()));
+        }
+        next
+    }
+
     pub(super) fn ahead(&self, to: &Name, already: bool) -> Option<(Job, u64)> {
         let mut state = self.lock();
         if state.stopping {

@@ -127,6 +127,11 @@ impl Seat {
         job
     }
 
+    /// Gives the urgent job that goes in the place of one of which no server has heard yet, with its token; else that one again.
+    pub(super) fn exchange(&self, job: Job) -> Job {
+        self.pool.exchange(&self.to, job)
+    }
+
     /// Gives the job, with its token, whose commands may go right behind the body of the one that is being sent; now or
     /// never.
     pub(super) fn ahead(&self) -> Option<Job> {

@@ -16,6 +16,7 @@ use super::claims::{BATCH, Claims};
 use super::courier::Courier;
 use super::dial::{Dialer, Sources};
 use super::guard::{Guard, Policies};
+use super::letters::Letters;
 use super::line::{Servers, Trip};
 use super::memory::Memory;
 use super::office::{Exit, Office, keep};
@@ -30,6 +31,7 @@ use crate::net::resolver::{Reach, Resolver, ResolverError};
 use crate::net::sts::{Place, Sts};
 use crate::net::tls::{Connectors, TlsError};
 use crate::queue::destination::Name;
+use crate::queue::turn::is_urgent;
 use crate::queue::{Job, Outcome};
 use crate::random::{NoChance, Random};
 use crate::service::compose::Composer;
@@ -163,7 +165,7 @@ impl Worker {
         let atlas = Arc::new(Atlas::new(sight, groups, clock.clone()));
         let named = Arc::clone(&atlas);
         let pool = Pool::new(limits, Box::new(move |name| named.limits(name)), clock.clone(), random);
-        let office = Arc::new(Office { clock, pool, composer, signer, settler, exit });
+        let office = Arc::new(Office { clock, pool, composer, signer, letters: Letters::default(), settler, exit });
         Ok(Self { office, store, wake, atlas, owner, alone, grace })
     }
 
@@ -323,7 +325,13 @@ impl Worker {
         }
         let domain = job.order.to.domain();
         match self.atlas.find(domain) {
-            Some(name) => self.office.pool.place(&name, job),
+            Some(name) => {
+                if is_urgent(job.order.class) {
+                    let (office, job) = (Arc::clone(&self.office), job.clone());
+                    couriers.spawn(async move { office.prepare(&job).await });
+                }
+                self.office.pool.place(&name, job);
+            }
             None => {
                 let (domain, office, atlas) = (domain.clone(), Arc::clone(&self.office), Arc::clone(&self.atlas));
                 if self.office.pool.keep_unplaced(job) {

@@ -308,6 +308,17 @@ impl Lanes {
         turned_away
     }
 
+    /// Gives the urgent job that takes the place, and the token, of one that can wait and of which nothing has been said yet;
+    /// else that one again.
+    pub fn exchange(&mut self, to: &Name, job: Job, now: Timestamp) -> Job {
+        let Some(place) = self.places.get_mut(to) else { return job };
+        let urgent = place.first(now).filter(|first| is_urgent(*first) && !is_urgent(job.order.class));
+        let Some((_, other)) = urgent.and_then(|class| place.lane(class).pop_first()) else { return job };
+        place.insert(job);
+        self.refresh(to, now);
+        other
+    }
+
     /// The connection stands that a job was the reason for; the job has waited in its lane all the while, unless another
     /// connection took it.
     pub fn stands(&mut self, to: &Name, reason: &Job, now: Timestamp) {

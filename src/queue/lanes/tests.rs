@@ -371,6 +371,28 @@ fn only_what_can_wait_is_sent_ahead_and_never_on_all_connections() {
 }
 
 #[test]
+fn what_is_urgent_takes_the_place_and_the_token_of_what_can_wait() {
+    let docomo = name("docomo");
+    let limits = Limits { connections: 1, messages_per_connection: 100, rate: "1/s".parse().ok() };
+    let mut lanes = Lanes::new(bounds(9, 1, 9));
+    assert_eq!(lanes.offer(&docomo, Some(limits), job(1, Class::Alert), NOW), None);
+    let (_, reason) = lanes.open(NOW).unwrap();
+    lanes.opened(&docomo, NOW);
+    lanes.stands(&docomo, &reason, NOW);
+    let Take::Job(alert, _) = lanes.take(&docomo, NOW) else { panic!() };
+    let alert = lanes.exchange(&docomo, *alert, NOW);
+    assert_eq!(alert.id.number(), 1);
+    offer(&mut lanes, &docomo, 2, Class::Otp);
+    let code = lanes.exchange(&docomo, alert, NOW);
+    offer(&mut lanes, &docomo, 3, Class::Otp);
+    assert_eq!((code.id.number(), lanes.waiting(&docomo, Class::Alert)), (2, 1));
+    assert_eq!(lanes.exchange(&docomo, code, NOW).id.number(), 2);
+    assert_eq!(lanes.view(NOW)[0].sending, 1);
+    // Two mails of which one went cost one token.
+    assert_eq!(lanes.take(&docomo, NOW), Take::At(NOW.plus(Span::from_secs(1))));
+}
+
+#[test]
 fn the_only_connection_never_sends_ahead() {
     let docomo = name("docomo");
     let mut lanes = busy(bounds(9, 1, 9), None, &docomo, 1);
