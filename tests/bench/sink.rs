@@ -77,6 +77,7 @@ struct Talk<'a> {
     /// The recipient of the mail that is coming in.
     recipient: String,
     in_data: bool,
+    leaving: bool,
     replies: VecDeque<(Instant, Vec<u8>, Option<String>)>,
 }
 
@@ -89,6 +90,7 @@ impl<'a> Talk<'a> {
             pending: Vec::new(),
             recipient: String::new(),
             in_data: false,
+            leaving: false,
             replies: VecDeque::new(),
         }
     }
@@ -98,6 +100,10 @@ impl<'a> Talk<'a> {
         self.stream.write_all(b"220 sink.test ESMTP\r\n").await?;
         loop {
             self.say_what_is_due().await?;
+            if self.leaving && self.replies.is_empty() {
+                // RFC 5321 4.1.1.10: whoever answers QUIT closes.
+                return Ok(());
+            }
             let next = self.replies.front().map(|(moment, ..)| *moment);
             tokio::select! {
                 read = self.stream.read_buf(&mut self.pending) => if read? == 0 {
@@ -163,7 +169,10 @@ impl<'a> Talk<'a> {
                 self.in_data = true;
                 b"354 Go\r\n"
             }
-            b"QUIT" => b"221 Bye\r\n",
+            b"QUIT" => {
+                self.leaving = true;
+                b"221 Bye\r\n"
+            }
             _ => b"250 2.0.0 Ok\r\n",
         };
         self.reply(arrived + self.manner.round_trip, reply, None);
