@@ -280,8 +280,11 @@ impl Worker {
         self.wake_resumed().await?;
         let began = self.office.clock.now();
         // What somebody waits for is not held up by finding out what else there is.
-        self.claim_those(true, couriers, agenda).await?;
-        self.claim_those(false, couriers, agenda).await?;
+        let more = self.claim_those(true, couriers, agenda).await? | self.claim_those(false, couriers, agenda).await?;
+        if more {
+            // At once, but from the top: one batch after the other would keep what is urgent, our claims and the end waiting.
+            return Ok(began);
+        }
         let dues = self.store.read::<_, StoreError, _>(|tx| tx.next_dues()).await?;
         let now = self.office.clock.now();
         // What was due and was not claimed is for a lane without room, or another node is at it: both pass. What fell due
@@ -290,33 +293,29 @@ impl Worker {
         Ok(looks.fold(now.plus(LOOK), Timestamp::min))
     }
 
-    /// Claims mail that somebody waits for, or the rest.
+    /// Claims a batch of mail that somebody waits for, or of the rest; says whether there may be more.
     async fn claim_those(
         &self,
         urgent: bool,
         couriers: &mut JoinSet<()>,
         agenda: &mut Agenda,
-    ) -> Result<(), StoreError> {
-        loop {
-            let now = self.office.clock.now();
-            let (pool, atlas) = (&self.office.pool, &self.atlas);
-            let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
-            let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
-            let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
-            let claims = move |tx: &mut Tx<'_>| {
-                let over = if urgent { tx.claim_expired(&owner, now, until, BATCH)? } else { Vec::new() };
-                Ok::<_, StoreError>((tx.claim_some(&owner, now, until, BATCH, &wishes)?, over))
-            };
-            let (claimed, over) = self.store.write(claims).await?;
-            let (count, ended) = (claimed.len(), over.len());
-            over.into_iter().for_each(|job| self.expire(job, couriers));
-            claimed.into_iter().for_each(|job| self.give_out(job, now, couriers));
-            self.open_more(couriers);
-            self.give_back_what_was_recalled().await?;
-            if ended < BATCH && (count == 0 || count < BATCH && count < asked && wanted.left_out) {
-                return Ok(());
-            }
-        }
+    ) -> Result<bool, StoreError> {
+        let now = self.office.clock.now();
+        let (pool, atlas) = (&self.office.pool, &self.atlas);
+        let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
+        let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
+        let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
+        let claims = move |tx: &mut Tx<'_>| {
+            let over = if urgent { tx.claim_expired(&owner, now, until, BATCH)? } else { Vec::new() };
+            Ok::<_, StoreError>((tx.claim_some(&owner, now, until, BATCH, &wishes)?, over))
+        };
+        let (claimed, over) = self.store.write(claims).await?;
+        let (count, ended) = (claimed.len(), over.len());
+        over.into_iter().for_each(|job| self.expire(job, couriers));
+        claimed.into_iter().for_each(|job| self.give_out(job, now, couriers));
+        self.open_more(couriers);
+        self.give_back_what_was_recalled().await?;
+        Ok(ended == BATCH || count > 0 && (count == BATCH || count == asked || !wanted.left_out))
     }
 
     fn give_out(&self, job: Job, now: Timestamp, couriers: &mut JoinSet<()>) {
