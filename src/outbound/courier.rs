@@ -6,8 +6,9 @@
 //!
 //! Knows nothing of where jobs come from. What always holds: a mail's outcome is in the store before the body of the next is
 //! written, so that a crash repeats at most one mail for each connection; a mail of which a server has heard nothing but
-//! commands behind another's body goes back as if it had not been tried; a mail is composed when there is a server to hand
-//! it to; when no server of a destination is to be reached, what waits for it shares that fate and does not try one by one;
+//! commands behind another's body goes back as if it had not been tried; mail that can wait is composed when there is a
+//! server to hand it to, what is urgent maybe a moment before; when no server of a destination is to be reached, what is
+//! urgent there shares that fate and does not try one by one, and what can wait goes back to the store untried;
 //! a connection refused beside open ones is no matter of any mail; no connection is opened before the last one is closed.
 
 use super::errand::{Errand, goes_on, is_before_rcpt, ours};

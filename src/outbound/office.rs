@@ -1,4 +1,4 @@
-//! What all couriers share, and how the outcomes they bring get into the store.
+//! What all couriers share: how mails are written, maybe before their turn, and how outcomes get into the store.
 //!
 //! Knows nothing of connections. What always holds: an outcome is handed in until the store has kept it.
 
