@@ -15,8 +15,8 @@ use crate::queue::turn::is_urgent;
 use crate::store::{Store, StoreError, Wish};
 use std::collections::HashMap;
 
-/// The most jobs of one claim: a transaction that nobody waits for long.
-pub(super) const BATCH: usize = 500;
+/// The most jobs of one claim that somebody waits for, and of one that can wait: while the store is at it, it does nothing else.
+const BATCH: (usize, usize) = (500, 100);
 /// The most jobs of one claim from the front of a class: those of a lane that turns out to be full are given back.
 const FRONT: usize = 250;
 /// Domains of a class that are looked at.
@@ -57,7 +57,7 @@ impl Claims {
         now: Timestamp,
     ) -> Result<Wanted, StoreError> {
         let mut wanted = Wanted { wishes: Vec::new(), left_out: false };
-        let mut left = BATCH;
+        let mut left = batch(urgent);
         for class in Class::ALL.into_iter().filter(|class| is_urgent(*class) == urgent) {
             let room = pool.room_for(class).min(left);
             if room == 0 {
@@ -87,6 +87,11 @@ impl Claims {
         }
         Ok(self.backlog.get(&class).map_or(&[], |(_, domains)| domains))
     }
+}
+
+/// Says how many jobs are claimed at a time.
+pub(super) const fn batch(urgent: bool) -> usize {
+    if urgent { BATCH.0 } else { BATCH.1 }
 }
 
 fn by_destination(domains: &[Domain], pool: &Pool, atlas: &Atlas, class: Class, room: usize) -> Vec<Wish> {

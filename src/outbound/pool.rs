@@ -352,7 +352,11 @@ impl Pool {
             }
             Take::At(moment) => Work::Wait(Some(moment)),
             Take::Nothing => Work::Wait(None),
-            Take::Leave => Work::Leave,
+            Take::Leave => {
+                // It may have been called for a job that the next one takes.
+                state.ring(to);
+                Work::Leave
+            }
         }
     }
 

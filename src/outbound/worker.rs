@@ -12,7 +12,7 @@
 use super::Limits;
 use super::atlas::{Atlas, Sight};
 use super::board::Board;
-use super::claims::{BATCH, Claims};
+use super::claims::{Claims, batch};
 use super::courier::Courier;
 use super::dial::{Dialer, Sources};
 use super::guard::{Guard, Policies};
@@ -305,9 +305,10 @@ impl Worker {
         let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
         let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
         let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
+        let most = batch(urgent);
         let claims = move |tx: &mut Tx<'_>| {
-            let over = if urgent { tx.claim_expired(&owner, now, until, BATCH)? } else { Vec::new() };
-            Ok::<_, StoreError>((tx.claim_some(&owner, now, until, BATCH, &wishes)?, over))
+            let over = if urgent { tx.claim_expired(&owner, now, until, most)? } else { Vec::new() };
+            Ok::<_, StoreError>((tx.claim_some(&owner, now, until, most, &wishes)?, over))
         };
         let (claimed, over) = self.store.write(claims).await?;
         let (count, ended) = (claimed.len(), over.len());
@@ -315,7 +316,7 @@ impl Worker {
         claimed.into_iter().for_each(|job| self.give_out(job, now, couriers));
         self.open_more(couriers);
         self.give_back_what_was_recalled().await?;
-        Ok(ended == BATCH || count > 0 && (count == BATCH || count == asked || !wanted.left_out))
+        Ok(ended == most || count > 0 && (count == most || count == asked || !wanted.left_out))
     }
 
     fn give_out(&self, job: Job, now: Timestamp, couriers: &mut JoinSet<()>) {

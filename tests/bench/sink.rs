@@ -9,10 +9,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// How finely time is told here: a reply leaves at most half of it too early or, where the machine has time, too late.
+const GRAIN: Duration = Duration::from_millis(1);
+
 /// How the server behaves.
 #[derive(Clone, Copy, Default)]
 pub struct Manner {
-    /// What it needs for a mail, from the final dot to the reply.
+    /// What it needs for a mail, from MAIL, or from its reply to the mail before, to its reply to the final dot.
     pub per_mail: Duration,
     /// How far away it is: each reply leaves so long after its command came in.
     pub round_trip: Duration,
@@ -77,6 +80,8 @@ struct Talk<'a> {
     /// The recipient of the mail that is coming in.
     recipient: String,
     in_data: bool,
+    /// When MAIL came.
+    begun: Option<Instant>,
     leaving: bool,
     replies: VecDeque<(Instant, Vec<u8>, Option<String>)>,
 }
@@ -90,6 +95,7 @@ impl<'a> Talk<'a> {
             pending: Vec::new(),
             recipient: String::new(),
             in_data: false,
+            begun: None,
             leaving: false,
             replies: VecDeque::new(),
         }
@@ -104,7 +110,7 @@ impl<'a> Talk<'a> {
                 // RFC 5321 4.1.1.10: whoever answers QUIT closes.
                 return Ok(());
             }
-            let next = self.replies.front().map(|(moment, ..)| *moment);
+            let next = self.replies.front().map(|(moment, ..)| *moment - GRAIN / 2);
             tokio::select! {
                 read = self.stream.read_buf(&mut self.pending) => if read? == 0 {
                     return Ok(());
@@ -118,7 +124,7 @@ impl<'a> Talk<'a> {
     /// Says whatever is to be said by now, replies to pipelined commands together.
     async fn say_what_is_due(&mut self) -> std::io::Result<()> {
         let (now, mut out, mut taken) = (Instant::now(), Vec::new(), Vec::new());
-        while let Some((_, reply, recipient)) = self.replies.pop_front_if(|(moment, ..)| *moment <= now) {
+        while let Some((_, reply, recipient)) = self.replies.pop_front_if(|(moment, ..)| *moment <= now + GRAIN / 2) {
             out.extend(reply);
             taken.extend(recipient);
         }
@@ -152,11 +158,15 @@ impl<'a> Talk<'a> {
         if self.in_data {
             if line == b".\r\n" {
                 self.in_data = false;
-                let moment = arrived + self.manner.round_trip + self.manner.per_mail;
+                let done = self.begun.take().unwrap_or(arrived) + self.manner.per_mail;
                 let recipient = std::mem::take(&mut self.recipient);
-                self.reply(moment, b"250 2.0.0 Ok\r\n", Some(recipient));
+                self.reply(done.max(arrived + self.manner.round_trip), b"250 2.0.0 Ok\r\n", Some(recipient));
             }
             return;
+        }
+        if line.starts_with(b"MAIL") {
+            // It does one mail at a time.
+            self.begun = Some(self.replies.back().map_or(arrived, |(before, ..)| arrived.max(*before)));
         }
         let reply: &[u8] = match line.get(..4).unwrap_or_default() {
             b"EHLO" => b"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n",

@@ -327,6 +327,8 @@ impl World {
             Take::Leave => {
                 self.lines[line].told = true;
                 self.leave(line);
+                // It may have been called for a mail that the next one takes.
+                self.ring(site);
             }
         }
     }
