@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError, Wish};
 use std::collections::HashMap;
 
 /// The most jobs of one claim that somebody waits for, and of one that can wait: while the store is at it, it does nothing else.
-const BATCH: (usize, usize) = (500, 100);
+const BATCH: (usize, usize) = (500, 50);
 /// The most jobs of one claim from the front of a class: those of a lane that turns out to be full are given back.
 const FRONT: usize = 250;
 /// Domains of a class that are looked at.

@@ -261,15 +261,19 @@ fn start_threads(location: &Location, hands: &Hands) -> Started {
 }
 
 fn start_sqlite(path: &Path, hands: &Hands) -> Started {
+    let (copier, commits) = std::sync::mpsc::sync_channel(1);
     let writer = sqlite::Writer {
         connection: sqlite::open_writer(path)?,
         observer: Arc::clone(&hands.observer),
+        copier,
         #[cfg(feature = "crash-test")]
         crash: hands.crash.clone(),
     };
     let readers = (0..READERS).map(|_| sqlite::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
     let writes = Arc::clone(&hands.writes);
+    let copied = sqlite::open_writer(path)?;
     let mut threads = vec![start("store-write", move || writer.run(&writes))?];
+    threads.push(start("store-copy", move || sqlite::copy(&copied, &commits))?);
     for reader in readers {
         let reads = Arc::clone(&hands.reads);
         threads.push(start("store-read", move || sqlite::read(&reader, &reads))?);

@@ -1,4 +1,5 @@
-//! SQLite: one thread that writes, a few that read.
+//! SQLite: one thread that writes, a few that read, and one that copies the log back into the database, so that nobody who waits
+//! for a commit waits for that.
 //!
 //! The writer commits in groups: it takes everything that waits, runs each piece of work in a savepoint, commits once and
 //! then answers all, because the disk flushes a few hundred to a few thousand times a second and no more. Work that arrives
@@ -13,6 +14,7 @@ use crate::store::work::{Queue, Waiting, observe};
 use crate::store::{Event, Observer, StoreError, Tx};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
 /// The most work committed at once.
@@ -29,13 +31,17 @@ const SETTINGS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
-/// What the writer is told besides: copy the log back every 16 MiB, and do not keep more of it than four times that.
+/// What the writer is told besides: copy the log back itself where the copier has not come to it within 64 MiB, and do not keep
+/// more of it than that.
 const WRITER: &str = "
     PRAGMA journal_mode = WAL;
-    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA wal_autocheckpoint = 16000;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA cache_size = -16384;
 ";
+
+/// Pages of the log that are copied back at a time: 4 MiB.
+const COPIED: i64 = 1_000;
 
 /// Opens the file for writing, makes it where it is missing, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -90,6 +96,8 @@ fn apply_missing(connection: &Connection) -> Result<(), StoreError> {
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) observer: Observer,
+    /// The copier, which is told of each commit unless it has not yet heard of the last.
+    pub(super) copier: SyncSender<()>,
     #[cfg(feature = "crash-test")]
     pub(super) crash: crate::store::crash::Crash,
 }
@@ -109,6 +117,9 @@ impl Writer {
                 self.crash.committed();
                 observe(&self.observer, &events);
                 group.into_iter().for_each(|work| work.answer());
+                if let Err(TrySendError::Disconnected(())) = self.copier.try_send(()) {
+                    tracing::debug!("the log is copied back by the writer");
+                }
             }
             Err(error) => {
                 tracing::error!(%error, transactions = group.len(), "nothing could be recorded");
@@ -162,6 +173,33 @@ impl Writer {
             tracing::error!(%error, "a failed transaction could not be undone");
         }
     }
+}
+
+/// Copies the log back after the writer's commits, until there is no writer any more.
+pub(super) fn copy(connection: &Connection, commits: &Receiver<()>) {
+    let mut failed = false;
+    while commits.recv().is_ok() {
+        match copy_some(connection) {
+            Ok(()) => failed = false,
+            Err(error) if failed => tracing::debug!(%error, "the log still cannot be copied back"),
+            Err(error) => {
+                tracing::error!(%error, "the log cannot be copied back into the database and grows");
+                failed = true;
+            }
+        }
+    }
+}
+
+/// Copies what nobody reads in its older form any more, where it is worth a flush.
+fn copy_some(connection: &Connection) -> rusqlite::Result<()> {
+    let pages = |mode: &str| {
+        let mut statement = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+        statement.query_row((), |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))
+    };
+    if pages("NOOP")? >= COPIED {
+        pages("PASSIVE")?;
+    }
+    Ok(())
 }
 
 /// Reads until nobody can ask for more.

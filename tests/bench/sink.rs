@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How finely time is told here: a reply leaves at most half of it too early or, where the machine has time, too late.
-const GRAIN: Duration = Duration::from_millis(1);
+/// The runtime tells the time in milliseconds; the rest before a reply is slept through on a thread.
+const GRAIN: Duration = Duration::from_millis(2);
 
 /// How the server behaves.
 #[derive(Clone, Copy, Default)]
@@ -72,6 +72,13 @@ impl Sink {
     }
 }
 
+/// Waits until a moment, to a tenth of a millisecond where the machine has time.
+async fn until(moment: Instant) {
+    tokio::time::sleep_until(moment - GRAIN).await;
+    let rest = move || std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+    tokio::task::spawn_blocking(rest).await.expect("a thread sleeps");
+}
+
 struct Talk<'a> {
     stream: TcpStream,
     manner: Manner,
@@ -110,12 +117,12 @@ impl<'a> Talk<'a> {
                 // RFC 5321 4.1.1.10: whoever answers QUIT closes.
                 return Ok(());
             }
-            let next = self.replies.front().map(|(moment, ..)| *moment - GRAIN / 2);
+            let next = self.replies.front().map(|(moment, ..)| *moment);
             tokio::select! {
                 read = self.stream.read_buf(&mut self.pending) => if read? == 0 {
                     return Ok(());
                 },
-                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => continue,
+                () = until(next.unwrap_or_else(Instant::now)), if next.is_some() => continue,
             }
             self.answer();
         }
@@ -124,7 +131,7 @@ impl<'a> Talk<'a> {
     /// Says whatever is to be said by now, replies to pipelined commands together.
     async fn say_what_is_due(&mut self) -> std::io::Result<()> {
         let (now, mut out, mut taken) = (Instant::now(), Vec::new(), Vec::new());
-        while let Some((_, reply, recipient)) = self.replies.pop_front_if(|(moment, ..)| *moment <= now + GRAIN / 2) {
+        while let Some((_, reply, recipient)) = self.replies.pop_front_if(|(moment, ..)| *moment <= now) {
             out.extend(reply);
             taken.extend(recipient);
         }

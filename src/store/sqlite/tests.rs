@@ -18,6 +18,7 @@ fn bench() -> Bench {
         observer: Arc::new(move |events| {
             into.lock().unwrap().extend(events.iter().map(|event| event.name.to_string()));
         }),
+        copier: std::sync::mpsc::sync_channel(1).0,
         #[cfg(feature = "crash-test")]
         crash: crate::store::crash::Crash::new(None),
     };
@@ -106,3 +107,26 @@ fn a_transaction_that_was_lost_fails_its_whole_group() {
 }
 
 mod cost;
+
+#[test]
+fn the_log_is_copied_back_beside_the_writer() {
+    let Bench { mut writer, _folder: folder, .. } = bench();
+    let (copier, commits) = std::sync::mpsc::sync_channel(1);
+    writer.copier = copier;
+    let left = |connection: &Connection| {
+        let pages = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+        connection.query_row("PRAGMA wal_checkpoint(NOOP)", (), pages).unwrap()
+    };
+    let before = left(&writer.connection);
+    let (small, _) = keeps(1, 100_000);
+    writer.commit(vec![small]);
+    let connection = open_writer(&folder.path().join("karamail.db")).unwrap();
+    copy_some(&connection).unwrap();
+    assert!(left(&writer.connection) > before, "a little is not worth a flush");
+    let (large, _) = keeps(2, 5_000_000);
+    writer.commit(vec![large]);
+    drop(writer.copier);
+    copy(&connection, &commits);
+    assert_eq!(left(&writer.connection), 0);
+    assert_eq!(owners(&writer.connection), [1, 2]);
+}
