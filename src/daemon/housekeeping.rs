@@ -120,7 +120,16 @@ mod tests {
 
     /// Puts in one of each.
     fn fill(tx: &mut Tx<'_>, member: MemberId) -> Result<(), StoreError> {
-        let session = Session { member, created: START, seen: START, stage: "password".into(), language: Language::Ja };
+        let session = Session {
+            member,
+            created: START,
+            seen: START,
+            password_at: START,
+            code_at: None,
+            last_login: None,
+            stage: "password".into(),
+            language: Language::Ja,
+        };
         tx.open_session(&[1; 32], &session)?;
         tx.try_login(&[1; 32], &[2; 32], START)?;
         tx.first_time(&[3; 32], START)?;

@@ -51,8 +51,8 @@ pub enum Verdict {
 /// What came of choosing the first password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstPassword {
-    /// It is the member's password now.
-    Changed,
+    /// It is the member's password now, and the login has got this far.
+    Changed(Stage),
     /// It may not be the password, and why.
     Refused(Refusal),
     /// The session is over, or the password was changed in another tab.
@@ -205,11 +205,8 @@ fn let_in(tx: &mut Tx<'_>, judged: &Member, session: &[u8; 32], now: Timestamp) 
     let Some(member) = member.filter(|member| member.password_hash == judged.password_hash) else {
         return Ok(Verdict::Refused);
     };
-    // A password that was never hashed is the administrator's, whatever the row says.
-    let stage =
-        if member.must_change_password || member.password_hash.is_none() { Stage::Password } else { Stage::Full };
+    let stage = session::begin(tx, session, &member, now)?;
     tx.note_login(member.id, now)?;
-    session::begin(tx, session, &member, stage, now)?;
     Ok(Verdict::In(Box::new(member), stage))
 }
 
@@ -226,11 +223,9 @@ fn change(
         return Ok(FirstPassword::Gone);
     }
     tx.set_password(id, hash, now)?;
-    tx.end_sessions_of(id, None)?;
-    if let Some(member) = tx.member_by_id(id)? {
-        session::begin(tx, session, &member, Stage::Full, now)?;
-    }
-    Ok(FirstPassword::Changed)
+    let Some(stage) = session::go_on(tx, old, session, None, now)? else { return Ok(FirstPassword::Gone) };
+    tx.end_sessions_of(id, Some(session))?;
+    Ok(FirstPassword::Changed(stage))
 }
 
 /// What the member meant to type: a phone's keyboard adds a blank behind a word and may stand on full width; no password

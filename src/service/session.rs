@@ -1,10 +1,11 @@
 //! Who is logged in: sessions kept on our side, known by the hash of what the browser holds (R057, chapter 2).
 //!
 //! Knows nothing of cookies or pages: a hash and a moment come in, a [`Visitor`] or nothing comes out. What always holds: a
-//! session ends after 30 minutes without use and after 12 hours in any case; one that stands before the change of the first
-//! password says so, and opens nothing else (R017).
+//! session ends after 30 minutes without use and after 12 hours in any case; one that stands before a code, the change of the
+//! first password or the set-up of a second factor says so, and opens nothing else (R017, R022, R025); each step of a login
+//! gives the session another name.
 
-use crate::model::{MemberId, OrgCode, Span, Timestamp};
+use crate::model::{OrgCode, Policy, Span, Timestamp};
 use crate::store::{Member, Session, Store, StoreError, Tx};
 
 /// How long a session lives without being used (R057).
@@ -15,25 +16,57 @@ pub const ABSOLUTE: Span = Span::from_secs(12 * 60 * 60);
 /// How far a login got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// The password was right; a code of the second factor is asked for.
+    Code,
     /// The password is the administrator's and must be changed first.
     Password,
+    /// The organisation asks for a second factor, and there is none yet.
+    Enrol,
     /// Logged in.
     Full,
 }
 
+/// What decides how far a login has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// The password is the administrator's.
+    pub change: bool,
+    /// The organisation asks for a second factor (R023).
+    pub two_factor: bool,
+    /// The member has one.
+    pub has_factor: bool,
+    /// A code passed, or the backup code.
+    pub has_passed: bool,
+}
+
 impl Stage {
+    const ALL: [Self; 4] = [Self::Code, Self::Password, Self::Enrol, Self::Full];
+
+    /// Says whose turn it is: the code before the password, so that whoever found a start password gets no further.
+    #[must_use]
+    pub const fn of(needs: Needs) -> Self {
+        match needs {
+            Needs { two_factor: true, has_factor: true, has_passed: false, .. } => Self::Code,
+            Needs { change: true, .. } => Self::Password,
+            Needs { two_factor: true, has_factor: false, .. } => Self::Enrol,
+            Needs { .. } => Self::Full,
+        }
+    }
+
     /// Gives the name the store keeps.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Code => "code",
             Self::Password => "password",
+            Self::Enrol => "enrol",
             Self::Full => "full",
         }
     }
 
     /// Reads the name the store keeps; a stage this version does not know opens nothing.
     fn named(name: &str) -> Option<Self> {
-        [Self::Password, Self::Full].into_iter().find(|stage| stage.as_str() == name)
+        Self::ALL.into_iter().find(|stage| stage.as_str() == name)
     }
 }
 
@@ -48,8 +81,24 @@ pub struct Visitor {
     pub org: OrgCode,
     /// The organisation's name, Japanese and English.
     pub titles: (String, Option<String>),
+    /// What the organisation asks for.
+    pub policy: Policy,
     /// How far the login got.
     pub stage: Stage,
+    /// When the password was typed.
+    pub password_at: Timestamp,
+    /// When a second factor passed.
+    pub code_at: Option<Timestamp>,
+    /// The login before this one (R046).
+    pub last_login: Option<Timestamp>,
+}
+
+impl Visitor {
+    /// Says whether the password was typed so long ago that it is to be typed again for what matters (ASVS 7.5.1).
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.password_at.plus(self.policy.reauthenticate_after()) <= now
+    }
 }
 
 /// What became of a session.
@@ -91,43 +140,83 @@ fn look(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(Standing, T
     let Some(stage) = Stage::named(&session.stage).filter(|_| is_good(&session, now)) else {
         return Ok((Standing::Lapsed, seen));
     };
-    let visitor = visitor(tx, session.member, *hash, stage)?;
+    let visitor = visitor(tx, session, *hash, stage)?;
     Ok((visitor.map_or(Standing::Lapsed, |visitor| Standing::In(Box::new(visitor))), seen))
 }
 
-fn visitor(tx: &mut Tx<'_>, member: MemberId, session: [u8; 32], stage: Stage) -> Result<Option<Visitor>, StoreError> {
-    let Some(member) = tx.member_by_id(member)? else {
+fn visitor(tx: &mut Tx<'_>, found: Session, session: [u8; 32], stage: Stage) -> Result<Option<Visitor>, StoreError> {
+    let Some(member) = tx.member_by_id(found.member)? else {
         return Ok(None);
     };
     let org = tx.org_by_id(member.org)?;
-    Ok(org.map(|org| Visitor { session, member, org: org.code, titles: (org.title, org.title_en), stage }))
+    Ok(org.map(|org| Visitor {
+        session,
+        member,
+        org: org.code,
+        titles: (org.title, org.title_en),
+        policy: org.policy,
+        stage,
+        password_at: found.password_at,
+        code_at: found.code_at,
+        last_login: found.last_login,
+    }))
 }
 
-/// Begins a session; part of the transaction that let the member in.
+/// Begins a session of somebody whose password was right; part of the transaction that lets the member in. Gives how far
+/// the login has got.
 ///
 /// # Errors
 /// The database failed.
-pub fn begin(
-    tx: &mut Tx<'_>,
-    hash: &[u8; 32],
-    member: &Member,
-    stage: Stage,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub fn begin(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) -> Result<Stage, StoreError> {
+    let stage = stage_of(tx, member, false, now)?;
     let session = Session {
         member: member.id,
         created: now,
         seen: now,
+        password_at: now,
+        code_at: None,
+        last_login: member.last_login,
         stage: stage.as_str().to_owned(),
         language: member.language,
     };
-    tx.open_session(hash, &session)
+    tx.open_session(hash, &session)?;
+    Ok(stage)
+}
+
+/// Goes on with a session under another name after a step of the login; `code_at`: a second factor passed just now. Gives how
+/// far the login has got, or nothing where the session is over.
+///
+/// # Errors
+/// The database failed.
+pub fn go_on(
+    tx: &mut Tx<'_>,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    code_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Stage>, StoreError> {
+    let Some(before) = tx.session(old)?.filter(|session| is_good(session, now)) else { return Ok(None) };
+    let Some(member) = tx.member_by_id(before.member)? else { return Ok(None) };
+    let code_at = code_at.or(before.code_at);
+    let stage = stage_of(tx, &member, code_at.is_some(), now)?;
+    tx.end_session(old)?;
+    tx.open_session(new, &Session { seen: now, code_at, stage: stage.as_str().to_owned(), ..before })?;
+    Ok(Some(stage))
+}
+
+/// Works out how far somebody has got whose password was right.
+fn stage_of(tx: &mut Tx<'_>, member: &Member, has_passed: bool, now: Timestamp) -> Result<Stage, StoreError> {
+    let two_factor = tx.org_by_id(member.org)?.is_some_and(|org| org.policy.two_factor);
+    let has_factor = two_factor && !tx.factors(member.id, now)?.is_empty();
+    // A password that was never hashed is the administrator's, whatever the row says.
+    let change = member.must_change_password || member.password_hash.is_none();
+    Ok(Stage::of(Needs { change, two_factor, has_factor, has_passed }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Language;
+    use crate::model::{Language, MemberId};
 
     #[test]
     fn r057_a_session_ends_after_30_idle_minutes_and_after_12_hours() {
@@ -136,6 +225,9 @@ mod tests {
             member: MemberId::new(1),
             created: minute(created),
             seen: minute(seen),
+            password_at: minute(created),
+            code_at: None,
+            last_login: None,
             stage: Stage::Full.as_str().to_owned(),
             language: Language::Ja,
         };
@@ -148,8 +240,31 @@ mod tests {
 
     #[test]
     fn an_unknown_stage_opens_nothing() {
-        assert_eq!(Stage::named("password"), Some(Stage::Password));
-        assert_eq!(Stage::named("full"), Some(Stage::Full));
+        for stage in Stage::ALL {
+            assert_eq!(Stage::named(stage.as_str()), Some(stage));
+        }
         assert_eq!(Stage::named("two-factor"), None);
+    }
+
+    #[test]
+    fn r017_r022_r025_each_step_of_a_login_has_its_turn() {
+        let needs = |change, two_factor, has_factor, has_passed| Needs { change, two_factor, has_factor, has_passed };
+        for (needs, stage) in [
+            (needs(false, false, false, false), Stage::Full),
+            (needs(true, false, false, false), Stage::Password),
+            // R023: where the organisation does not ask for it, what was set up is not asked for either.
+            (needs(false, false, true, false), Stage::Full),
+            (needs(true, false, true, false), Stage::Password),
+            (needs(true, true, false, false), Stage::Password),
+            (needs(false, true, false, false), Stage::Enrol),
+            // A backup code has passed, and all factors are gone.
+            (needs(false, true, false, true), Stage::Enrol),
+            (needs(true, true, true, false), Stage::Code),
+            (needs(false, true, true, false), Stage::Code),
+            (needs(true, true, true, true), Stage::Password),
+            (needs(false, true, true, true), Stage::Full),
+        ] {
+            assert_eq!(Stage::of(needs), stage, "{needs:?}");
+        }
     }
 }

@@ -18,12 +18,14 @@ pub(super) struct Migration {
 pub(super) const SQLITE: &[Migration] = &[
     Migration { number: 1, sql: include_str!("migrations/sqlite/0001_first.sql") },
     Migration { number: 2, sql: include_str!("migrations/sqlite/0002_lanes.sql") },
+    Migration { number: 3, sql: include_str!("migrations/sqlite/0003_doors.sql") },
 ];
 
 /// The steps of PostgreSQL, under the same numbers.
 pub(super) const POSTGRES: &[Migration] = &[
     Migration { number: 1, sql: include_str!("migrations/postgres/0001_first.sql") },
     Migration { number: 2, sql: include_str!("migrations/postgres/0002_lanes.sql") },
+    Migration { number: 3, sql: include_str!("migrations/postgres/0003_doors.sql") },
 ];
 
 /// Makes the table that remembers what was applied; both databases understand it.

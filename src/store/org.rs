@@ -1,6 +1,6 @@
 //! Contracting organisations (団体).
 
-use crate::model::{OrgCode, OrgId, Timestamp};
+use crate::model::{OrgCode, OrgId, Policy, Timestamp};
 use crate::store::sql::{Row, params};
 use crate::store::{StoreError, Tx};
 
@@ -15,14 +15,24 @@ pub struct Org {
     pub title: String,
     /// The same in English.
     pub title_en: Option<String>,
+    /// What it asks for.
+    pub policy: Policy,
     /// When it was added.
     pub created_at: Timestamp,
 }
 
-const COLUMNS: &str = "id, code, title, title_en, created_at FROM orgs";
+const COLUMNS: &str = "id, code, title, title_en, settings, created_at FROM orgs";
 
 fn read(row: &Row<'_>) -> Result<Org, StoreError> {
-    Ok(Org { id: row.get(0)?, code: row.get(1)?, title: row.get(2)?, title_en: row.find(3)?, created_at: row.get(4)? })
+    let settings: String = row.get(4)?;
+    Ok(Org {
+        id: row.get(0)?,
+        code: row.get(1)?,
+        title: row.get(2)?,
+        title_en: row.find(3)?,
+        policy: serde_json::from_str(&settings).map_err(|error| StoreError::Corrupt(error.to_string()))?,
+        created_at: row.get(5)?,
+    })
 }
 
 impl Tx<'_> {
@@ -49,6 +59,15 @@ impl Tx<'_> {
     pub fn set_org(&mut self, code: &OrgCode, title: Option<&str>, title_en: Option<&str>) -> Result<bool, StoreError> {
         let sql = "UPDATE orgs SET title = COALESCE(?2, title), title_en = COALESCE(?3, title_en) WHERE code = ?1";
         Ok(self.execute(sql, params![code, title, title_en])? == 1)
+    }
+
+    /// Sets what an organisation asks for; false where there is none of that code.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn set_policy(&mut self, code: &OrgCode, policy: &Policy) -> Result<bool, StoreError> {
+        let settings = serde_json::to_string(policy).map_err(|error| StoreError::Other(error.to_string()))?;
+        Ok(self.execute("UPDATE orgs SET settings = ?2 WHERE code = ?1", params![code, settings])? == 1)
     }
 
     /// Finds an organisation by its code.

@@ -13,6 +13,12 @@ pub struct Session {
     pub created: Timestamp,
     /// When it was last used.
     pub seen: Timestamp,
+    /// When the password was typed.
+    pub password_at: Timestamp,
+    /// When a second factor passed.
+    pub code_at: Option<Timestamp>,
+    /// The login before this one.
+    pub last_login: Option<Timestamp>,
     /// How far the login got; the pages decide what that means.
     pub stage: String,
     /// The language of the pages.
@@ -25,9 +31,19 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed, there is no such member, or there is a session of that hash.
     pub fn open_session(&mut self, hash: &[u8; 32], session: &Session) -> Result<(), StoreError> {
-        let sql = "INSERT INTO sessions (hash, member, created_at, seen_at, stage, language) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let values = params![hash, session.member, session.created, session.seen, &session.stage, session.language];
+        let sql = "INSERT INTO sessions (hash, member, created_at, seen_at, stage, language, password_at, code_at, last_login) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let values = params![
+            hash,
+            session.member,
+            session.created,
+            session.seen,
+            &session.stage,
+            session.language,
+            session.password_at,
+            session.code_at,
+            session.last_login,
+        ];
         self.execute(sql, values).map(drop)
     }
 
@@ -36,7 +52,8 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn session(&mut self, hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
-        let sql = "SELECT member, created_at, seen_at, stage, language FROM sessions WHERE hash = ?1";
+        let sql = "SELECT member, created_at, seen_at, stage, language, password_at, code_at, last_login \
+                   FROM sessions WHERE hash = ?1";
         self.one(sql, params![hash], |row| {
             Ok(Session {
                 member: row.get(0)?,
@@ -44,6 +61,9 @@ impl Tx<'_> {
                 seen: row.get(2)?,
                 stage: row.get(3)?,
                 language: row.get(4)?,
+                password_at: row.get(5)?,
+                code_at: row.find(6)?,
+                last_login: row.find(7)?,
             })
         })
     }

@@ -172,7 +172,9 @@ impl Place {
     /// The page whose turn it is for somebody who has got that far.
     fn turn(&self, stage: Stage) -> String {
         match stage {
+            Stage::Code => format!("/login/code?r={}", self.token),
             Stage::Password => self.page("/password"),
+            Stage::Enrol => format!("/account/two-factor?r={}", self.token),
             Stage::Full => self.page("/priority"),
         }
     }
@@ -336,8 +338,8 @@ pub(super) async fn set_password(
     let new = Secret::new(fields.get("new").to_owned());
     let again = Secret::new(fields.get("again").to_owned());
     Ok(match web.login().first_password(visitor, new, &again, session, web.now()).await? {
-        FirstPassword::Changed => {
-            Reply::see(place.page("/priority")).with(Crumb::Session, Some(cookie)).noting(&Note::of(Why::Changed))
+        FirstPassword::Changed(stage) => {
+            Reply::see(place.turn(stage)).with(Crumb::Session, Some(cookie)).noting(&Note::of(Why::Changed))
         }
         FirstPassword::Refused(refusal) => Reply::see(visit.here()).noting(&Note::of(Why::Refused(refusal))),
         FirstPassword::Gone => Reply::see(place.page("")).noting(&Note::of(Why::Lapsed)),

@@ -5,6 +5,7 @@ mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod domains;
+mod factors;
 mod hand;
 mod jobs;
 mod lanes;
@@ -168,6 +169,11 @@ conformance![
     people::a_session_lives_until_it_is_ended,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,
+    factors::both_second_factors_stand_beside_each_other,
+    factors::a_step_of_the_app_counts_once_however_many_ask,
+    factors::second_factors_end_at_their_moment_and_a_new_one_stays,
+    factors::a_backup_code_is_used_once_and_replaced_by_the_next,
+    factors::a_reset_leaves_nothing_of_the_second_factors,
     lanes::a_claim_for_some_domains_takes_what_was_due_first_among_them,
     lanes::a_claim_for_many_domains_takes_from_all_of_them,
     lanes::a_claim_for_some_domains_leaves_alone_what_others_hold,

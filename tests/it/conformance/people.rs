@@ -1,7 +1,7 @@
 //! Organisations, members, addresses, secrets, logins, sessions.
 
 use super::{Place, address, at, demo, new_member, read, taro, write};
-use karamail::model::{EmailAddress, Language, LoginId, Priority, Stage};
+use karamail::model::{EmailAddress, Language, LoginId, Policy, Priority, Stage};
 use karamail::queue::Verdict;
 use karamail::store::{AddressRow, AddressState, Gate, NewMember, START_PASSWORD, Session, Store};
 use tokio::task::JoinSet;
@@ -26,6 +26,12 @@ pub async fn an_organisation_changes_only_what_is_given(place: Place) {
     assert!(write(&store, |tx| tx.set_org(&"DEMO".parse().unwrap(), None, Some("Demo Inc."))).await);
     assert!(write(&store, |tx| tx.set_org(&"DEMO".parse().unwrap(), Some("デモ"), None)).await);
     assert!(!write(&store, |tx| tx.set_org(&"NONE".parse().unwrap(), Some("x"), None)).await);
+    let policy = Policy { two_factor: true, otp_digits: 8, ..Policy::default() };
+    let kept = policy.clone();
+    assert!(write(&store, move |tx| tx.set_policy(&"DEMO".parse().unwrap(), &kept)).await);
+    assert!(!write(&store, |tx| tx.set_policy(&"NONE".parse().unwrap(), &Policy::default())).await);
+    let policies: Vec<Policy> = read(&store, |tx| tx.orgs()).await.into_iter().map(|org| org.policy).collect();
+    assert_eq!(policies, [policy]);
     let org = read(&store, |tx| tx.org(&"DEMO".parse().unwrap())).await.unwrap();
     assert_eq!((org.title.as_str(), org.title_en.as_deref()), ("デモ", Some("Demo Inc.")));
 }
@@ -315,7 +321,16 @@ pub async fn a_clock_set_back_locks_nobody_out(place: Place) {
 }
 
 fn session(member: karamail::model::MemberId, seen: i64, created: i64) -> Session {
-    Session { member, created: at(created), seen: at(seen), stage: "password".into(), language: Language::En }
+    Session {
+        member,
+        created: at(created),
+        seen: at(seen),
+        password_at: at(created),
+        code_at: Some(at(2)),
+        last_login: Some(at(0)),
+        stage: "password".into(),
+        language: Language::En,
+    }
 }
 
 pub async fn a_session_lives_until_it_is_ended(place: Place) {

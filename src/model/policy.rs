@@ -1,0 +1,273 @@
+//! What an organisation asks for: its plan, its second factor, its passwords (`org set`; requirements chapter 2).
+//!
+//! Knows nothing of members or pages. What always holds: what was never set has its default, which is the manual's; a value
+//! outside its range is refused with what would fit; a guard that is marked *always* has no knob here.
+
+use crate::model::Span;
+use std::fmt;
+
+/// The contract (R004, R109).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// 通常プラン.
+    #[default]
+    Standard,
+    /// アカデミックプラン.
+    Academic,
+    /// スマホプラン: mail is no guaranteed function, and no contact mail is sent.
+    Smartphone,
+}
+
+/// What a backup code is made of (R044).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupKind {
+    /// Eight digits, as the manual has it: 26 bits.
+    #[default]
+    Digits8,
+    /// Sixteen letters and digits that are not mistaken for one another: 80 bits.
+    Alnum16,
+}
+
+/// How strong a password looks (R019).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strength {
+    /// 弱.
+    #[default]
+    Weak,
+    /// 中.
+    Medium,
+    /// 強.
+    Strong,
+}
+
+macro_rules! named {
+    ($type:ident: $($variant:ident = $name:literal),+) => {
+        impl $type {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Gives the name used by commands and in the store.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+named!(Plan: Standard = "standard", Academic = "academic", Smartphone = "smartphone");
+named!(BackupKind: Digits8 = "digits8", Alnum16 = "alnum16");
+named!(Strength: Weak = "weak", Medium = "medium", Strong = "strong");
+
+/// What an organisation asks for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// The contract.
+    pub plan: Plan,
+    /// Whether a login needs a second factor (R023).
+    pub two_factor: bool,
+    /// How many digits a one-time password sent by mail has, 6 to 8 (R039).
+    pub otp_digits: u8,
+    /// What a backup code is made of.
+    pub backup_code: BackupKind,
+    /// The shortest password, in characters; 1 to 32.
+    pub password_min_length: u8,
+    /// The longest password, in characters; 32 (R090) to 128.
+    pub password_max_length: u8,
+    /// The weakest password that is taken.
+    pub password_min_strength: Strength,
+    /// How long after the password was typed it need not be typed again for what matters, in seconds; 0 to 12 hours.
+    pub reauthenticate_after: i64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            plan: Plan::default(),
+            two_factor: false,
+            otp_digits: 6,
+            backup_code: BackupKind::default(),
+            password_min_length: 1,
+            password_max_length: 32,
+            password_min_strength: Strength::default(),
+            reauthenticate_after: 300,
+        }
+    }
+}
+
+/// Why a key of an organisation is not set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// There is no such key.
+    #[error("there is no key “{0}”")]
+    Key(String),
+    /// The value does not fit.
+    #[error("{key} is {fits}, not “{value}”")]
+    Value {
+        /// The key.
+        key: String,
+        /// What would fit.
+        fits: String,
+        /// What was given.
+        value: String,
+    },
+}
+
+impl Policy {
+    /// The keys, in the order they are shown.
+    pub const KEYS: [&'static str; 8] = [
+        "plan",
+        "two_factor",
+        "otp_digits",
+        "backup_code",
+        "password_min_length",
+        "password_max_length",
+        "password_min_strength",
+        "reauthenticate_after",
+    ];
+
+    /// Gives how long after the password was typed it need not be typed again.
+    #[must_use]
+    pub const fn reauthenticate_after(&self) -> Span {
+        Span::from_secs(self.reauthenticate_after)
+    }
+
+    /// Sets one key.
+    ///
+    /// # Errors
+    /// There is no such key, or the value does not fit; says what would.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), PolicyError> {
+        let value = value.trim();
+        match key {
+            "plan" => self.plan = one_of(key, value, Plan::ALL, |plan| plan.as_str())?,
+            "two_factor" => self.two_factor = one_of(key, value, &[true, false], |on| on_off(*on))?,
+            "otp_digits" => self.otp_digits = within(key, value, 6, 8)?,
+            "backup_code" => self.backup_code = one_of(key, value, BackupKind::ALL, |kind| kind.as_str())?,
+            "password_min_length" => self.password_min_length = within(key, value, 1, 32)?,
+            "password_max_length" => self.password_max_length = within(key, value, 32, 128)?,
+            "password_min_strength" => {
+                self.password_min_strength = one_of(key, value, Strength::ALL, |strength| strength.as_str())?;
+            }
+            "reauthenticate_after" => self.reauthenticate_after = seconds(key, value)?,
+            unknown => return Err(PolicyError::Key(unknown.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Shows all keys with their values, as [`Policy::set`] takes them.
+    #[must_use]
+    pub fn shown(&self) -> [(&'static str, String); 8] {
+        let values = [
+            self.plan.to_string(),
+            on_off(self.two_factor).to_owned(),
+            self.otp_digits.to_string(),
+            self.backup_code.to_string(),
+            self.password_min_length.to_string(),
+            self.password_max_length.to_string(),
+            self.password_min_strength.to_string(),
+            format!("{}s", self.reauthenticate_after),
+        ];
+        let mut values = values.into_iter();
+        Self::KEYS.map(|key| (key, values.next().unwrap_or_default()))
+    }
+}
+
+const fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+fn wrong(key: &str, value: &str, fits: String) -> PolicyError {
+    PolicyError::Value { key: key.to_owned(), fits, value: value.to_owned() }
+}
+
+fn one_of<T: Copy>(key: &str, value: &str, all: &[T], name: impl Fn(&T) -> &'static str) -> Result<T, PolicyError> {
+    let found = all.iter().find(|one| name(one) == value).copied();
+    found.ok_or_else(|| wrong(key, value, all.iter().map(name).collect::<Vec<_>>().join(" or ")))
+}
+
+fn within(key: &str, value: &str, least: u8, most: u8) -> Result<u8, PolicyError> {
+    let number = value.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| wrong(key, value, format!("a number from {least} to {most}")))
+}
+
+/// `5m`, `90s`, `2h` or a bare number of seconds, at most 12 hours.
+fn seconds(key: &str, value: &str) -> Result<i64, PolicyError> {
+    let (number, unit) = match value.chars().last() {
+        Some('s') => (value.strip_suffix('s'), 1),
+        Some('m') => (value.strip_suffix('m'), 60),
+        Some('h') => (value.strip_suffix('h'), 3_600),
+        _ => (Some(value), 1),
+    };
+    let seconds = number.and_then(|number| number.parse::<u16>().ok()).map(|number| i64::from(number) * unit);
+    let fits = seconds.filter(|seconds| *seconds <= 12 * 3_600);
+    fits.ok_or_else(|| wrong(key, value, "a time of at most 12h, such as 5m".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_takes_back_what_it_shows() {
+        let mut changed = Policy::default();
+        for (key, value) in [
+            ("plan", "smartphone"),
+            ("two_factor", "on"),
+            ("otp_digits", "8"),
+            ("backup_code", "alnum16"),
+            ("password_min_length", "12"),
+            ("password_max_length", "64"),
+            ("password_min_strength", "medium"),
+            ("reauthenticate_after", "10m"),
+        ] {
+            let before = changed.clone();
+            changed.set(key, value).unwrap();
+            assert_ne!(changed, before, "{key}");
+        }
+        let mut again = Policy::default();
+        for (key, value) in changed.shown() {
+            again.set(key, &value).unwrap();
+        }
+        assert_eq!(again, changed);
+        assert_eq!(Policy::default().shown().map(|(key, _)| key), Policy::KEYS);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_refused_with_what_would() {
+        for (key, value, hint) in [
+            ("plan", "gold", "standard or academic or smartphone"),
+            ("two_factor", "yes", "on or off"),
+            ("otp_digits", "5", "from 6 to 8"),
+            ("backup_code", "", "digits8 or alnum16"),
+            ("password_min_length", "0", "from 1 to 32"),
+            ("password_max_length", "31", "from 32 to 128"),
+            ("password_min_strength", "great", "weak or medium or strong"),
+            ("reauthenticate_after", "13h", "at most 12h"),
+            ("reauthenticate_after", "-5", "at most 12h"),
+        ] {
+            let mut policy = Policy::default();
+            let error = policy.set(key, value).unwrap_err().to_string();
+            assert!(error.contains(hint), "{key}: {error}");
+            assert_eq!(policy, Policy::default());
+        }
+        assert_eq!(Policy::default().set("titel", "x"), Err(PolicyError::Key("titel".to_owned())));
+    }
+
+    #[test]
+    fn what_was_kept_before_a_key_existed_has_its_default() {
+        let kept: Policy = serde_json::from_str(r#"{"two_factor":true}"#).unwrap();
+        assert_eq!(kept, Policy { two_factor: true, ..Policy::default() });
+    }
+}

@@ -1,0 +1,87 @@
+-- What an organisation asks for (JSON; what is not there has its default).
+ALTER TABLE orgs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
+
+-- When the password was typed, when a code passed, and the login before this one.
+ALTER TABLE sessions ADD COLUMN password_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN code_at INTEGER;
+ALTER TABLE sessions ADD COLUMN last_login INTEGER;
+
+-- The second factors of a member. The secret of an app is sealed, in `secrets`; a code of a step that passed never passes
+-- again. `ends` is set where the factor has to go once another is there, or at that moment.
+CREATE TABLE factors (
+    member      INTEGER NOT NULL REFERENCES members (id),
+    kind        TEXT    NOT NULL CHECK (kind IN ('app', 'mail')),
+    address     TEXT    CHECK ((kind = 'mail') = (address IS NOT NULL)),
+    last_step   INTEGER CHECK (kind = 'app' OR last_step IS NULL),
+    enrolled_at INTEGER NOT NULL,
+    ends        INTEGER,
+    PRIMARY KEY (member, kind)
+) STRICT, WITHOUT ROWID;
+
+-- One-time passwords sent by mail: known by their HMAC, each for one session and one purpose. Tries are counted before
+-- they are judged.
+CREATE TABLE challenges (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    member      INTEGER NOT NULL REFERENCES members (id),
+    session     BLOB    NOT NULL CHECK (length(session) = 32),
+    purpose     TEXT    NOT NULL CHECK (purpose IN ('login', 'enrol', 'confirm')),
+    address     TEXT    NOT NULL,
+    proof       BLOB    NOT NULL CHECK (length(proof) = 32),
+    job         INTEGER NOT NULL,
+    sent_at     INTEGER NOT NULL,
+    expires     INTEGER NOT NULL,
+    tries       INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
+    ended_at    INTEGER
+) STRICT;
+
+CREATE INDEX challenges_session ON challenges (session, purpose);
+CREATE INDEX challenges_expires ON challenges (expires);
+
+-- The code that lets a member in who has lost the second factor; one at a time.
+CREATE TABLE backup_codes (
+    member      INTEGER PRIMARY KEY REFERENCES members (id),
+    hash        TEXT    NOT NULL,
+    made_at     INTEGER NOT NULL
+) STRICT;
+
+-- Test mails to the addresses members typed, and what came of them.
+CREATE TABLE contact_tests (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    member      INTEGER NOT NULL REFERENCES members (id),
+    address     TEXT    NOT NULL,
+    folded      TEXT    NOT NULL,
+    job         INTEGER NOT NULL,
+    ordered_at  INTEGER NOT NULL,
+    expires     INTEGER NOT NULL,
+    opened_at   INTEGER,
+    arrived_at  INTEGER
+) STRICT;
+
+CREATE INDEX contact_tests_member ON contact_tests (member, folded, ordered_at);
+CREATE INDEX contact_tests_expires ON contact_tests (expires);
+
+-- Forms that were half filled when the session ended; sealed, and given back to the same member only.
+CREATE TABLE drafts (
+    hash        BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
+    member      INTEGER NOT NULL REFERENCES members (id),
+    path        TEXT    NOT NULL,
+    sealed      BLOB    NOT NULL,
+    kept_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX drafts_kept ON drafts (kept_at);
+
+-- What happened to members' doors: logins, factors, passwords. Each entry holds the hash of the one before it.
+CREATE TABLE audit (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    at          INTEGER NOT NULL,
+    name        TEXT    NOT NULL,
+    org         INTEGER,
+    member      INTEGER,
+    by          TEXT    NOT NULL,
+    fields      TEXT    NOT NULL,
+    chain       BLOB    NOT NULL CHECK (length(chain) = 32)
+) STRICT;
+
+CREATE INDEX audit_member ON audit (member) WHERE member IS NOT NULL;
+CREATE INDEX audit_at ON audit (at);

@@ -1,0 +1,92 @@
+//! Second factors and backup codes.
+
+use super::{Place, address, at, read, taro, write};
+use karamail::store::{APP_SECRET, Factor, FactorKind};
+use tokio::task::JoinSet;
+
+pub async fn both_second_factors_stand_beside_each_other(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    write(&store, move |tx| {
+        tx.put_factor(taro, FactorKind::Mail, Some(&address("taro@example.jp")), None, at(5))?;
+        tx.put_factor(taro, FactorKind::App, None, Some(7), at(6))
+    })
+    .await;
+    let app = Factor { kind: FactorKind::App, address: None, enrolled_at: at(6), ends: None };
+    let mail =
+        Factor { kind: FactorKind::Mail, address: Some(address("taro@example.jp")), enrolled_at: at(5), ends: None };
+    assert_eq!(read(&store, move |tx| tx.factors(taro, at(9))).await, [app, mail.clone()]);
+    write(&store, move |tx| tx.put_secret(APP_SECRET, taro.number(), b"sealed")).await;
+    assert!(write(&store, move |tx| tx.drop_factor(taro, FactorKind::App)).await);
+    assert!(!write(&store, move |tx| tx.drop_factor(taro, FactorKind::App)).await);
+    assert_eq!(read(&store, move |tx| tx.secret(APP_SECRET, taro.number())).await, None);
+    assert_eq!(read(&store, move |tx| tx.factors(taro, at(9))).await, [mail]);
+}
+
+pub async fn a_step_of_the_app_counts_once_however_many_ask(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    assert!(!write(&store, move |tx| tx.use_step(taro, 8)).await);
+    write(&store, move |tx| tx.put_factor(taro, FactorKind::App, None, Some(7), at(6))).await;
+    assert!(!write(&store, move |tx| tx.use_step(taro, 7)).await);
+    let mut guesses = JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        guesses.spawn(async move { write(&store, move |tx| tx.use_step(taro, 9)).await });
+    }
+    let passed = guesses.join_all().await.into_iter().filter(|passed| *passed).count();
+    assert_eq!(passed, 1);
+    assert!(!write(&store, move |tx| tx.use_step(taro, 8)).await);
+    assert!(write(&store, move |tx| tx.use_step(taro, 10)).await);
+}
+
+pub async fn second_factors_end_at_their_moment_and_a_new_one_stays(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    write(&store, move |tx| {
+        tx.put_factor(taro, FactorKind::App, None, None, at(1))?;
+        tx.end_factors(taro, at(50))?;
+        tx.end_factors(taro, at(90))
+    })
+    .await;
+    let kinds = |moment| {
+        let store = store.clone();
+        async move {
+            let factors = read(&store, move |tx| tx.factors(taro, at(moment))).await;
+            factors.into_iter().map(|factor| (factor.kind, factor.ends)).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(kinds(49).await, [(FactorKind::App, Some(at(50)))]);
+    assert_eq!(kinds(50).await, []);
+    write(&store, move |tx| tx.put_factor(taro, FactorKind::App, None, None, at(60))).await;
+    assert_eq!(kinds(99).await, [(FactorKind::App, None)]);
+}
+
+pub async fn a_backup_code_is_used_once_and_replaced_by_the_next(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    write(&store, move |tx| tx.put_backup_code(taro, "one", at(1))).await;
+    write(&store, move |tx| tx.put_backup_code(taro, "two", at(2))).await;
+    assert_eq!(read(&store, move |tx| tx.backup_code(taro)).await.as_deref(), Some("two"));
+    assert!(!write(&store, move |tx| tx.use_backup_code(taro, "one")).await);
+    assert!(write(&store, move |tx| tx.use_backup_code(taro, "two")).await);
+    assert!(!write(&store, move |tx| tx.use_backup_code(taro, "two")).await);
+    assert_eq!(read(&store, move |tx| tx.backup_code(taro)).await, None);
+}
+
+pub async fn a_reset_leaves_nothing_of_the_second_factors(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    assert!(!write(&store, move |tx| tx.reset_factors(taro)).await);
+    write(&store, move |tx| {
+        tx.put_factor(taro, FactorKind::App, None, None, at(1))?;
+        tx.put_factor(taro, FactorKind::Mail, Some(&address("taro@example.jp")), None, at(1))?;
+        tx.put_secret(APP_SECRET, taro.number(), b"sealed")?;
+        tx.put_backup_code(taro, "code", at(1))
+    })
+    .await;
+    assert!(write(&store, move |tx| tx.reset_factors(taro)).await);
+    assert_eq!(read(&store, move |tx| tx.factors(taro, at(2))).await, []);
+    assert_eq!(read(&store, move |tx| tx.secret(APP_SECRET, taro.number())).await, None);
+    assert_eq!(read(&store, move |tx| tx.backup_code(taro)).await, None);
+}
