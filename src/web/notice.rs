@@ -102,23 +102,23 @@ impl Notice {
     fn words(&self, t: &Texts) -> (&'static str, Vec<String>) {
         let plain = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         match self {
-            Self::Cut => (t.cut_title, plain(&[t.cut_1, t.cut_2])),
+            Self::Cut => (t.notice.cut_title, plain(&[t.notice.cut_1, t.notice.cut_2])),
             Self::Expired { until, .. } => {
-                let first = t.expired_1.replace("{time}", &until.minute_jst());
-                (t.expired_title, vec![first, t.expired_2.to_owned()])
+                let first = t.notice.expired_1.replace("{time}", &until.minute_jst());
+                (t.notice.expired_title, vec![first, t.notice.expired_2.to_owned()])
             }
             Self::Used { address, at, .. } => {
-                let first = t.used_1.replace("{address}", address).replace("{time}", &at.minute_jst());
-                (t.used_title, vec![first, t.used_2.to_owned()])
+                let first = t.notice.used_1.replace("{address}", address).replace("{time}", &at.minute_jst());
+                (t.notice.used_title, vec![first, t.notice.used_2.to_owned()])
             }
-            Self::Forged => (t.forged_title, plain(&[t.forged_1, t.forged_2])),
-            Self::Cookies { .. } => (t.cookies_title, plain(&[t.cookies_1, t.cookies_2])),
-            Self::Foreign => (t.foreign_title, plain(&[t.foreign_1, t.foreign_2])),
-            Self::Missing(_) => (t.missing_title, plain(&[t.missing_1])),
-            Self::TooLarge => (t.too_large_title, plain(&[t.too_large_1])),
-            Self::Busy => (t.busy_title, plain(&[t.busy_1])),
-            Self::Broken => (t.broken_title, plain(&[t.broken_1])),
-            Self::LoggedOut { .. } => (t.logged_out_title, plain(&[t.logged_out_1])),
+            Self::Forged => (t.notice.forged_title, plain(&[t.notice.forged_1, t.notice.forged_2])),
+            Self::Cookies { .. } => (t.notice.cookies_title, plain(&[t.notice.cookies_1, t.notice.cookies_2])),
+            Self::Foreign => (t.notice.foreign_title, plain(&[t.notice.foreign_1, t.notice.foreign_2])),
+            Self::Missing(_) => (t.notice.missing_title, plain(&[t.notice.missing_1])),
+            Self::TooLarge => (t.notice.too_large_title, plain(&[t.notice.too_large_1])),
+            Self::Busy => (t.notice.busy_title, plain(&[t.notice.busy_1])),
+            Self::Broken => (t.notice.broken_title, plain(&[t.notice.broken_1])),
+            Self::LoggedOut { .. } => (t.notice.logged_out_title, plain(&[t.notice.logged_out_1])),
         }
     }
 
@@ -126,11 +126,11 @@ impl Notice {
         let back =
             |token: &Option<String>| token.as_ref().map_or_else(|| "/".to_owned(), |token| format!("/r/{token}"));
         match self {
-            Self::Cookies { back: token } => Some(On { href: back(token), label: t.try_again }),
-            Self::LoggedOut { back: token @ Some(_) } => Some(On { href: back(token), label: t.log_in_again }),
+            Self::Cookies { back: token } => Some(On { href: back(token), label: t.notice.try_again }),
+            Self::LoggedOut { back: token @ Some(_) } => Some(On { href: back(token), label: t.notice.log_in_again }),
             // The same page once more, as it was asked for.
-            Self::Busy | Self::Broken => Some(On { href: String::new(), label: t.try_again }),
-            Self::Foreign | Self::TooLarge => Some(On { href: "/".to_owned(), label: t.start_page }),
+            Self::Busy | Self::Broken => Some(On { href: String::new(), label: t.notice.try_again }),
+            Self::Foreign | Self::TooLarge => Some(On { href: "/".to_owned(), label: t.notice.start_page }),
             Self::Cut
             | Self::Expired { .. }
             | Self::Used { .. }

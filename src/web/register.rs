@@ -234,14 +234,16 @@ fn shown(visit: &Visit) -> &'static str {
 fn login_faults(note: &Note, t: &Texts) -> Vec<Fault> {
     let whole = |text| vec![Fault::from(None, text)];
     match &note.why {
-        Why::Wrong => vec![Fault::from(Some("org"), t.login_wrong), Fault::from(None, t.login_wait)],
+        Why::Wrong => vec![Fault::from(Some("org"), t.login.wrong), Fault::from(None, t.login.wait)],
         Why::Stale => whole(t.stale),
         Why::Lapsed => whole(t.lapsed),
-        Why::Empty(fields) => [("org", t.org_empty), ("id", t.id_empty), ("password", t.password_empty)]
-            .into_iter()
-            .filter(|(name, _)| fields.iter().any(|field| field == name))
-            .map(|(name, text)| Fault::in_field(name, text))
-            .collect(),
+        Why::Empty(fields) => {
+            [("org", t.login.org_empty), ("id", t.login.id_empty), ("password", t.login.password_empty)]
+                .into_iter()
+                .filter(|(name, _)| fields.iter().any(|field| field == name))
+                .map(|(name, text)| Fault::in_field(name, text))
+                .collect()
+        }
         Why::Refused(_) | Why::Changed | Why::Unchosen => Vec::new(),
     }
 }
@@ -311,14 +313,14 @@ fn password_faults(note: &Note, t: &Texts) -> Vec<Fault> {
         Why::Wrong | Why::Empty(_) | Why::Lapsed | Why::Changed | Why::Unchosen => return Vec::new(),
     };
     let (field, text) = match refusal {
-        Refusal::Empty => ("new", t.change_empty),
-        Refusal::Character => ("new", t.change_character),
-        Refusal::TooLong => ("new", t.change_too_long),
-        Refusal::OrgCode => ("new", t.change_org_code),
-        Refusal::LoginId => ("new", t.change_login_id),
-        Refusal::Start => ("new", t.change_start),
-        Refusal::KnownBad => ("new", t.change_known_bad),
-        Refusal::Mismatch => ("again", t.change_mismatch),
+        Refusal::Empty => ("new", t.password.empty),
+        Refusal::Character => ("new", t.password.character),
+        Refusal::TooLong => ("new", t.password.too_long),
+        Refusal::OrgCode => ("new", t.password.org_code),
+        Refusal::LoginId => ("new", t.password.login_id),
+        Refusal::Start => ("new", t.password.start),
+        Refusal::KnownBad => ("new", t.password.known_bad),
+        Refusal::Mismatch => ("again", t.password.mismatch),
     };
     vec![Fault::in_field(field, text)]
 }
@@ -363,7 +365,7 @@ pub(super) async fn priority(
     let why = visit.note().map(|note| note.why);
     let t = texts(visit.language());
     let fault = match why {
-        Some(Why::Unchosen) => Some(Fault::in_field("priority", t.priority_empty)),
+        Some(Why::Unchosen) => Some(Fault::in_field("priority", t.register.priority_empty)),
         Some(Why::Stale) => Some(Fault::from(None, t.stale)),
         _ => None,
     };

@@ -1,0 +1,23 @@
+//! Texts of choosing a password.
+
+texts! {
+    show: "文字を見ながら入力する", "Show the password while typing";
+    hide: "文字を隠して入力する", "Hide the password while typing";
+    title: "新しいパスワードを決める", "Choose a new password";
+    lead: "はじめてのログインです。これから使う、自分だけのパスワードを決めてください。", "This is your first login. Please choose a password of your own.";
+    rule_1: "半角の英字（大文字・小文字）、数字、記号で、32文字まで", "Letters, digits and marks, up to 32 characters";
+    rule_2: "長いほど安全です。関係のない言葉をいくつかつなげると、覚えやすくなります。", "Longer is safer. A few unrelated words in a row are easy to remember.";
+    rule_3: "団体コード、ID、最初のパスワード、「123456」のようによく使われるものは選べません。", "Not the organisation code, the ID, the first password, or one that many people use, such as “123456”.";
+    new: "新しいパスワード", "New password";
+    again: "新しいパスワード（もう一度）", "New password (again)";
+    button: "このパスワードにする", "Use this password";
+    empty: "新しいパスワードを入力してください。", "Please enter a new password.";
+    character: "半角の英字、数字、記号だけを使ってください。全角の文字と空白は使えません。", "Please use only half-width letters, digits and marks, without blanks.";
+    too_long: "32文字までにしてください。", "Please use 32 characters or fewer.";
+    org_code: "団体コードと同じパスワードは使えません。ほかの人にすぐわかってしまいます。", "The password must not be the organisation code: others would guess it at once.";
+    login_id: "IDと同じパスワードは使えません。ほかの人にすぐわかってしまいます。", "The password must not be the ID: others would guess it at once.";
+    start: "最初のパスワードは使えません。管理者も知っているため、別のものにしてください。", "The first password cannot be kept, as the administrator knows it. Please choose another one.";
+    known_bad: "多くの人が使っているか、短すぎるパスワードです。すぐに当てられてしまうため、別のものにしてください。", "Many people use this password, or it is too short. It would be guessed at once; please choose another one.";
+    mismatch: "2回の入力がちがっています。同じパスワードを2回入力してください。", "The two entries differ. Please enter the same password twice.";
+    done: "パスワードを変更しました。次からは新しいパスワードでログインしてください。", "Your password has been changed. From now on, log in with the new one.";
+}
