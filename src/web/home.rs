@@ -6,9 +6,10 @@ use super::notice::Notice;
 use super::page::SendTo;
 use super::reply::{Answer, Entry, Reply};
 use super::visit::Visit;
-use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -22,8 +23,17 @@ struct LogOut {
     back: String,
 }
 
+/// The pages of this file.
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/", get(home))
+        .route("/favicon.ico", get(icon))
+        .route("/cookies", get(cookies))
+        .route("/logout", get(ask_to_log_out).post(log_out))
+}
+
 /// `/`: sends the browser on to the system address, or says how to register.
-pub(super) async fn home(State(web): State<Web>, headers: HeaderMap) -> Reply {
+async fn home(State(web): State<Web>, headers: HeaderMap) -> Reply {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let place = |url: &str| url.split_once("://").map(|(_, place)| place.to_owned());
     // Where both names lead here, only the published one sends on.
@@ -34,17 +44,17 @@ pub(super) async fn home(State(web): State<Web>, headers: HeaderMap) -> Reply {
 }
 
 /// Browsers ask for an icon by themselves; there is none.
-pub(super) async fn icon() -> Reply {
+async fn icon() -> Reply {
     Reply::nothing()
 }
 
 /// Says that cookies are needed (R003).
-pub(super) async fn cookies(Extension(visit): Extension<Visit>) -> Reply {
+async fn cookies(Extension(visit): Extension<Visit>) -> Reply {
     Reply::notice(Notice::Cookies { back: visit.registration().map(str::to_owned) })
 }
 
 /// Asks whether to log out (R056), or says that nobody is logged in any more.
-pub(super) async fn ask_to_log_out(Extension(visit): Extension<Visit>) -> Reply {
+async fn ask_to_log_out(Extension(visit): Extension<Visit>) -> Reply {
     let token = visit.registration();
     match visit.visitor() {
         Some(_) => Reply::page(
@@ -56,7 +66,7 @@ pub(super) async fn ask_to_log_out(Extension(visit): Extension<Visit>) -> Reply 
 }
 
 /// Logs out.
-pub(super) async fn log_out(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
+async fn log_out(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
     if let Some(hash) = visit.session_hash() {
         web.store().write(move |tx| tx.end_session(&hash)).await?;
     }

@@ -33,7 +33,6 @@ use crate::service::login::Login;
 use crate::store::Store;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -124,19 +123,9 @@ impl Web {
 
     fn router(&self) -> Router {
         Router::new()
-            .route("/", get(home::home))
-            .route("/favicon.ico", get(home::icon))
-            .route("/cookies", get(home::cookies))
-            .route("/logout", get(home::ask_to_log_out).post(home::log_out))
-            .route("/outbox", get(outbox::list))
-            .route("/r/{token}", get(register::landing).post(register::log_in))
-            .route("/r/{token}/password", get(register::password).post(register::set_password))
-            .route("/r/{token}/priority", get(register::priority).post(register::choose))
-            .route("/r/{token}/confirm", get(register::confirm).post(register::replace))
-            .route("/r/{token}/done", get(register::done))
-            .route("/r", get(register::cut))
-            .route("/r/", get(register::cut))
-            .route("/r/{token}/", get(register::cut))
+            .merge(home::routes())
+            .merge(outbox::routes())
+            .merge(register::routes())
             .fallback(|| async { Reply::missing(StatusCode::NOT_FOUND) })
             .method_not_allowed_fallback(|| async { Reply::missing(StatusCode::METHOD_NOT_ALLOWED) })
             .layer(axum::middleware::from_fn_with_state(self.clone(), reply::dress))

@@ -4,8 +4,10 @@
 
 use super::Web;
 use super::reply::{Answer, Reply, Trouble};
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::routing::get;
 use mail_parser::{Address, MessageParser};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -37,8 +39,13 @@ struct Piece {
     link: bool,
 }
 
+/// The pages of this file.
+pub(super) fn routes() -> Router<Web> {
+    Router::new().route("/outbox", get(list))
+}
+
 /// GET `/outbox`.
-pub(super) async fn list(State(web): State<Web>) -> Answer {
+async fn list(State(web): State<Web>) -> Answer {
     let Some(folder) = web.outbox().map(Path::to_owned) else {
         return Ok(Reply::missing(StatusCode::NOT_FOUND));
     };

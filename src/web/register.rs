@@ -18,9 +18,23 @@ use crate::service::login::{FirstPassword, Typed, Verdict};
 use crate::service::password::Refusal;
 use crate::service::session::{Stage, Visitor};
 use crate::store::Registration;
-use axum::Extension;
 use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Serialize;
+
+/// The pages of this file.
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/r/{token}", get(landing).post(log_in))
+        .route("/r/{token}/password", get(password).post(set_password))
+        .route("/r/{token}/priority", get(priority).post(choose))
+        .route("/r/{token}/confirm", get(confirm).post(replace))
+        .route("/r/{token}/done", get(done))
+        .route("/r", get(cut))
+        .route("/r/", get(cut))
+        .route("/r/{token}/", get(cut))
+}
 
 /// Something to put right.
 #[derive(Serialize)]
@@ -186,16 +200,12 @@ fn finished_by(visit: &Visit, registration: &Registration) -> bool {
 }
 
 /// A link without a token, or with something behind it.
-pub(super) async fn cut() -> Reply {
+async fn cut() -> Reply {
     Reply::notice(Notice::Cut)
 }
 
 /// GET `/r/TOKEN`: shows the address and asks for the login.
-pub(super) async fn landing(
-    State(web): State<Web>,
-    Extension(visit): Extension<Visit>,
-    Path(token): Path<String>,
-) -> Answer {
+async fn landing(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(token): Path<String>) -> Answer {
     let place = match Place::open(&web, &visit, &token).await? {
         Ok(place) => place,
         Err(reply) => return Ok(reply),
@@ -249,7 +259,7 @@ fn login_faults(note: &Note, t: &Texts) -> Vec<Fault> {
 }
 
 /// POST `/r/TOKEN`: logs in.
-pub(super) async fn log_in(
+async fn log_in(
     State(web): State<Web>,
     Extension(visit): Extension<Visit>,
     Path(token): Path<String>,
@@ -286,11 +296,7 @@ fn typed(fields: &Fields) -> Typed {
 }
 
 /// GET `/r/TOKEN/password`: asks for a password of one's own.
-pub(super) async fn password(
-    State(web): State<Web>,
-    Extension(visit): Extension<Visit>,
-    Path(token): Path<String>,
-) -> Answer {
+async fn password(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(token): Path<String>) -> Answer {
     let (place, _) = match Place::at(&web, &visit, &token, Stage::Password).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),
@@ -326,7 +332,7 @@ fn password_faults(note: &Note, t: &Texts) -> Vec<Fault> {
 }
 
 /// POST `/r/TOKEN/password`: sets it.
-pub(super) async fn set_password(
+async fn set_password(
     State(web): State<Web>,
     Extension(visit): Extension<Visit>,
     Path(token): Path<String>,
@@ -349,11 +355,7 @@ pub(super) async fn set_password(
 }
 
 /// GET `/r/TOKEN/priority`: asks for the place of the address.
-pub(super) async fn priority(
-    State(web): State<Web>,
-    Extension(visit): Extension<Visit>,
-    Path(token): Path<String>,
-) -> Answer {
+async fn priority(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(token): Path<String>) -> Answer {
     let (place, visitor) = match Place::at(&web, &visit, &token, Stage::Full).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),
@@ -394,7 +396,7 @@ fn slots(present: &[(Priority, EmailAddress)], own: Option<Priority>, chosen: Op
 }
 
 /// POST `/r/TOKEN/priority`: registers, if the place is free.
-pub(super) async fn choose(
+async fn choose(
     State(web): State<Web>,
     Extension(visit): Extension<Visit>,
     Path(token): Path<String>,
@@ -404,7 +406,7 @@ pub(super) async fn choose(
 }
 
 /// POST `/r/TOKEN/confirm`: registers in a place whose address the member was shown.
-pub(super) async fn replace(
+async fn replace(
     State(web): State<Web>,
     Extension(visit): Extension<Visit>,
     Path(token): Path<String>,
@@ -431,11 +433,7 @@ async fn finish(web: &Web, visit: &Visit, token: &str, fields: &Fields, present:
 }
 
 /// GET `/r/TOKEN/confirm`: shows the address that gives way, and asks (R120).
-pub(super) async fn confirm(
-    State(web): State<Web>,
-    Extension(visit): Extension<Visit>,
-    Path(token): Path<String>,
-) -> Answer {
+async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(token): Path<String>) -> Answer {
     let (place, visitor) = match Place::at(&web, &visit, &token, Stage::Full).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),
@@ -464,11 +462,7 @@ pub(super) async fn confirm(
 }
 
 /// GET `/r/TOKEN/done`: says that the address is registered, to whoever registered it.
-pub(super) async fn done(
-    State(web): State<Web>,
-    Extension(visit): Extension<Visit>,
-    Path(token): Path<String>,
-) -> Answer {
+async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(token): Path<String>) -> Answer {
     let token = link::tidied(&token);
     let done = match web.links().look(token, web.now()).await? {
         Sight::Done(registration) if finished_by(&visit, &registration) => registration,
