@@ -9,12 +9,15 @@
 //! `dress` makes the page of it.
 
 mod cookie;
+mod fault;
 mod form;
 mod home;
+mod login;
 mod note;
 mod notice;
 mod outbox;
 mod page;
+mod password;
 mod register;
 mod reply;
 mod texts;

@@ -4,18 +4,20 @@
 //! turn it is; nothing but a form of ours changes anything.
 
 use super::cookie::Crumb;
+use super::fault::{Fault, Typing};
 use super::form::Fields;
-use super::note::{Note, Why};
+use super::login;
+use super::note::{Late, Note, remarks};
 use super::notice::Notice;
+use super::password;
 use super::reply::{Answer, Entry, Reply, Trouble};
-use super::texts::{Texts, texts};
+use super::texts::texts;
 use super::visit::{self, Visit};
 use super::{Web, visit::device_cookie};
 use crate::link::{self, Link};
 use crate::model::{EmailAddress, Priority, Secret, Timestamp};
 use crate::service::landing::{Outcome, Plan, Sight, Wish};
-use crate::service::login::{FirstPassword, Typed, Verdict};
-use crate::service::password::Refusal;
+use crate::service::login::{FirstPassword, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::Registration;
 use axum::extract::{Path, State};
@@ -36,25 +38,13 @@ pub(super) fn routes() -> Router<Web> {
         .route("/r/{token}/", get(cut))
 }
 
-/// Something to put right.
-#[derive(Serialize)]
-struct Fault {
-    /// The id of the input under which it is said once more.
-    field: Option<&'static str>,
-    /// The id of the input to which the summary leads.
-    place: Option<&'static str>,
-    text: &'static str,
-}
-
-impl Fault {
-    /// Something wrong with one input.
-    const fn in_field(field: &'static str, text: &'static str) -> Self {
-        Self { field: Some(field), place: Some(field), text }
-    }
-
-    /// Something that concerns the whole form, to be put right from `place` on.
-    const fn from(place: Option<&'static str>, text: &'static str) -> Self {
-        Self { field: None, place, text }
+remarks! {
+    /// What there is to say behind a link.
+    enum Remark in "register" {
+        /// The new password is set; no error.
+        Changed = "changed",
+        /// No priority was chosen.
+        Unchosen = "unchosen",
     }
 }
 
@@ -76,14 +66,6 @@ struct PasswordPage {
     errors: Vec<Fault>,
     #[serde(flatten)]
     typing: Typing,
-}
-
-/// Whether passwords are shown while they are typed (R020, without scripts).
-#[derive(Serialize)]
-struct Typing {
-    shown: bool,
-    kind: &'static str,
-    toggle: &'static str,
 }
 
 #[derive(Serialize)]
@@ -118,16 +100,6 @@ struct ConfirmPage {
 #[derive(Serialize)]
 struct DonePage {
     slots: Vec<Slot>,
-}
-
-impl Typing {
-    fn of(visit: &Visit) -> Self {
-        if visit.query().get("show") == "1" {
-            Self { shown: true, kind: "text", toggle: "?show=0" }
-        } else {
-            Self { shown: false, kind: "password", toggle: "?show=1" }
-        }
-    }
 }
 
 /// An open registration, and where its pages are.
@@ -174,7 +146,7 @@ impl Place {
         Ok(match visit.visitor() {
             Some(visitor) if visitor.stage == stage => Ok((place, visitor)),
             Some(visitor) => Err(Reply::see(place.turn(visitor.stage))),
-            None if visit.has_lapsed() => Err(Reply::see(place.page("")).noting(&Note::of(Why::Lapsed))),
+            None if visit.has_lapsed() => Err(Reply::see(place.page("")).noting(&Note::of(Late::Lapsed))),
             None => Err(Reply::see(place.page(""))),
         })
     }
@@ -220,42 +192,22 @@ async fn landing(State(web): State<Web>, Extension(visit): Extension<Visit>, Pat
     }
     let note = visit.note();
     let hint = place.registration.org.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (org, id) = note.as_ref().map_or((hint, String::new()), |note| (note.org.clone(), note.id.clone()));
+    let (org, id) =
+        note.as_ref().map_or((hint, String::new()), |note| (note.typed("org").to_owned(), note.typed("id").to_owned()));
+    let typing = Typing::of(&visit);
     let until = Timestamp::from_millis(place.link.expires.saturating_mul(1_000));
     Ok(Reply::page(
         "landing.html",
         &LandingPage {
             address: place.registration.address.to_string(),
             until: until.minute_jst(),
-            action: format!("{}{}", place.page(""), shown(&visit)),
+            action: format!("{}{}", place.page(""), typing.query()),
             org,
             id,
-            errors: note.map_or_else(Vec::new, |note| login_faults(&note, texts(visit.language()))),
-            typing: Typing::of(&visit),
+            errors: note.map_or_else(Vec::new, |note| login::faults(&note, texts(visit.language()))),
+            typing,
         },
     ))
-}
-
-/// A form is answered with the same way of typing passwords.
-fn shown(visit: &Visit) -> &'static str {
-    if visit.query().get("show") == "1" { "?show=1" } else { "" }
-}
-
-fn login_faults(note: &Note, t: &Texts) -> Vec<Fault> {
-    let whole = |text| vec![Fault::from(None, text)];
-    match &note.why {
-        Why::Wrong => vec![Fault::from(Some("org"), t.login.wrong), Fault::from(None, t.login.wait)],
-        Why::Stale => whole(t.stale),
-        Why::Lapsed => whole(t.lapsed),
-        Why::Empty(fields) => {
-            [("org", t.login.org_empty), ("id", t.login.id_empty), ("password", t.login.password_empty)]
-                .into_iter()
-                .filter(|(name, _)| fields.iter().any(|field| field == name))
-                .map(|(name, text)| Fault::in_field(name, text))
-                .collect()
-        }
-        Why::Refused(_) | Why::Changed | Why::Unchosen => Vec::new(),
-    }
 }
 
 /// POST `/r/TOKEN`: logs in.
@@ -268,30 +220,20 @@ async fn log_in(
     let Ok(place) = Place::open(&web, &visit, &token).await? else {
         return Ok(Reply::see(visit.here()));
     };
-    let again = |why| Ok(Reply::see(visit.here()).noting(&Note::with(why, &fields)));
-    let empty = |name: &&str| fields.get(name).trim().is_empty();
-    let missing: Vec<String> =
-        ["org", "id", "password"].iter().filter(|name| empty(name)).map(ToString::to_string).collect();
+    let again = |remarks: &[login::Remark]| Ok(Reply::see(visit.here()).noting(&Note::all(remarks).keeping(&fields)));
+    let missing = login::missing(&fields);
     if !missing.is_empty() {
-        return again(Why::Empty(missing));
+        return again(&missing);
     }
     let account = web.login().account(fields.get("org"), fields.get("id"));
     let device = visit.device(web.key(), &account);
     let (cookie, session) = visit::new_session(web.random()?);
-    let verdict = web.login().attempt(typed(&fields), device, session, visit.session_hash(), web.now()).await?;
+    let verdict = web.login().attempt(login::typed(&fields), device, session, visit.session_hash(), web.now()).await?;
     match verdict {
-        Verdict::Refused => again(Why::Wrong),
+        Verdict::Refused => again(&[login::Remark::Wrong]),
         Verdict::In(_, stage) => Ok(Reply::see(place.turn(stage))
             .with(Crumb::Session, Some(cookie))
             .with(Crumb::Device, Some(device_cookie(web.key(), &account, web.random()?)))),
-    }
-}
-
-fn typed(fields: &Fields) -> Typed {
-    Typed {
-        org: fields.get("org").to_owned(),
-        id: fields.get("id").to_owned(),
-        password: Secret::new(fields.get("password").to_owned()),
     }
 }
 
@@ -302,33 +244,15 @@ async fn password(State(web): State<Web>, Extension(visit): Extension<Visit>, Pa
         Err(reply) => return Ok(reply),
     };
     let t = texts(visit.language());
+    let typing = Typing::of(&visit);
     Ok(Reply::page(
         "password.html",
         &PasswordPage {
-            action: format!("{}{}", place.page("/password"), shown(&visit)),
-            errors: visit.note().map_or_else(Vec::new, |note| password_faults(&note, t)),
-            typing: Typing::of(&visit),
+            action: format!("{}{}", place.page("/password"), typing.query()),
+            errors: visit.note().map_or_else(Vec::new, |note| password::faults(&note, t)),
+            typing,
         },
     ))
-}
-
-fn password_faults(note: &Note, t: &Texts) -> Vec<Fault> {
-    let refusal = match note.why {
-        Why::Refused(refusal) => refusal,
-        Why::Stale => return vec![Fault::from(None, t.stale)],
-        Why::Wrong | Why::Empty(_) | Why::Lapsed | Why::Changed | Why::Unchosen => return Vec::new(),
-    };
-    let (field, text) = match refusal {
-        Refusal::Empty => ("new", t.password.empty),
-        Refusal::Character => ("new", t.password.character),
-        Refusal::TooLong => ("new", t.password.too_long),
-        Refusal::OrgCode => ("new", t.password.org_code),
-        Refusal::LoginId => ("new", t.password.login_id),
-        Refusal::Start => ("new", t.password.start),
-        Refusal::KnownBad => ("new", t.password.known_bad),
-        Refusal::Mismatch => ("again", t.password.mismatch),
-    };
-    vec![Fault::in_field(field, text)]
 }
 
 /// POST `/r/TOKEN/password`: sets it.
@@ -347,10 +271,10 @@ async fn set_password(
     let again = Secret::new(fields.get("again").to_owned());
     Ok(match web.login().first_password(visitor, new, &again, session, web.now()).await? {
         FirstPassword::Changed(stage) => {
-            Reply::see(place.turn(stage)).with(Crumb::Session, Some(cookie)).noting(&Note::of(Why::Changed))
+            Reply::see(place.turn(stage)).with(Crumb::Session, Some(cookie)).noting(&Note::of(Remark::Changed))
         }
-        FirstPassword::Refused(refusal) => Reply::see(visit.here()).noting(&Note::of(Why::Refused(refusal))),
-        FirstPassword::Gone => Reply::see(place.page("")).noting(&Note::of(Why::Lapsed)),
+        FirstPassword::Refused(refusal) => Reply::see(visit.here()).noting(&Note::of(refusal)),
+        FirstPassword::Gone => Reply::see(place.page("")).noting(&Note::of(Late::Lapsed)),
     })
 }
 
@@ -364,23 +288,21 @@ async fn priority(State(web): State<Web>, Extension(visit): Extension<Visit>, Pa
     let address = &place.registration.address;
     let own = present.iter().find(|(_, other)| other.folded() == address.folded()).map(|(number, _)| *number);
     let free = Priority::ALL.into_iter().find(|number| present.iter().all(|(taken, _)| taken != number));
-    let why = visit.note().map(|note| note.why);
+    let note = visit.note();
+    let says = |remark| note.as_ref().is_some_and(|note| note.remarks().any(|said: Remark| said == remark));
     let t = texts(visit.language());
-    let fault = match why {
-        Some(Why::Unchosen) => Some(Fault::in_field("priority", t.register.priority_empty)),
-        Some(Why::Stale) => Some(Fault::from(None, t.stale)),
-        _ => None,
-    };
+    let unchosen = says(Remark::Unchosen).then(|| Fault::in_field("priority", t.register.priority_empty));
+    let late = note.as_ref().and_then(|note| Fault::late(note, t));
     Ok(Reply::page(
         "priority.html",
         &PriorityPage {
             address: address.to_string(),
             action: place.page("/priority"),
             own: own.map(|number| number.to_string()),
-            changed: why == Some(Why::Changed),
-            unchosen: why == Some(Why::Unchosen),
+            changed: says(Remark::Changed),
+            unchosen: unchosen.is_some(),
             slots: slots(&present, own, own.or(free)),
-            errors: fault.into_iter().collect(),
+            errors: late.into_iter().chain(unchosen).collect(),
         },
     ))
 }
@@ -421,7 +343,7 @@ async fn finish(web: &Web, visit: &Visit, token: &str, fields: &Fields, present:
         Err(reply) => return Ok(reply),
     };
     let Ok(number) = fields.get("priority").parse::<Priority>() else {
-        return Ok(Reply::see(place.page("/priority")).noting(&Note::of(Why::Unchosen)));
+        return Ok(Reply::see(place.page("/priority")).noting(&Note::of(Remark::Unchosen)));
     };
     let wish = Wish { place: number, shown: present, language: visit.chosen() };
     Ok(match web.links().register(place.link, visitor, wish, web.now()).await? {

@@ -5,7 +5,7 @@
 
 use super::cookie::Crumb;
 use super::form::{self, Fields, TOKEN_FIELD};
-use super::note::{Note, Why};
+use super::note::{Late, Note};
 use super::notice::Notice;
 use super::texts::texts;
 use super::visit::{self, Visit};
@@ -281,8 +281,8 @@ impl FromRequest<Web> for Entry {
         if form::fits(fields.get(TOKEN_FIELD), web.key(), visit.tie(), session) {
             return Ok(Self(fields));
         }
-        let why = if visit.has_lapsed() { Why::Lapsed } else { Why::Stale };
-        Err(Reply::see(visit.here()).noting(&Note::with(why, &fields)))
+        let late = if visit.has_lapsed() { Late::Lapsed } else { Late::Stale };
+        Err(Reply::see(visit.here()).noting(&Note::of(late).keeping(&fields)))
     }
 }
 
