@@ -1,7 +1,7 @@
 //! Pages: the templates, filled in, and the headers that go with them.
 //!
 //! Knows nothing of what leads to a page. What always holds: everything from outside is escaped, as all templates end in
-//! `.html`; a page loads nothing, runs nothing and is kept by nobody; what a template names must be there, or the page is
+//! `.html`; a page loads nothing, runs no script but the one that is built in, and is kept by nobody; what a template names must be there, or the page is
 //! not made.
 
 use super::cookie::Crumb;
@@ -9,7 +9,8 @@ use super::form;
 use super::texts::texts;
 use super::visit::{self, Visit};
 use super::{Settings, Trouble};
-use crate::model::{EmailAddress, Language, OrgCode, Secret};
+use crate::model::{EmailAddress, Language, OrgCode, Secret, Span};
+use crate::service::session;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
@@ -18,6 +19,9 @@ use sha2::{Digest, Sha256};
 use tera::{Context, Tera, Value};
 
 const STYLE: &str = include_str!("pages/style.css");
+const SCRIPT: &str = include_str!("pages/script.js");
+/// How long before its end a session's end is announced (WCAG 2.2.1).
+const NOTICE: Span = Span::from_secs(5 * 60);
 
 /// The templates by name; the first ones are parts of the others.
 const TEMPLATES: &[(&str, &str)] = &[
@@ -68,6 +72,7 @@ struct Frame<'a> {
     product: &'a str,
     sender: String,
     form: String,
+    here: String,
     member: Option<Member<'a>>,
 }
 
@@ -85,13 +90,16 @@ struct Member<'a> {
     id: &'a str,
     name: &'a str,
     leave: String,
+    /// After how many seconds without use the page says that the session ends soon.
+    idle: i64,
 }
 
 /// Fills in templates.
 #[derive(Debug)]
 pub(super) struct Pages {
     tera: Tera,
-    headers: HeaderMap,
+    plain: HeaderMap,
+    scripted: HeaderMap,
     texts: [(Language, Value); 2],
     product: [(Language, String); 2],
     sender: String,
@@ -105,7 +113,8 @@ impl Pages {
         tera.add_raw_templates(TEMPLATES.iter().copied())?;
         Ok(Self {
             tera,
-            headers: headers(settings.is_secure()),
+            plain: headers(settings.is_secure(), false),
+            scripted: headers(settings.is_secure(), true),
             texts: Language::ALL.map(|language| (language, Value::from_serializable(texts(language)))),
             product: [(Language::Ja, settings.title.clone()), (Language::En, settings.title_en.clone())],
             sender: settings.sender.to_string(),
@@ -113,14 +122,15 @@ impl Pages {
         })
     }
 
-    /// Makes a page.
+    /// Makes a page; whoever is logged in gets the script with it, others where the page is `scripted`.
     pub(super) fn show(
         &self,
         visit: &Visit,
         status: StatusCode,
         template: &str,
-        page: Value,
+        (page, scripted): (Value, bool),
     ) -> Result<Response, Trouble> {
+        let scripted = scripted || visit.visitor().is_some();
         let mut context = Context::new();
         let language = visit.language();
         let frame = self.frame(visit);
@@ -128,10 +138,11 @@ impl Pages {
         context.insert("frame", &frame);
         context.insert_value("page", page);
         context.insert("style", STYLE);
+        context.insert("script", &scripted.then_some(SCRIPT));
         let html = self.tera.render(template, &context).map_err(|cause| Trouble::page(template, &cause))?;
         let mut response = (status, html).into_response();
         let headers = response.headers_mut();
-        headers.extend(self.headers.clone());
+        headers.extend(if scripted { self.scripted.clone() } else { self.plain.clone() });
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.as_str()));
         Ok(response)
@@ -139,7 +150,7 @@ impl Pages {
 
     /// Gives the headers that go with everything.
     pub(super) fn headers(&self) -> HeaderMap {
-        self.headers.clone()
+        self.plain.clone()
     }
 
     fn frame<'a>(&'a self, visit: &'a Visit) -> Frame<'a> {
@@ -157,6 +168,7 @@ impl Pages {
             product: pick(&self.product, language).as_str(),
             sender: self.sender.clone(),
             form: form::token(self.key.reveal(), visit.tie(), visitor.map(|visitor| &visitor.session)),
+            here: visit.here(),
             member: visitor.map(|visitor| Member {
                 org: match (&visitor.titles, language) {
                     ((_, Some(english)), Language::En) => english,
@@ -165,6 +177,7 @@ impl Pages {
                 id: visitor.member.login.as_str(),
                 name: &visitor.member.name,
                 leave: visit::beside("/logout", visit),
+                idle: (session::IDLE.millis() - NOTICE.millis()) / 1_000,
             }),
         }
     }
@@ -180,10 +193,14 @@ pub(super) fn spent(visit: &Visit) -> Option<(Crumb, Option<String>)> {
     visit.jar().get(Crumb::Note).map(|_| (Crumb::Note, None))
 }
 
-fn headers(secure: bool) -> HeaderMap {
-    let style = BASE64.encode(&Sha256::digest(STYLE));
+fn headers(secure: bool, scripted: bool) -> HeaderMap {
+    let style = hash(STYLE);
+    let script = match scripted {
+        true => format!("script-src {}; connect-src 'self'; ", hash(SCRIPT)),
+        false => String::new(),
+    };
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src {style}; {script}form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     );
     let fixed = [
         ("cache-control", "no-store"),
@@ -208,6 +225,11 @@ fn headers(secure: bool) -> HeaderMap {
     headers
 }
 
+/// Names something inline by its hash (CSP3 2.3.1).
+fn hash(inline: &str) -> String {
+    format!("'sha256-{}'", BASE64.encode(&Sha256::digest(inline)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,11 +246,51 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_names_the_one_style_by_its_hash_and_nothing_inline() {
-        let policy = headers(true)[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
-        assert!(!policy.contains("unsafe"), "{policy}");
-        assert!(headers(true).contains_key(header::STRICT_TRANSPORT_SECURITY));
-        assert!(!headers(false).contains_key(header::STRICT_TRANSPORT_SECURITY));
+    fn the_policy_names_the_one_style_and_the_one_script_by_their_hashes_and_nothing_inline() {
+        for scripted in [false, true] {
+            let policy = headers(true, scripted)[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+            assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+            assert_eq!(policy.contains("; script-src 'sha256-"), scripted, "{policy}");
+            assert_eq!(policy.contains("; connect-src 'self';"), scripted, "{policy}");
+            assert!(!policy.contains("unsafe"), "{policy}");
+        }
+        assert!(headers(true, true).contains_key(header::STRICT_TRANSPORT_SECURITY));
+        assert!(!headers(false, true).contains_key(header::STRICT_TRANSPORT_SECURITY));
+    }
+
+    #[test]
+    fn the_script_is_small_and_cannot_end_its_own_element() {
+        assert!(SCRIPT.len() <= 3 * 1024, "{} bytes", SCRIPT.len());
+        assert!(!SCRIPT.contains("</script") && !SCRIPT.contains("<!--"));
+    }
+
+    /// Fills in a template that is made for the test from the parts of all pages.
+    fn filled(template: &str) -> String {
+        let mut tera = Tera::default();
+        tera.add_raw_templates(TEMPLATES.iter().copied().chain([("test.html", template)])).unwrap();
+        let mut context = Context::new();
+        context.insert("t", texts(Language::En));
+        context.insert("errors", &Vec::<String>::new());
+        tera.render("test.html", &context).unwrap()
+    }
+
+    #[test]
+    fn a_field_may_be_optional_and_have_a_button_beside_it() {
+        let needed = filled(r#"{{ <field name="id" label="ID" errors={errors} /> }}"#);
+        assert!(needed.contains("Required") && needed.contains(" required") && !needed.contains("<button"), "{needed}");
+        assert!(!needed.contains("inputmode") && !needed.contains("data-eye"), "{needed}");
+        let optional = filled(
+            r#"{% <field name="mail1" label="Address" kind="email" inputmode="email" autocomplete="email" optional={true} errors={errors}> %}<button name="test" value="1">Send a test</button>{% </field> %}"#,
+        );
+        assert!(!optional.to_lowercase().contains("required"), "{optional}");
+        for part in
+            [r#"type="email""#, r#"inputmode="email""#, r#"autocomplete="email""#, r#"value="1">Send a test</button>"#]
+        {
+            assert!(optional.contains(part), "{optional}");
+        }
+        let password = filled(
+            r#"{{ <field name="new" label="New" kind="password" autocomplete="new-password" errors={errors} /> }}"#,
+        );
+        assert!(password.contains(r#"data-eye="Show password""#), "{password}");
     }
 }

@@ -196,7 +196,7 @@ async fn landing(State(web): State<Web>, Extension(visit): Extension<Visit>, Pat
         note.as_ref().map_or((hint, String::new()), |note| (note.typed("org").to_owned(), note.typed("id").to_owned()));
     let typing = Typing::of(&visit);
     let until = Timestamp::from_millis(place.link.expires.saturating_mul(1_000));
-    Ok(Reply::page(
+    Ok(Reply::scripted(
         "landing.html",
         &LandingPage {
             address: place.registration.address.to_string(),

@@ -42,7 +42,7 @@ pub(super) struct Reply {
 
 #[derive(Debug, Clone)]
 enum Content {
-    Page(&'static str, Value),
+    Page(&'static str, Value, bool),
     Away(StatusCode, String),
     Notice(Notice),
     Nothing,
@@ -58,7 +58,12 @@ impl Reply {
 
     /// Shows a page.
     pub(super) fn page(template: &'static str, page: &impl Serialize) -> Self {
-        Self::new(Content::Page(template, Value::from_serializable(page)))
+        Self::new(Content::Page(template, Value::from_serializable(page), false))
+    }
+
+    /// Shows a page on which the script has something to do although nobody is logged in.
+    pub(super) fn scripted(template: &'static str, page: &impl Serialize) -> Self {
+        Self::new(Content::Page(template, Value::from_serializable(page), true))
     }
 
     /// Sends the browser to a page of ours, to be asked for by GET (RFC 9110 15.4.4).
@@ -210,13 +215,13 @@ fn taken(mut response: Response) -> Undressed {
 fn undress(web: &Web, visit: &Visit, answer: Undressed) -> Result<Response, Trouble> {
     let Reply { content, mut cookies } = answer.reply;
     let mut response = match content {
-        Content::Page(template, page) => {
+        Content::Page(template, page, scripted) => {
             cookies.extend(page::spent(visit));
-            web.pages().show(visit, StatusCode::OK, template, page)?
+            web.pages().show(visit, StatusCode::OK, template, (page, scripted))?
         }
         Content::Notice(notice) => {
             let shown = notice.shown(texts(visit.language()), |org| web.send_to(org));
-            web.pages().show(visit, notice.status(), "notice.html", Value::from_serializable(&shown))?
+            web.pages().show(visit, notice.status(), "notice.html", (Value::from_serializable(&shown), false))?
         }
         Content::Away(status, place) => away(web, status, &place)?,
         Content::Nothing => (StatusCode::NO_CONTENT, web.pages().headers()).into_response(),

@@ -77,6 +77,9 @@ texts! {
     signed_in: "ログイン中", "Logged in";
     log_out: "ログアウト", "Log out";
     error_title: "入力をお確かめください", "Please check what you entered";
+    cancel: "キャンセル", "Cancel";
+    idle: "しばらく操作がないため、あと5分ほどで自動的にログアウトします。", "Nothing has happened for a while: you will be logged out in about five minutes.";
+    idle_stay: "ログインを続ける", "Stay logged in";
 
     // Help, at the foot of every page.
     help: "お困りのとき", "Need help?";

@@ -8,5 +8,4 @@ texts! {
     // Logging out.
     logout_title: "ログアウトの確認", "Log out?";
     logout_lead: "ログアウトします。よろしいですか。", "You are about to log out.";
-    logout_cancel: "キャンセル", "Cancel";
 }

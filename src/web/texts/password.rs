@@ -2,6 +2,7 @@
 
 texts! {
     show: "文字を見ながら入力する", "Show the password while typing";
+    eye: "パスワードを表示", "Show password";
     hide: "文字を隠して入力する", "Hide the password while typing";
     title: "新しいパスワードを決める", "Choose a new password";
     lead: "はじめてのログインです。これから使う、自分だけのパスワードを決めてください。", "This is your first login. Please choose a password of your own.";
