@@ -21,7 +21,8 @@ const words = {
     used: "この登録はもう済んでいます", cut: "リンクが途中で切れています", expired: "リンクの期限が過ぎました", forged: "このリンクは使えません",
     cookies: "Cookie（クッキー）を許可してください", missing: "ページが見つかりません", home: "メールアドレスの登録", outbox: "送信箱（デモ用）",
     logout: "ログアウト", sure: "ログアウトの確認", out: "ログアウトしました", lapsed: "操作がなかったため", empty: "IDを入力してください",
-    show: "文字を見ながら入力する", unchosen: "優先順位を1つ選んでください",
+    show: "文字を見ながら入力する", unchosen: "優先順位を1つ選んでください", eye: "パスワードを表示", cancel: "キャンセル",
+    ask: "ログアウトします。よろしいですか。", idle: "あと5分ほど", stay: "ログインを続ける",
   },
   en: {
     landing: "Register your mail address", failed: "You could not be logged in", login: "Log in", change: "Choose a new password",
@@ -30,7 +31,8 @@ const words = {
     used: "This registration is already done", cut: "The link is incomplete", expired: "The link has expired", forged: "This link cannot be used",
     cookies: "Please allow cookies", missing: "Page not found", home: "Register your mail address", outbox: "Outbox (demonstration)",
     logout: "Log out", sure: "Log out?", out: "You are logged out", lapsed: "nothing happened for a while", empty: "Please enter the ID",
-    show: "Show the password while typing", unchosen: "Please choose a priority",
+    show: "Show the password while typing", unchosen: "Please choose a priority", eye: "Show password", cancel: "Cancel",
+    ask: "You are about to log out.", idle: "in about five minutes", stay: "Stay logged in",
   },
 };
 
@@ -123,10 +125,21 @@ async function person(browser, walk) {
   await expectText(page, walk.address, "landing");
   if (requests.length > 2) wrong.push(`the landing page took ${requests.length} requests`);
   await inspect(page, walk, "01-landing");
-  await page.getByRole("link", { name: t.show }).click();
-  await expectText(page, walk.address, "landing, shown");
-  if (await page.locator("#password").getAttribute("type") !== "text") wrong.push("the password is not shown");
-  await page.goto(link);
+  const kind = async (wanted) => (await page.locator("#password").getAttribute("type")) === wanted || wrong.push(`the password is not ${wanted}`);
+  if (walk.scripts) {
+    const eye = page.getByRole("button", { name: t.eye });
+    if (await page.getByRole("link", { name: t.show }).isVisible()) wrong.push("the link stays beside the eye");
+    for (const [pressed, type] of [["true", "text"], ["false", "password"]]) {
+      await eye.click();
+      await kind(type);
+      if ((await eye.getAttribute("aria-pressed")) !== pressed) wrong.push(`the eye is not ${pressed}`);
+    }
+  } else {
+    await page.getByRole("link", { name: t.show }).click();
+    await expectText(page, walk.address, "landing, shown");
+    await kind("text");
+    await page.goto(link);
+  }
 
   const logIn = async (password) => {
     await page.fill("#org", "demo");
@@ -179,16 +192,43 @@ async function person(browser, walk) {
   await page.goto(link);
   await expectText(page, t.done, "link after done");
 
-  await page.getByRole("link", { name: t.logout }).first().click();
-  await expectText(page, t.sure, "logout");
-  await inspect(page, walk, "08-logout");
-  await page.getByRole("button", { name: t.logout }).click();
+  if (walk.scripts) {
+    await idle(page, walk);
+    await page.getByRole("link", { name: t.logout }).first().click();
+    await page.locator("dialog[open]").getByText(t.ask).waitFor();
+    await inspect(page, walk, "08-dialog");
+    await page.getByRole("button", { name: t.cancel }).click();
+    await page.locator("dialog[open]").waitFor({ state: "detached" });
+    await page.goto(`${plan.base}/logout?r=${walk.token}`);
+    await inspect(page, walk, "08-logout");
+    await page.getByRole("link", { name: t.logout }).first().click();
+    await page.locator("dialog[open]").getByRole("button", { name: t.logout }).click();
+  } else {
+    await page.getByRole("link", { name: t.logout }).first().click();
+    await expectText(page, t.sure, "logout");
+    await page.getByRole("button", { name: t.logout }).click();
+  }
   await expectText(page, t.out, "logged out");
   await inspect(page, walk, "09-logged-out");
   await page.goto(link);
   await expectText(page, t.used, "used");
   await inspect(page, walk, "10-used");
   await page.context().close();
+}
+
+/** Lets the time of the page go on until the end of the session is announced, and stays. */
+async function idle(page, walk) {
+  const t = words[walk.lang];
+  await page.clock.install();
+  await page.reload();
+  await page.clock.fastForward(24 * 60_000);
+  if (await page.getByText(t.idle).isVisible()) wrong.push("the warning comes too early");
+  await page.clock.fastForward(2 * 60_000);
+  await page.getByRole("alert").getByText(t.idle).waitFor();
+  await inspect(page, walk, "07-idle");
+  await page.getByRole("link", { name: t.stay }).click();
+  await page.getByText(t.idle).waitFor({ state: "hidden" });
+  await page.clock.resume();
 }
 
 async function strays(browser, walk) {
