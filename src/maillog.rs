@@ -6,7 +6,8 @@
 //! appears.
 
 use crate::model::{
-    EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Span, Stage, Timestamp,
+    ContactTestId, EmailAddress, JobId, LoginId, MailId, OrgCode, Priority, Received, RegistrationId, Reply, Span,
+    Stage, Timestamp,
 };
 use crate::queue::outcome::Delays;
 use crate::queue::{Attempt, Cause, Job, NewJob, Verdict};
@@ -282,6 +283,37 @@ pub fn visited(
         .person("address", address)
         .field("what", what)
         .record(tx)
+}
+
+/// The page behind the link of a test mail was opened: by a person, or by a scanner on the way.
+pub fn opened(
+    tx: &mut Tx<'_>,
+    test: ContactTestId,
+    job: Option<JobId>,
+    address: &EmailAddress,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    of_test("opened", test, job, address, at).record(tx)
+}
+
+/// Somebody pressed the button on that page: mail to the address is read.
+pub fn arrived(
+    tx: &mut Tx<'_>,
+    test: ContactTestId,
+    job: Option<JobId>,
+    address: &EmailAddress,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    of_test("arrived", test, job, address, at).record(tx)
+}
+
+fn of_test(name: &'static str, test: ContactTestId, job: Option<JobId>, address: &EmailAddress, at: Timestamp) -> Line {
+    let line = Line::new(name, at).about(address);
+    let line = match job {
+        Some(job) => line.job(job),
+        None => line,
+    };
+    line.field("test", test.to_string()).person("address", address)
 }
 
 /// A member's address is registered.

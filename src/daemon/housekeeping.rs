@@ -29,12 +29,13 @@ const FAILURES: Span = Span::from_secs(86_400);
 /// Removes up to a number of rows of one kind that are too old at a moment; gives how many it were.
 type Sweep = fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError>;
 
-const SWEEPS: [Sweep; 9] = [
+const SWEEPS: [Sweep; 10] = [
     |tx, now, limit| tx.trim_history(now.minus(HISTORY), limit),
     |tx, now, limit| tx.trim_seen_mails(now.minus(SEEN), limit),
     |tx, now, limit| tx.trim_events(now.minus(EVENTS), limit),
     |tx, now, limit| tx.trim_kept_mails(now.minus(KEPT), limit),
     |tx, now, limit| tx.trim_used_links(now.minus(LINKS), limit),
+    |tx, now, limit| tx.trim_contact_tests(now.minus(LINKS), limit),
     |tx, now, limit| tx.trim_sts_policies(now, limit),
     |tx, now, limit| tx.trim_budgets(now, limit),
     |tx, now, limit| tx.trim_login_failures(now.minus(FAILURES), limit),
@@ -65,7 +66,7 @@ async fn whole(store: &Store, sweep: Sweep, now: Timestamp) -> Result<(), StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Language, MailId, MemberId, OrgCode, Via};
+    use crate::model::{ContactTestId, Language, MailId, MemberId, OrgCode, Via};
     use crate::queue::{Class, Content, NewJob, State};
     use crate::store::{Event, EventFilter, Location, NewMail, NewMember, Options, Session, Settlement};
     use crate::store::{StsMode, StsPolicy};
@@ -78,13 +79,14 @@ mod tests {
     type Look = fn(&mut Tx<'_>) -> Result<bool, StoreError>;
 
     /// How long each is kept, in seconds after `START`, and how to see that it is there.
-    const KEPT_FOR: [(i64, Look); 9] = [
+    const KEPT_FOR: [(i64, Look); 10] = [
         (30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
         (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
         (DAY, |tx| Ok(tx.trim_login_failures(Timestamp::from_millis(i64::MAX), 9)? == 1)),
         (2 * DAY, |tx| Ok(tx.sts_policy(&"b.jp".parse().unwrap())?.is_some())),
         (10 * DAY, |tx| Ok(!tx.first_time(&[3; 32], START)?)),
         (30 * DAY, |tx| Ok(tx.mail_raw(MailId::new(1))?.is_some())),
+        (90 * DAY, |tx| Ok(tx.contact_test(ContactTestId::new(1))?.is_some())),
         (90 * DAY, |tx| Ok(tx.link_use("registration", 1)?.is_some())),
         (90 * DAY, |tx| Ok(!tx.events(&EventFilter::default())?.is_empty())),
         (90 * DAY, |tx| Ok(tx.job(crate::model::JobId::new(1))?.is_some())),
@@ -144,6 +146,7 @@ mod tests {
         };
         tx.put_sts_policy(&"b.jp".parse().unwrap(), &policy)?;
         tx.remember_mail(&mail())?;
+        tx.begin_contact_test(member, &"a@b.jp".parse().unwrap(), START, START)?;
         tx.use_link("registration", 1, b"nonce", START, &[4; 32])?;
         end_a_job(tx)?;
         tx.record(Event {

@@ -18,6 +18,10 @@ const BILINGUAL: &str = "bilingual";
 const BUILT_IN: &[(&str, &str)] = &[
     ("bilingual/registration.subject.tera", include_str!("../../mail-templates/bilingual/registration.subject.tera")),
     ("bilingual/registration.body.tera", include_str!("../../mail-templates/bilingual/registration.body.tera")),
+    ("ja/contact_test.subject.tera", include_str!("../../mail-templates/ja/contact_test.subject.tera")),
+    ("ja/contact_test.body.tera", include_str!("../../mail-templates/ja/contact_test.body.tera")),
+    ("en/contact_test.subject.tera", include_str!("../../mail-templates/en/contact_test.subject.tera")),
+    ("en/contact_test.body.tera", include_str!("../../mail-templates/en/contact_test.body.tera")),
     ("bilingual/forward.subject.tera", include_str!("../../mail-templates/bilingual/forward.subject.tera")),
     ("bilingual/forward.body.tera", include_str!("../../mail-templates/bilingual/forward.body.tera")),
 ];
@@ -40,6 +44,15 @@ pub enum Words<'a> {
         /// The minute the link ends.
         expires: &'a str,
     },
+    /// The test of an address that a member typed (requirements R105 to R107).
+    ContactTest {
+        /// The title in Japanese, whatever the language.
+        title: &'a str,
+        /// The link.
+        url: &'a str,
+        /// The minute the link ends.
+        expires: &'a str,
+    },
     /// A mail to `postmaster@` or `abuse@`, handed on to the operator.
     Forward {
         /// The address it came to.
@@ -55,11 +68,16 @@ pub enum Words<'a> {
 
 impl<'a> Words<'a> {
     /// One of each kind, to try templates with.
-    const SAMPLES: [Words<'static>; 2] = [
+    const SAMPLES: [Words<'static>; 3] = [
         Words::Registration {
             title: "安否確認/一斉通報サービス",
             title_en: "Emergency Service",
             url: "https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFBWYX3ZUDDf628",
+            expires: "2026/11/23 07:00",
+        },
+        Words::ContactTest {
+            title: "安否確認/一斉通報サービス",
+            url: "https://www.example.jp/c/AQABAgAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCTYqh0cYKq0gYc9tT6Zsm5E",
             expires: "2026/11/23 07:00",
         },
         Words::Forward { to: "postmaster@example.jp", from: "hanako@docomo.ne.jp", peer: "203.0.113.9", mail: "maaa" },
@@ -68,23 +86,25 @@ impl<'a> Words<'a> {
     const fn name(&self) -> &'static str {
         match self {
             Self::Registration { .. } => "registration",
+            Self::ContactTest { .. } => "contact_test",
             Self::Forward { .. } => "forward",
         }
     }
 
     /// The words by the names that templates use.
-    const fn fields(&self) -> [(&'static str, &'a str); 4] {
+    fn fields(&self) -> Vec<(&'static str, &'a str)> {
         match *self {
             Self::Registration { title, title_en, url, expires } => {
-                [("title", title), ("title_en", title_en), ("url", url), ("expires", expires)]
+                vec![("title", title), ("title_en", title_en), ("url", url), ("expires", expires)]
             }
-            Self::Forward { to, from, peer, mail } => [("to", to), ("from", from), ("peer", peer), ("mail", mail)],
+            Self::ContactTest { title, url, expires } => vec![("title", title), ("url", url), ("expires", expires)],
+            Self::Forward { to, from, peer, mail } => vec![("to", to), ("from", from), ("peer", peer), ("mail", mail)],
         }
     }
 
     const fn url(&self) -> Option<&'a str> {
         match *self {
-            Self::Registration { url, .. } => Some(url),
+            Self::Registration { url, .. } | Self::ContactTest { url, .. } => Some(url),
             Self::Forward { .. } => None,
         }
     }
@@ -328,6 +348,8 @@ https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFB
             ("en/registration.subject.tera", "one\ntwo", "one line"),
             ("en/registration.subject.tera", "{{ url }}", "belongs into the body"),
             ("en/registration.subject.tera", " \n", "empty"),
+            ("ja/contact_test.body.tera", "no link", "alone on a line"),
+            ("en/contact_test.body.tera", "{{ url }} {{ title_en }}", "title_en"),
             ("en/forward.body.tera", "see https://example.jp/", "carries no URL"),
         ] {
             let faults = faults_of(name, text);

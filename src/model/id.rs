@@ -106,6 +106,9 @@ id!(
     /// An open or finished registration of an address, shown as `r…`.
     RegistrationId, 'r');
 id!(
+    /// A test of an address that a member typed, shown as `t…`.
+    ContactTestId, 't');
+id!(
     /// A contracting organisation's row, shown as `o…`; people use [`super::OrgCode`].
     OrgId, 'o');
 id!(

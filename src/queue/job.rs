@@ -1,6 +1,8 @@
 //! The third of the five nouns: one mail to one recipient, waiting to be sent.
 
-use crate::model::{EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Span, Stage, Timestamp};
+use crate::model::{
+    ContactTestId, EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Span, Stage, Timestamp,
+};
 use crate::queue::{Cause, State};
 use std::fmt;
 use std::str::FromStr;
@@ -82,6 +84,17 @@ pub enum Content {
     RegistrationReply {
         /// The registration the link opens.
         registration: RegistrationId,
+        /// The key that signs the link.
+        key: u16,
+        /// When the link ends, in whole seconds since the epoch.
+        expires: i64,
+        /// The link's nonce, in lower-case hex.
+        nonce: String,
+    },
+    /// The test of an address that a member typed. The link is made as that of a registration.
+    ContactTest {
+        /// The test the link opens.
+        test: ContactTestId,
         /// The key that signs the link.
         key: u16,
         /// When the link ends, in whole seconds since the epoch.

@@ -10,9 +10,9 @@ use crate::mail::MessageId;
 use crate::mail::build::{AutoSubmitted, Draft};
 use crate::mail::template::{TemplateFault, Templates, Wording, Words};
 use crate::mail::verp;
-use crate::model::{Domain, EmailAddress, JobId, KeyRing, LocalForm, MailId, RegistrationId, Timestamp};
+use crate::model::{ContactTestId, Domain, EmailAddress, JobId, KeyRing, LocalForm, MailId, RegistrationId, Timestamp};
 use crate::queue::{Content, Job};
-use crate::store::{MailRow, Org, Registration, RegistrationState, Store, StoreError, Tx};
+use crate::store::{ContactTest, MailRow, Org, Registration, RegistrationState, Store, StoreError, Tx};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
@@ -126,6 +126,25 @@ impl Answer {
     }
 }
 
+/// What a test of an address needs to know.
+struct Tested {
+    test: ContactTest,
+    org: Org,
+}
+
+impl Tested {
+    fn load(tx: &mut Tx<'_>, id: ContactTestId) -> Result<Option<Self>, StoreError> {
+        let Some(test) = tx.contact_test(id)? else { return Ok(None) };
+        let Some(member) = tx.member_by_id(test.member)? else { return Ok(None) };
+        Ok(tx.org_by_id(member.org)?.map(|org| Self { test, org }))
+    }
+}
+
+fn read_nonce(job: &Job, nonce: &str) -> Result<[u8; 16], ComposeError> {
+    let bytes = HEXLOWER.decode(nonce.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or(ComposeError::Nonce(job.id))
+}
+
 impl Composer {
     /// Puts a composer together.
     #[must_use]
@@ -144,10 +163,17 @@ impl Composer {
                 let (id, cause) = (*registration, job.order.cause);
                 let answer = inner.facts(&job.order.to, move |tx| Answer::load(tx, id, cause)).await?;
                 let Some((answer, form)) = answer else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
-                let nonce = HEXLOWER.decode(nonce.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-                let nonce = nonce.ok_or(ComposeError::Nonce(job.id))?;
+                let nonce = read_nonce(job, nonce)?;
                 let link = Link { purpose: Purpose::Registration, row: id.number(), expires: *expires, nonce };
                 Ok(inner.answer(job, &answer, &link, *key)?.written(form))
+            }
+            Content::ContactTest { test, key, expires, nonce } => {
+                let id = *test;
+                let test = inner.facts(&job.order.to, move |tx| Tested::load(tx, id)).await?;
+                let Some((test, form)) = test else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
+                let nonce = read_nonce(job, nonce)?;
+                let link = Link { purpose: Purpose::ContactTest, row: id.number(), expires: *expires, nonce };
+                Ok(inner.contact_test(job, test.as_ref(), &link, *key)?.written(form))
             }
             Content::Forward { mail } => {
                 let mail = *mail;
@@ -210,6 +236,29 @@ impl Inner {
             ..self.draft(job, title, &wording, &message_id)
         };
         Ok(self.envelope(job, &draft))
+    }
+
+    /// The test of an address that a member typed (requirements R105 to R107).
+    fn contact_test(
+        &self,
+        job: &Job,
+        tested: Option<&Tested>,
+        link: &Link,
+        key: u16,
+    ) -> Result<Composed, ComposeError> {
+        let Some(Tested { test, org }) = tested else { return Ok(pointless("the test is forgotten")) };
+        if test.arrived_at.is_some() {
+            return Ok(pointless("the test has arrived"));
+        }
+        let title = &org.title;
+        let words = Words::ContactTest {
+            title,
+            url: &self.url(link, key),
+            expires: &Timestamp::from_millis(link.expires.saturating_mul(1_000)).minute_jst(),
+        };
+        let wording = self.templates.render(job.order.language, &words)?;
+        let message_id = self.message_id(job);
+        Ok(self.envelope(job, &self.draft(job, title, &wording, &message_id)))
     }
 
     /// A mail to `postmaster@` or `abuse@`, as an attachment.

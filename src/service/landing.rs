@@ -242,7 +242,7 @@ fn register(
 }
 
 /// Whoever pressed a link that came by mail reads mail at that address.
-fn note_verified(tx: &mut Tx<'_>, address: &EmailAddress, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn note_verified(tx: &mut Tx<'_>, address: &EmailAddress, now: Timestamp) -> Result<(), StoreError> {
     let before = tx.address(address)?.map(|row| row.state);
     tx.note_address(&AddressRow {
         address: address.clone(),

@@ -5,6 +5,7 @@
 //! nothing waits, hashes or signs inside a transaction.
 
 pub mod compose;
+pub mod contact_test;
 pub mod hasher;
 pub mod landing;
 pub mod login;

@@ -14,6 +14,7 @@
 mod address;
 mod budget;
 mod census;
+mod contact_test;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod dialect;
@@ -43,6 +44,7 @@ mod work;
 
 pub use address::{AddressRow, AddressState};
 pub use census::{AGES, Crowd};
+pub use contact_test::ContactTest;
 pub use domain::{DomainMemory, TlsLoss};
 pub use error::StoreError;
 pub use event::{Event, EventFilter, Ordered};

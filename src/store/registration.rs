@@ -138,6 +138,16 @@ impl Tx<'_> {
         self.one(&format!("SELECT {COLUMNS} WHERE id = ?1"), params![id], read)
     }
 
+    /// Says when an address became a member's by its registration, the last time.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn registered_at(&mut self, member: MemberId, address: &EmailAddress) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT finished_at FROM registrations WHERE member = ?1 AND folded = ?2 AND state = 'done' \
+                   ORDER BY finished_at DESC LIMIT 1";
+        self.one(sql, params![member, address.folded()], |row| row.get(0))
+    }
+
     /// Notes whose address it became; false where it is not open any more, and then nothing has changed.
     ///
     /// # Errors

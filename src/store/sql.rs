@@ -4,8 +4,8 @@
 //! value that cannot be read back is [`StoreError::Corrupt`], never a default.
 
 use crate::model::{
-    Domain, EmailAddress, JobId, Language, LoginId, MailId, MemberId, OrgCode, OrgId, Priority, RegistrationId, Span,
-    Timestamp,
+    ContactTestId, Domain, EmailAddress, JobId, Language, LoginId, MailId, MemberId, OrgCode, OrgId, Priority,
+    RegistrationId, Span, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::dialect::without_nul;
@@ -104,6 +104,7 @@ integer! {
     MailId, value => value.number();
     JobId, value => value.number();
     RegistrationId, value => value.number();
+    ContactTestId, value => value.number();
     OrgId, value => value.number();
     MemberId, value => value.number();
 }
@@ -230,6 +231,7 @@ from_integer! {
     MailId, number => Some(Self::new(number));
     JobId, number => Some(Self::new(number));
     RegistrationId, number => Some(Self::new(number));
+    ContactTestId, number => Some(Self::new(number));
     OrgId, number => Some(Self::new(number));
     MemberId, number => Some(Self::new(number));
 }

@@ -4,6 +4,8 @@ use crate::queue::{Class, NewJob, State};
 use crate::store::{AddressRow, AddressState, Location, NewMail, NewMember, Options};
 use data_encoding::BASE64_MIME;
 
+mod contact_test;
+
 const NOON: Timestamp = Timestamp::from_millis(1_795_316_400_123);
 /// 2026-11-23 12:00:59 in Japan.
 const EXPIRES: i64 = 1_795_402_859;

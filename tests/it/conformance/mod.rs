@@ -15,6 +15,7 @@ mod nodes;
 mod people;
 mod server;
 mod sqlite_only;
+mod tests_of_addresses;
 
 use karamail::model::{EmailAddress, Language, MailId, MemberId, OrgId, Timestamp, Via};
 use karamail::queue::{Class, Content, NewJob};
@@ -174,6 +175,13 @@ conformance![
     factors::second_factors_end_at_their_moment_and_a_new_one_stays,
     factors::a_backup_code_is_used_once_and_replaced_by_the_next,
     factors::a_reset_leaves_nothing_of_the_second_factors,
+    tests_of_addresses::a_test_is_found_as_it_was_ordered,
+    tests_of_addresses::a_members_tests_are_given_the_last_one_first,
+    tests_of_addresses::tests_are_counted_by_member_and_by_address_whoever_ordered_them,
+    tests_of_addresses::tests_ordered_side_by_side_are_counted_one_by_one,
+    tests_of_addresses::a_test_is_opened_and_arrives_once,
+    tests_of_addresses::tests_are_forgotten_oldest_first_in_steps,
+    tests_of_addresses::the_last_registration_of_a_members_address_is_found,
     lanes::a_claim_for_some_domains_takes_what_was_due_first_among_them,
     lanes::a_claim_for_many_domains_takes_from_all_of_them,
     lanes::a_claim_for_some_domains_leaves_alone_what_others_hold,
