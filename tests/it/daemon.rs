@@ -1,6 +1,8 @@
 //! The built program, run as an operator runs it: a settings file, a process, a log.
 
 use crate::place::{Place, Program, SMTP_PORT, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -121,14 +123,28 @@ impl Daemon {
         self.log.lock().unwrap().clone()
     }
 
+    /// The lines of the log that have each of `words`.
+    pub fn logged(&self, words: &[&str]) -> Vec<String> {
+        self.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect()
+    }
+
     /// Waits until `number` lines of the log have each of `words`, and gives them.
     pub fn until_logged(&self, words: &[&str], number: usize) -> Vec<String> {
         let what = format!("{number} lines with {words:?}");
-        until(&what, || {
-            let found: Vec<String> =
-                self.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect();
-            (found.len() >= number).then_some(found)
-        })
+        until(&what, || Some(self.logged(words)).filter(|found| found.len() >= number))
+    }
+
+    /// Has it read other settings, and waits until it has taken them.
+    pub fn reload(&self, settings: &str) {
+        self.reads_again(settings, "the settings were read again");
+    }
+
+    /// Has it read other settings, and waits until it says this of them.
+    pub fn reads_again(&self, settings: &str, says: &str) {
+        let before = self.logged(&[says]).len();
+        std::fs::write(&self.config, settings).unwrap();
+        kill(Pid::from_raw(self.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+        self.until_logged(&[says], before + 1);
     }
 
     /// Runs another command of the program with the same settings.

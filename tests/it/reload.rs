@@ -2,8 +2,6 @@
 
 use crate::daemon::{Daemon, settings};
 use crate::place::{Place, until};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -50,11 +48,6 @@ fn limits_are_raised_and_lowered_at_once_and_a_broken_file_changes_nothing() {
         settings(&place, "route = \"capture\"", &group).replace("mx.mc-anpi.com", hostname)
     };
     let mut daemon = Daemon::start(&place, &config("2", "1/h", "mx.mc-anpi.com"));
-    let reload = |daemon: &Daemon, text: String, words: &[&str], times: usize| {
-        std::fs::write(place.path("karamail.toml"), text).unwrap();
-        kill(Pid::from_raw(daemon.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
-        daemon.until_logged(words, times);
-    };
     for from in ["a@docomo.ne.jp", "b@docomo.ne.jp", "c@docomo.ne.jp"] {
         send(daemon.smtp, from);
     }
@@ -64,9 +57,9 @@ fn limits_are_raised_and_lowered_at_once_and_a_broken_file_changes_nothing() {
     let job = daemon.tells(&["queue", "list"])[0]["job"].as_str().unwrap().to_owned();
     assert_eq!(daemon.tells(&["queue", "why", &job])["cause"], "rate");
 
-    reload(&daemon, config("5", "1/h", "mx.mc-anpi.com"), &["the settings were read again"], 1);
+    daemon.reload(&config("5", "1/h", "mx.mc-anpi.com"));
     destination(&daemon, "five connections", |facts| facts["connections_limit"] == 5);
-    reload(&daemon, config("1", "1/h", "other.mc-anpi.com"), &["the settings were read again"], 2);
+    daemon.reload(&config("1", "1/h", "other.mc-anpi.com"));
     destination(&daemon, "one connection", |facts| {
         facts["connections_limit"] == 1 && facts["connections_allowed"] == 1
     });
@@ -75,13 +68,13 @@ fn limits_are_raised_and_lowered_at_once_and_a_broken_file_changes_nothing() {
     assert!(daemon.log().iter().any(|line| line.contains("setting=hostname")), "{:#?}", daemon.log());
 
     let broken = config("0", "fast", "mx.mc-anpi.com");
-    reload(&daemon, broken, &["the settings are wrong; they stay as they were"], 2);
+    daemon.reads_again(&broken, "the settings are wrong; they stay as they were");
     // The commands read the file too.
     std::fs::write(place.path("karamail.toml"), config("1", "1/h", "mx.mc-anpi.com")).unwrap();
     destination(&daemon, "one connection still", |facts| facts["connections_limit"] == 1 && facts["limit"] == "1/h");
     assert_eq!(daemon.tells(&["queue", "why", &job])["cause"], "rate");
 
-    reload(&daemon, config("1", "1000/s", "mx.mc-anpi.com"), &["the settings were read again"], 3);
+    daemon.reload(&config("1", "1000/s", "mx.mc-anpi.com"));
     daemon.until_logged(&["accepted "], 3);
     assert!(!daemon.has_ended());
 }

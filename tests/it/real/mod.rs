@@ -11,3 +11,4 @@ mod kills;
 mod knot;
 mod limits;
 mod postfix;
+mod reloads;
