@@ -1,7 +1,7 @@
 //! Which mail goes first, over how many connections, and when a mail is tried again.
 
 use super::world::{Plan, START, World, field, one_peer, two_peers};
-use crate::peer::{Act, Setup};
+use crate::peer::{Act, Setup, patiently};
 use karamail::model::{Span, Stage};
 use karamail::queue::{Class, State};
 use std::sync::Arc;
@@ -89,6 +89,45 @@ async fn a_code_goes_before_everything_that_waits_for_the_same_domain() {
     for job in jobs {
         assert_eq!(world.job(job).await.state, State::Accepted);
     }
+}
+
+#[tokio::test]
+async fn a_code_that_comes_while_a_backlog_is_claimed_goes_before_the_next_batch_of_it() {
+    /// What can wait is claimed so many at a time, at the most.
+    const BATCH: usize = 50;
+    let (_peer, plan) = one_peer(Setup::default().at("greeting", (0..9).map(|_| Act::Hang))).await;
+    let mut plan = plan.in_order();
+    plan.limits.window = 20 * BATCH;
+    let mut world = World::prepare(&plan.zone).await;
+    for number in 0..6 * BATCH {
+        world.enqueue(Class::Alert, &format!("a{number}@carrier.example"), START).await;
+    }
+    // The code comes in the middle of the first claim, and nobody rings for it. What is claimed is written down in order.
+    world.sql(&format!(
+        "CREATE TABLE claimed (number INTEGER PRIMARY KEY, class INTEGER NOT NULL);
+         CREATE TRIGGER claim AFTER UPDATE OF state ON jobs WHEN NEW.state = 'sending' AND OLD.state <> 'sending' BEGIN
+           INSERT INTO claimed (class) VALUES (NEW.class_rank);
+           INSERT INTO jobs (class_rank, recipient, folded, domain, content, queued_at, first_due, give_up, due, state)
+             SELECT {code}, 'code@carrier.example', 'code@carrier.example', NEW.domain, NEW.content,
+                    NEW.queued_at, NEW.first_due, NEW.give_up, NEW.due, 'queued'
+             WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE class_rank = {code});
+         END",
+        code = Class::Otp.rank()
+    ));
+    world.run(plan);
+    let claimed = || {
+        let file = rusqlite::Connection::open(world.folder.path().join("karamail.db")).unwrap();
+        let mut rows = file.prepare("SELECT class FROM claimed ORDER BY number").unwrap();
+        rows.query_map([], |row| row.get::<_, i64>(0)).unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let all = async {
+        while claimed().len() <= 6 * BATCH {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(patiently(all).await.is_some(), "only {} were claimed", claimed().len());
+    let place = claimed().iter().position(|class| *class == Class::Otp.rank());
+    assert!(place.is_some_and(|place| (1..=BATCH).contains(&place)), "{place:?}");
 }
 
 #[tokio::test]
