@@ -24,17 +24,23 @@ impl Order {
 
 /// Puts mails into the store below `data`, which nobody has open.
 pub fn lay(data: &Path, orders: &[Order]) -> Vec<JobId> {
+    let (orders, now) = (orders.to_vec(), Clock::system().now());
+    write(data, move |tx| orders.iter().map(|order| enqueue(tx, order, now)).collect())
+}
+
+/// Writes into the store below `data`, which nobody has open.
+pub fn write<T: Send + 'static>(
+    data: &Path,
+    work: impl FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> T {
     std::fs::create_dir_all(data).unwrap();
-    let orders = orders.to_vec();
     let location = Location::Sqlite(data.join("karamail.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::open(Options::new(location)).await.unwrap();
-        let now = Clock::system().now();
-        let all = move |tx: &mut Tx<'_>| orders.iter().map(|order| enqueue(tx, order, now)).collect();
-        let jobs = store.write::<_, StoreError, _>(all).await.unwrap();
+        let written = store.write(work).await.unwrap();
         store.close().await;
-        jobs
+        written
     })
 }
 

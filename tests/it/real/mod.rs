@@ -10,5 +10,6 @@ mod journey;
 mod kills;
 mod knot;
 mod limits;
+mod plain;
 mod postfix;
 mod reloads;
