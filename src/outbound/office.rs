@@ -59,7 +59,7 @@ enum WriteError {
 impl WriteError {
     const fn cause(&self) -> Cause {
         match self {
-            Self::Sign(SignError::Key { .. } | SignError::Signing(_)) => Cause::NoKey,
+            Self::Sign(SignError::Key { .. } | SignError::Missing | SignError::Signing(_)) => Cause::NoKey,
             Self::Sign(SignError::Stopped) | Self::Compose(_) => Cause::Ours,
         }
     }

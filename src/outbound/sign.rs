@@ -2,9 +2,9 @@
 //!
 //! Signing is CPU time, so it runs beside the sockets, on as many threads as there are cores.
 //!
-//! Knows nothing of what a mail says. What always holds: every key signs every mail, the bytes signed are the bytes that
-//! go on the wire, and nobody can add a second From, To, Subject or Date to a signed mail. The moment of signing (`t=`) is
-//! read from the system's clock by the library.
+//! Knows nothing of what a mail says. What always holds: every key signs every mail, and without a key none leaves; the bytes
+//! signed are the bytes that go on the wire, and nobody can add a second From, To, Subject or Date to a signed mail. The moment
+//! of signing (`t=`) is read from the system's clock by the library.
 
 use crate::keys::{DkimAlgorithm, DkimSigner};
 use crate::smtp::client::with_crlf;
@@ -51,6 +51,9 @@ pub enum SignError {
         /// What the library said.
         cause: String,
     },
+    /// There is none.
+    #[error("there is no DKIM key to sign it with")]
+    Missing,
     /// The library could not sign.
     #[error("a mail could not be signed: {0}")]
     Signing(String),
@@ -83,8 +86,11 @@ impl Signer {
     /// Gives the message with a signature of each key on top and every line ended by CRLF.
     ///
     /// # Errors
-    /// The library refused, or the program is stopping.
+    /// There is no key, the library refused, or the program is stopping.
     pub async fn sign(&self, message: Vec<u8>) -> Result<Vec<u8>, SignError> {
+        if self.pens.is_empty() {
+            return Err(SignError::Missing);
+        }
         let turn = self.cores.clone().acquire_owned().await.ok().ok_or(SignError::Stopped)?;
         let pens = self.pens.clone();
         let signing = tokio::task::spawn_blocking(move || {

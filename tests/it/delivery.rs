@@ -4,6 +4,7 @@ mod ahead;
 mod clock;
 mod crowds;
 mod faults;
+mod keys;
 mod lanes;
 mod lies;
 mod odd;

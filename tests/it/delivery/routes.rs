@@ -166,16 +166,7 @@ async fn a_smarthost_gets_everything_over_the_same_connections_wherever_it_is() 
         let server = Server { host, port: peer.address.port() };
         let mut delivery = plan.delivery.clone();
         delivery.route = Route::Smarthost(Smarthost { server, login: None });
-        let destinations = plan.destinations.clone();
-        let plan = Plan {
-            zone: plan.zone.clone(),
-            delivery,
-            destinations,
-            policy_port: 443,
-            limits: plan.limits,
-            alone: true,
-        }
-        .in_order();
+        let plan = Plan { delivery, ..plan.clone() }.in_order();
         let before = peer.seen().connections;
         let world = World::start(plan).await;
         for domain in ["one.example", "two.example", "three.example"] {

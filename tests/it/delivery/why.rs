@@ -3,13 +3,12 @@
 use super::world::{Plan, World, one_peer};
 use crate::peer::{Act, Setup};
 use karamail::control::{Action, Choice, Desk, Live, Recalled, Request, Response, WhyFacts};
-use karamail::model::{Domain, JobId, KeyRing, Reply, Secret, Stage};
+use karamail::model::{Domain, JobId, KeyRing, Secret};
 use karamail::outbound::Board;
 use karamail::queue::destination::{Group, Groups, Limits};
-use karamail::queue::view::{JobView, View, Wait};
-use karamail::queue::{Cause, Class, Selection, State};
+use karamail::queue::view::{JobView, Standing, View, Wait};
+use karamail::queue::{Class, Selection, State};
 use karamail::random::Random;
-use karamail::store::{Settlement, StoreError, Tx};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -92,21 +91,16 @@ async fn a_mail_that_was_put_off_says_by_what() {
 
 #[tokio::test]
 async fn a_mail_whose_key_is_missing_says_so() {
-    let (_peer, plan) = one_peer(Setup::default()).await;
-    let mut world = World::prepare(&plan.zone).await;
-    let job = world.enqueue(Class::Alert, "a@carrier.example", world.clock.now()).await;
-    let now = world.clock.now();
-    let later = now.plus(karamail::model::Span::from_secs(500));
-    let work = move |tx: &mut Tx<'_>| {
-        tx.claim("before", now, later, 1)?;
-        let reply = Reply::none("the mail cannot be written");
-        let put_off = Settlement::Defer { due: later, stage: Stage::Connect, reply, cause: Cause::NoKey, at: now };
-        tx.settle(job, "before", 1, &put_off)
-    };
-    assert!(world.store.write::<_, StoreError, _>(work).await.unwrap());
-    world.run(plan);
+    let (peer, plan) = one_peer(Setup::default()).await;
+    let world = World::start(Plan { keys: Vec::new(), ..plan }).await;
+    let job = world.order(Class::Alert, "a@carrier.example").await;
+    let due = world.wait_for("deferred", job).await.due;
     let facts = why(&world, job).await;
-    assert_eq!((facts.cause.as_str(), facts.until), ("no-key", Some(later.to_string())));
+    assert_eq!((facts.cause.as_str(), facts.until), ("no-key", Some(due.to_string())), "{}", facts.why);
+    assert!(facts.why.contains("there is no DKIM key"), "{}", facts.why);
+    // Not a word of it was said to the server, which is well.
+    assert!(!peer.seen().lines.iter().any(|line| line.contains("MAIL")), "{:?}", peer.seen().lines);
+    assert_eq!(world.destination("mx.carrier.example").unwrap().standing, Standing::Open);
 }
 
 #[tokio::test]

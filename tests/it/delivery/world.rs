@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 pub const START: Timestamp = Timestamp::from_millis(1_795_299_300_000);
 
 /// How a world is set up before its worker starts.
+#[derive(Clone)]
 pub struct Plan {
     pub zone: String,
     pub delivery: Delivery,
@@ -33,6 +34,8 @@ pub struct Plan {
     pub policy_port: u16,
     pub limits: Limits,
     pub alone: bool,
+    /// What mails are signed with.
+    pub keys: Vec<DkimSigner>,
 }
 
 impl Plan {
@@ -57,6 +60,7 @@ impl Plan {
             policy_port: 443,
             limits: Limits::default(),
             alone: true,
+            keys: keys().to_vec(),
         }
     }
 
@@ -168,7 +172,7 @@ impl World {
         let parts = Parts {
             store: self.store.clone(),
             composer: composer(&self.store),
-            signer: Signer::new(keys()).unwrap(),
+            signer: Signer::new(&plan.keys).unwrap(),
             clock: self.clock.clone(),
             random: Random::repeating(5),
             wake: self.wake.clone(),
