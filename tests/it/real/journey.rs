@@ -3,7 +3,7 @@
 use super::dns::{self, Records};
 use super::postfix::{Options, Postfix};
 use crate::daemon::{Daemon, settings};
-use crate::place::{Place, Program, SMTP_PORT};
+use crate::place::{Place, Program, SMTP_PORT, until};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -124,5 +124,6 @@ fn a_burst_from_smtp_source_is_taken_whole_and_answered_within_the_senders_budge
     daemon.until_logged(&["received ", "b***@docomo.ne.jp"], 300);
     daemon.until_logged(&["ignored ", "reason=budget-address"], 297);
     daemon.until_logged(&["accepted ", "code=250"], 3);
+    until("Postfix has stored what it took", || (postfix.stored().len() >= 3).then_some(()));
     assert_eq!(postfix.stored().len(), 3);
 }
