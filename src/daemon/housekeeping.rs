@@ -25,11 +25,13 @@ const KEPT: Span = Span::from_secs(30 * 86_400);
 const LINKS: Span = Span::from_secs(90 * 86_400);
 /// Failed logins count for this long after the wait they brought was over.
 const FAILURES: Span = Span::from_secs(86_400);
+/// Codes that are over, and wrong ones: those of a day may pause the step for another.
+const CODES: Span = Span::from_secs(2 * 86_400);
 
 /// Removes up to a number of rows of one kind that are too old at a moment; gives how many it were.
 type Sweep = fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError>;
 
-const SWEEPS: [Sweep; 10] = [
+const SWEEPS: [Sweep; 12] = [
     |tx, now, limit| tx.trim_history(now.minus(HISTORY), limit),
     |tx, now, limit| tx.trim_seen_mails(now.minus(SEEN), limit),
     |tx, now, limit| tx.trim_events(now.minus(EVENTS), limit),
@@ -39,6 +41,8 @@ const SWEEPS: [Sweep; 10] = [
     |tx, now, limit| tx.trim_sts_policies(now, limit),
     |tx, now, limit| tx.trim_budgets(now, limit),
     |tx, now, limit| tx.trim_login_failures(now.minus(FAILURES), limit),
+    |tx, now, limit| tx.trim_challenges(now.minus(CODES), limit),
+    |tx, now, limit| tx.trim_wrong_codes(now.minus(CODES), limit),
     |tx, now, limit| tx.trim_sessions(now.minus(session::IDLE), now.minus(session::ABSOLUTE), limit),
 ];
 
@@ -66,9 +70,9 @@ async fn whole(store: &Store, sweep: Sweep, now: Timestamp) -> Result<(), StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ContactTestId, Language, MailId, MemberId, OrgCode, Via};
+    use crate::model::{ChallengeId, ContactTestId, Language, MailId, MemberId, OrgCode, Via};
     use crate::queue::{Class, Content, NewJob, State};
-    use crate::store::{Event, EventFilter, Location, NewMail, NewMember, Options, Session, Settlement};
+    use crate::store::{Event, EventFilter, Location, NewChallenge, NewMail, NewMember, Options, Session, Settlement};
     use crate::store::{StsMode, StsPolicy};
     use std::collections::BTreeSet;
 
@@ -79,10 +83,12 @@ mod tests {
     type Look = fn(&mut Tx<'_>) -> Result<bool, StoreError>;
 
     /// How long each is kept, in seconds after `START`, and how to see that it is there.
-    const KEPT_FOR: [(i64, Look); 10] = [
+    const KEPT_FOR: [(i64, Look); 12] = [
         (30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
         (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
         (DAY, |tx| Ok(tx.trim_login_failures(Timestamp::from_millis(i64::MAX), 9)? == 1)),
+        (2 * DAY, |tx| Ok(tx.challenge(ChallengeId::new(1))?.is_some())),
+        (2 * DAY, |tx| Ok(tx.last_of_wrong_codes(MemberId::new(1), 1, Span::from_secs(1))?.is_some())),
         (2 * DAY, |tx| Ok(tx.sts_policy(&"b.jp".parse().unwrap())?.is_some())),
         (10 * DAY, |tx| Ok(!tx.first_time(&[3; 32], START)?)),
         (30 * DAY, |tx| Ok(tx.mail_raw(MailId::new(1))?.is_some())),
@@ -134,6 +140,15 @@ mod tests {
         };
         tx.open_session(&[1; 32], &session)?;
         tx.try_login(&[1; 32], &[2; 32], START)?;
+        tx.open_challenge(&NewChallenge {
+            member,
+            session: [1; 32],
+            purpose: "login",
+            address: "a@b.jp".parse().unwrap(),
+            at: START,
+            expires: START,
+        })?;
+        tx.note_wrong_code(member, START)?;
         tx.first_time(&[3; 32], START)?;
         tx.set_budget("address", "a", START.plus(Span::from_millis(DAY * 1_000 + 1)))?;
         let policy = StsPolicy {

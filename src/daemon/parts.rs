@@ -11,7 +11,7 @@ use crate::model::{Domain, Span};
 use crate::outbound::sign::Signer;
 use crate::outbound::worker::{Parts as WorkerParts, Settings as WorkerSettings, Worker};
 use crate::queue::Class;
-use crate::service::compose::{Composer, Settings as ComposeSettings};
+use crate::service::compose::{Composer, Rings, Settings as ComposeSettings};
 use crate::service::hasher::Hasher;
 use crate::service::reception::{Reception, Settings as ReceptionSettings};
 use crate::service::registration::Own;
@@ -118,10 +118,10 @@ pub(super) fn worker(
         bounce_domain: sender.bounce_domain.clone(),
         public_url: config.web.public_url.as_str().to_owned(),
     };
-    let (links, paths) = (keys.link().clone(), keys.verp().clone());
+    let rings = Rings { links: keys.link().clone(), return_paths: keys.verp().clone(), seals: keys.seal().clone() };
     let parts = WorkerParts {
         store: store.clone(),
-        composer: Composer::new(store.clone(), config.templates.clone(), links, paths, composing),
+        composer: Composer::new(store.clone(), config.templates.clone(), rings, composing),
         signer: Signer::new(&signers)?,
         clock: world.clock.clone(),
         random: world.random.clone(),

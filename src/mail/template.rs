@@ -3,7 +3,8 @@
 //! Knows nothing of files: whoever read a folder of templates hands the texts in, and what the folder lacks is built in.
 //! It knows no addresses and no links either, only words to put into a sentence. What always holds: templates that were
 //! taken have been rendered once with sample values, so a fault shows when they are read and not when a mail is due; and
-//! a mail that carries a link carries exactly one URL, alone on its line, near the top (requirements R010, R012).
+//! a mail that carries a link carries exactly one URL, alone on its line, near the top, and one that carries a code carries it
+//! once, near the top, and no URL (requirements R010, R012).
 //!
 //! Names are `FOLDER/NAME.subject.tera` and `FOLDER/NAME.body.tera`. The folder is the language (`ja`, `en`), or
 //! `bilingual`, which serves where the language is not known or has no wording of its own.
@@ -24,11 +25,18 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("en/contact_test.body.tera", include_str!("../../mail-templates/en/contact_test.body.tera")),
     ("bilingual/forward.subject.tera", include_str!("../../mail-templates/bilingual/forward.subject.tera")),
     ("bilingual/forward.body.tera", include_str!("../../mail-templates/bilingual/forward.body.tera")),
+    ("ja/otp.subject.tera", include_str!("../../mail-templates/ja/otp.subject.tera")),
+    ("ja/otp.body.tera", include_str!("../../mail-templates/ja/otp.body.tera")),
+    ("en/otp.subject.tera", include_str!("../../mail-templates/en/otp.subject.tera")),
+    ("en/otp.body.tera", include_str!("../../mail-templates/en/otp.body.tera")),
 ];
 
 /// The last byte of the body at which a link may begin. A SoftBank phone that cuts a long mail shows the first few hundred
 /// bytes only; more than this before the link means that it was put at the end.
 const LINK_WITHIN: usize = 600;
+
+/// The last byte of the body at which a code may begin.
+const CODE_WITHIN: usize = 300;
 
 /// What a mail says, and the words that differ from one to the next.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +61,15 @@ pub enum Words<'a> {
         /// The minute the link ends.
         expires: &'a str,
     },
+    /// A one-time password (requirements R037 to R039).
+    Otp {
+        /// The title, in the language of the mail.
+        title: &'a str,
+        /// The code, with its gap.
+        code: &'a str,
+        /// The minute the code ends.
+        expires: &'a str,
+    },
     /// A mail to `postmaster@` or `abuse@`, handed on to the operator.
     Forward {
         /// The address it came to.
@@ -68,7 +85,7 @@ pub enum Words<'a> {
 
 impl<'a> Words<'a> {
     /// One of each kind, to try templates with.
-    const SAMPLES: [Words<'static>; 3] = [
+    const SAMPLES: [Words<'static>; 4] = [
         Words::Registration {
             title: "安否確認/一斉通報サービス",
             title_en: "Emergency Service",
@@ -80,6 +97,7 @@ impl<'a> Words<'a> {
             url: "https://www.example.jp/c/AQABAgAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCTYqh0cYKq0gYc9tT6Zsm5E",
             expires: "2026/11/23 07:00",
         },
+        Words::Otp { title: "安否確認/一斉通報サービス", code: "123 456", expires: "2026/11/23 07:00" },
         Words::Forward { to: "postmaster@example.jp", from: "hanako@docomo.ne.jp", peer: "203.0.113.9", mail: "maaa" },
     ];
 
@@ -87,6 +105,7 @@ impl<'a> Words<'a> {
         match self {
             Self::Registration { .. } => "registration",
             Self::ContactTest { .. } => "contact_test",
+            Self::Otp { .. } => "otp",
             Self::Forward { .. } => "forward",
         }
     }
@@ -98,6 +117,7 @@ impl<'a> Words<'a> {
                 vec![("title", title), ("title_en", title_en), ("url", url), ("expires", expires)]
             }
             Self::ContactTest { title, url, expires } => vec![("title", title), ("url", url), ("expires", expires)],
+            Self::Otp { title, code, expires } => vec![("title", title), ("code", code), ("expires", expires)],
             Self::Forward { to, from, peer, mail } => vec![("to", to), ("from", from), ("peer", peer), ("mail", mail)],
         }
     }
@@ -105,7 +125,14 @@ impl<'a> Words<'a> {
     const fn url(&self) -> Option<&'a str> {
         match *self {
             Self::Registration { url, .. } | Self::ContactTest { url, .. } => Some(url),
-            Self::Forward { .. } => None,
+            Self::Otp { .. } | Self::Forward { .. } => None,
+        }
+    }
+
+    const fn code(&self) -> Option<&'a str> {
+        match *self {
+            Self::Otp { code, .. } => Some(code),
+            Self::Registration { .. } | Self::ContactTest { .. } | Self::Forward { .. } => None,
         }
     }
 
@@ -256,8 +283,17 @@ fn complaint(part: Part, words: &Words<'_>, text: &str) -> Option<&'static str> 
     match part {
         Part::Subject if text.contains('\n') => Some("a subject is one line"),
         Part::Subject if text.contains("://") => Some("a URL belongs into the body"),
+        Part::Subject if words.code().is_some_and(|code| text.contains(code)) => Some("a code belongs into the body"),
         Part::Subject => None,
-        Part::Body => link_complaint(words.url(), text),
+        Part::Body => link_complaint(words.url(), text).or_else(|| code_complaint(words.code()?, text)),
+    }
+}
+
+fn code_complaint(code: &str, body: &str) -> Option<&'static str> {
+    match body.matches(code).count() {
+        1 if body.find(code).is_some_and(|at| at <= CODE_WITHIN) => None,
+        1 => Some("{{ code }} comes too late: a phone that cuts the mail would lose it"),
+        _ => Some("{{ code }} has to stand in the mail, once"),
     }
 }
 
@@ -315,6 +351,48 @@ https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFB
     }
 
     #[test]
+    fn r038_r039_a_one_time_password_comes_in_the_language_of_the_member() {
+        let templates = Templates::new([]).unwrap();
+        let sent = |language| templates.render(Some(language), &Words::SAMPLES[2]).unwrap();
+        let ja = sent(Language::Ja);
+        assert_eq!(ja.subject, "二要素認証ワンタイムパスワード 安否確認/一斉通報サービス");
+        let expected = "\
+安否確認/一斉通報サービスからのお知らせです。
+
+ワンタイムパスワードを画面に入力してください。
+
+123 456
+
+有効期限：2026/11/23 07:00 (日本時間)
+
+お心当たりがないときは、どなたかがあなたのパスワードを使った恐れがあります。すぐにパスワードを変更してください。
+
+このメールは、二要素認証の宛先に指定されたアドレスへ自動でお送りしています。
+
+-- 安否確認/一斉通報サービス --
+";
+        assert_eq!(ja.body, expected);
+        let en = sent(Language::En);
+        assert_eq!(en.subject, "One-time password for two-factor authentication 安否確認/一斉通報サービス");
+        let expected = "\
+A notice from 安否確認/一斉通報サービス
+
+Enter this one-time password on the page.
+
+123 456
+
+Valid until: 2026/11/23 07:00 (Japan time)
+
+If you were not logging in, somebody else may have used your password. Change your password at once.
+
+You get this mail because this address was named to receive codes for two-factor authentication.
+
+-- 安否確認/一斉通報サービス --
+";
+        assert_eq!(en.body, expected);
+    }
+
+    #[test]
     fn a_file_replaces_the_built_in_template_of_its_name_and_a_language_its_own() {
         let files = [("ja/registration.subject.tera", "日本語だけ\n"), ("bilingual/registration.subject.tera", "both")];
         let templates = Templates::new(files.map(|(name, text)| (name.to_owned(), text.to_owned()))).unwrap();
@@ -332,9 +410,10 @@ https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFB
     }
 
     #[test]
-    fn every_fault_is_found_by_name() {
+    fn r010_r012_every_fault_is_found_by_name() {
         let url = "{{ url }}";
         let long = format!("{}\n{url}", "あ".repeat(300));
+        let late = format!("{}\n{{{{ code }}}}", "あ".repeat(100));
         for (name, text, problem) in [
             ("bilingual/registraton.body.tera", "x", "no mail uses"),
             ("fr/registration.body.tera", "x", "no mail uses"),
@@ -351,6 +430,11 @@ https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFB
             ("ja/contact_test.body.tera", "no link", "alone on a line"),
             ("en/contact_test.body.tera", "{{ url }} {{ title_en }}", "title_en"),
             ("en/forward.body.tera", "see https://example.jp/", "carries no URL"),
+            ("ja/otp.body.tera", "{{ code }}\nhttps://example.jp/", "carries no URL"),
+            ("ja/otp.body.tera", "{{ title }}", "has to stand in the mail, once"),
+            ("en/otp.body.tera", "{{ code }} {{ code }}", "has to stand in the mail, once"),
+            ("en/otp.body.tera", &late, "too late"),
+            ("ja/otp.subject.tera", "{{ code }}", "a code belongs into the body"),
         ] {
             let faults = faults_of(name, text);
             assert_eq!(faults.len(), 1, "{name} {text}: {faults:?}");

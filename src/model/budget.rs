@@ -34,10 +34,22 @@ impl Budget {
     /// if there is room, else `None`.
     #[must_use]
     pub fn admit(self, full_until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
-        let each = self.period.millis() / i64::from(self.limit);
         let base = full_until.unwrap_or(now).max(now);
-        let after = base.plus(Span::from_millis(each.max(1)));
+        let after = base.plus(self.each());
         (after.millis() - now.millis() <= self.period.millis()).then_some(after)
+    }
+}
+
+impl Budget {
+    /// Says when there is room for one more again, with `full_until` remembered.
+    #[must_use]
+    pub fn room_at(self, full_until: Timestamp) -> Timestamp {
+        full_until.plus(self.each()).minus(self.period)
+    }
+
+    /// The time in which one comes back.
+    fn each(self) -> Span {
+        Span::from_millis((self.period.millis() / i64::from(self.limit)).max(1))
     }
 }
 
@@ -77,7 +89,9 @@ mod tests {
         }
         assert_eq!(budget.admit(remembered, start), None);
         assert_eq!(budget.admit(remembered, start.plus(Span::from_millis(20 * 60_000 - 1))), None);
-        assert!(budget.admit(remembered, start.plus(Span::from_millis(20 * 60_000))).is_some());
+        let again = start.plus(Span::from_millis(20 * 60_000));
+        assert!(budget.admit(remembered, again).is_some());
+        assert_eq!(remembered.map(|full_until| budget.room_at(full_until)), Some(again));
     }
 
     #[test]

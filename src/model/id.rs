@@ -114,6 +114,9 @@ id!(
 id!(
     /// A member's row, shown as `u…`; people use [`super::LoginId`].
     MemberId, 'u');
+id!(
+    /// A one-time password sent by mail, shown as `k…`.
+    ChallengeId, 'k');
 
 #[cfg(test)]
 mod tests {

@@ -25,7 +25,7 @@ pub use budget::{Budget, BudgetError};
 pub use carrier::Carrier;
 pub use dkim::DkimEntry;
 pub use duration::{Span, SpanError};
-pub use id::{AlertId, ContactTestId, IdError, JobId, MailId, MemberId, OrgId, RegistrationId};
+pub use id::{AlertId, ChallengeId, ContactTestId, IdError, JobId, MailId, MemberId, OrgId, RegistrationId};
 pub use key_ring::{KeyRing, NoActiveKey};
 pub use language::Language;
 pub use mac::mac;

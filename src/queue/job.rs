@@ -1,7 +1,7 @@
 //! The third of the five nouns: one mail to one recipient, waiting to be sent.
 
 use crate::model::{
-    ContactTestId, EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Span, Stage, Timestamp,
+    ChallengeId, ContactTestId, EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Span, Stage, Timestamp,
 };
 use crate::queue::{Cause, State};
 use std::fmt;
@@ -101,6 +101,11 @@ pub enum Content {
         expires: i64,
         /// The link's nonce, in lower-case hex.
         nonce: String,
+    },
+    /// A one-time password. The code itself lies sealed beside the queue while the job waits, and nowhere else.
+    Otp {
+        /// What the code is for, and whose it is.
+        challenge: ChallengeId,
     },
     /// A mail to `postmaster@` or `abuse@`, handed on to the operator.
     Forward {

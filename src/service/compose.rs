@@ -10,14 +10,18 @@ use crate::mail::MessageId;
 use crate::mail::build::{AutoSubmitted, Draft};
 use crate::mail::template::{TemplateFault, Templates, Wording, Words};
 use crate::mail::verp;
-use crate::model::{ContactTestId, Domain, EmailAddress, JobId, KeyRing, LocalForm, MailId, RegistrationId, Timestamp};
+use crate::model::{
+    ChallengeId, ContactTestId, Domain, EmailAddress, JobId, KeyRing, Language, LocalForm, MailId, RegistrationId,
+    Secret, Timestamp,
+};
 use crate::queue::{Content, Job};
-use crate::store::{ContactTest, MailRow, Org, Registration, RegistrationState, Store, StoreError, Tx};
+use crate::seal::SealError;
+use crate::service::otp;
+use crate::store::{
+    Challenge, ContactTest, MailRow, OTP_CODE, Org, Registration, RegistrationState, Store, StoreError, Tx,
+};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
-
-#[cfg(test)]
-mod tests;
 
 /// Who our mails are from and where their links lead.
 #[derive(Debug, Clone)]
@@ -43,7 +47,19 @@ struct Inner {
     templates: Templates,
     links: KeyRing,
     return_paths: KeyRing,
+    seals: KeyRing,
     settings: Settings,
+}
+
+/// What signs and opens.
+#[derive(Debug, Clone)]
+pub struct Rings {
+    /// Signs links.
+    pub links: KeyRing,
+    /// Signs return paths.
+    pub return_paths: KeyRing,
+    /// Opens codes.
+    pub seals: KeyRing,
 }
 
 /// A mail ready to be signed and sent.
@@ -102,6 +118,9 @@ pub enum ComposeError {
     /// The row of the job is damaged.
     #[error("the order of job {0} is damaged: its nonce is none")]
     Nonce(JobId),
+    /// The code that the mail carries stays closed.
+    #[error("the code of job {0} stays closed: {1}")]
+    Sealed(JobId, SealError),
 }
 
 /// What a registration's answer needs to know, read from the store.
@@ -145,11 +164,28 @@ fn read_nonce(job: &Job, nonce: &str) -> Result<[u8; 16], ComposeError> {
     bytes.ok_or(ComposeError::Nonce(job.id))
 }
 
+/// What the mail of a one-time password needs to know.
+struct Ticket {
+    challenge: Option<Challenge>,
+    org: Option<Org>,
+    sealed: Option<Vec<u8>>,
+}
+
+impl Ticket {
+    fn load(tx: &mut Tx<'_>, id: ChallengeId, job: JobId) -> Result<Self, StoreError> {
+        let challenge = tx.challenge(id)?;
+        let member = challenge.as_ref().map(|challenge| tx.member_by_id(challenge.member)).transpose()?.flatten();
+        let org = member.map(|member| tx.org_by_id(member.org)).transpose()?.flatten();
+        Ok(Self { challenge, org, sealed: tx.secret(OTP_CODE, job.number())? })
+    }
+}
+
 impl Composer {
     /// Puts a composer together.
     #[must_use]
-    pub fn new(store: Store, templates: Templates, links: KeyRing, return_paths: KeyRing, settings: Settings) -> Self {
-        Self(Arc::new(Inner { store, templates, links, return_paths, settings }))
+    pub fn new(store: Store, templates: Templates, rings: Rings, settings: Settings) -> Self {
+        let Rings { links, return_paths, seals } = rings;
+        Self(Arc::new(Inner { store, templates, links, return_paths, seals, settings }))
     }
 
     /// Writes the mail of a job.
@@ -174,6 +210,12 @@ impl Composer {
                 let nonce = read_nonce(job, nonce)?;
                 let link = Link { purpose: Purpose::ContactTest, row: id.number(), expires: *expires, nonce };
                 Ok(inner.contact_test(job, test.as_ref(), &link, *key)?.written(form))
+            }
+            Content::Otp { challenge } => {
+                let (challenge, id) = (*challenge, job.id);
+                let ticket = inner.facts(&job.order.to, move |tx| Ticket::load(tx, challenge, id)).await?;
+                let Some((ticket, form)) = ticket else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
+                Ok(inner.otp(job, &ticket)?.written(form))
             }
             Content::Forward { mail } => {
                 let mail = *mail;
@@ -261,6 +303,26 @@ impl Inner {
         Ok(self.envelope(job, &self.draft(job, title, &wording, &message_id)))
     }
 
+    /// A one-time password (requirements R037 to R039).
+    fn otp(&self, job: &Job, ticket: &Ticket) -> Result<Composed, ComposeError> {
+        let Some(challenge) = ticket.challenge.as_ref().filter(|challenge| !challenge.ended) else {
+            return Ok(pointless("the code is over"));
+        };
+        let Some(sealed) = &ticket.sealed else { return Ok(pointless("the code is over")) };
+        let code = otp::open(&self.seals, job.id, sealed).map_err(|cause| ComposeError::Sealed(job.id, cause))?;
+        let code = Secret::new(in_two(code.reveal()));
+        let title = self.title(ticket.org.as_ref(), job.order.language);
+        let words = Words::Otp {
+            title,
+            code: code.reveal(),
+            // The minute, rounded down: a person who reads it is never late.
+            expires: &challenge.expires.minute_jst(),
+        };
+        let wording = self.templates.render(job.order.language, &words)?;
+        let message_id = self.message_id(job);
+        Ok(self.envelope(job, &self.draft(job, title, &wording, &message_id)))
+    }
+
     /// A mail to `postmaster@` or `abuse@`, as an attachment.
     fn forward(&self, job: &Job, kept: Option<&(MailRow, Vec<u8>)>) -> Result<Composed, ComposeError> {
         let Some((mail, raw)) = kept else { return Ok(pointless("the mail is forgotten")) };
@@ -282,6 +344,12 @@ impl Inner {
             Some(org) => (&org.title, org.title_en.as_deref().unwrap_or(&org.title)),
             None => (&self.settings.title, &self.settings.title_en),
         }
+    }
+
+    /// The title in the language of a mail.
+    fn title<'a>(&'a self, org: Option<&'a Org>, language: Option<Language>) -> &'a str {
+        let (title, title_en) = self.titles(org);
+        if language == Some(Language::En) { title_en } else { title }
     }
 
     fn message_id(&self, job: &Job) -> MessageId {
@@ -315,3 +383,12 @@ impl Inner {
         })
     }
 }
+
+/// A code with a gap in its middle, for eyes: `123 456`.
+fn in_two(code: &str) -> String {
+    let (front, back) = code.split_at_checked(code.len() / 2).unwrap_or((code, ""));
+    format!("{front} {back}")
+}
+
+#[cfg(test)]
+mod tests;

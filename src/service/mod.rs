@@ -10,6 +10,7 @@ pub mod hasher;
 pub mod landing;
 pub mod login;
 pub mod members;
+pub mod otp;
 pub mod password;
 pub mod reception;
 pub mod registration;

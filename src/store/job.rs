@@ -7,7 +7,7 @@ use crate::model::{Domain, EmailAddress, JobId, MailId, Reply, Stage, Timestamp}
 use crate::queue::state::{Event as Happening, next};
 use crate::queue::{Cause, Class, Content, Job, Lease, NewJob, State};
 use crate::store::sql::{Column, Param, Row, params};
-use crate::store::{StoreError, Tx};
+use crate::store::{OTP_CODE, StoreError, Tx};
 
 /// What an attempt at a job came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,6 +283,9 @@ impl Tx<'_> {
     }
 
     pub(super) fn remember_ended(&mut self, job: &Job, at: Timestamp) -> Result<(), StoreError> {
+        if let Content::Otp { .. } = job.order.content {
+            self.wipe_secret(OTP_CODE, job.id.number())?;
+        }
         let sql = format!(
             "INSERT INTO history ({SHARED}, folded, domain, ended_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"

@@ -14,6 +14,7 @@
 mod address;
 mod budget;
 mod census;
+mod challenge;
 mod contact_test;
 #[cfg(feature = "crash-test")]
 mod crash;
@@ -44,6 +45,7 @@ mod work;
 
 pub use address::{AddressRow, AddressState};
 pub use census::{AGES, Crowd};
+pub use challenge::{Challenge, NewChallenge, OTP_CODE};
 pub use contact_test::ContactTest;
 pub use domain::{DomainMemory, TlsLoss};
 pub use error::StoreError;

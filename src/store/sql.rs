@@ -4,8 +4,8 @@
 //! value that cannot be read back is [`StoreError::Corrupt`], never a default.
 
 use crate::model::{
-    ContactTestId, Domain, EmailAddress, JobId, Language, LoginId, MailId, MemberId, OrgCode, OrgId, Priority,
-    RegistrationId, Span, Timestamp,
+    ChallengeId, ContactTestId, Domain, EmailAddress, JobId, Language, LoginId, MailId, MemberId, OrgCode, OrgId,
+    Priority, RegistrationId, Span, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::dialect::without_nul;
@@ -107,6 +107,7 @@ integer! {
     ContactTestId, value => value.number();
     OrgId, value => value.number();
     MemberId, value => value.number();
+    ChallengeId, value => value.number();
 }
 
 macro_rules! text {
@@ -234,6 +235,7 @@ from_integer! {
     ContactTestId, number => Some(Self::new(number));
     OrgId, number => Some(Self::new(number));
     MemberId, number => Some(Self::new(number));
+    ChallengeId, number => Some(Self::new(number));
 }
 
 /// Reads columns of a type that has a textual form.

@@ -33,6 +33,7 @@ use crate::random::{NoChance, Random};
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
+use crate::service::otp::Otp;
 use crate::store::Store;
 use axum::Router;
 use axum::http::StatusCode;
@@ -98,6 +99,7 @@ struct Inner {
     pages: Pages,
     login: Login,
     landing: Landing,
+    otp: Otp,
     /// Makes form tokens and device cookies; of one purpose, made from the key that seals.
     key: Secret<[u8; 32]>,
 }
@@ -121,7 +123,8 @@ impl Web {
         let login =
             Login::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
         let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys));
-        Ok(Self(Arc::new(Inner { settings, parts, pages, login, landing, key: Secret::new(key) })))
+        let otp = Otp::new(parts.store.clone(), parts.keys.seal().clone(), parts.random.clone());
+        Ok(Self(Arc::new(Inner { settings, parts, pages, login, landing, otp, key: Secret::new(key) })))
     }
 
     fn router(&self) -> Router {
@@ -161,6 +164,12 @@ impl Web {
 
     fn links(&self) -> &Landing {
         &self.0.landing
+    }
+
+    /// Gives the service that sends one-time passwords.
+    #[must_use]
+    pub fn otp(&self) -> &Otp {
+        &self.0.otp
     }
 
     fn key(&self) -> &[u8; 32] {

@@ -14,7 +14,7 @@ use karamail::queue::destination::{self, Group, Groups};
 use karamail::queue::retry::Schedule;
 use karamail::queue::{Class, Content, NewJob};
 use karamail::random::Random;
-use karamail::service::compose::{self, Composer};
+use karamail::service::compose::{self, Composer, Rings};
 use karamail::store::{Location, Options, Store, StoreError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -109,7 +109,8 @@ fn composer(store: &Store) -> Composer {
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
         public_url: "https://www.mc-anpi.example".to_owned(),
     };
-    Composer::new(store.clone(), Templates::new([]).unwrap(), ring(), ring(), settings)
+    let rings = Rings { links: ring(), return_paths: ring(), seals: ring() };
+    Composer::new(store.clone(), Templates::new([]).unwrap(), rings, settings)
 }
 
 impl Engine {

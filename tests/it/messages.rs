@@ -8,7 +8,7 @@ use karamail::mail::template::Templates;
 use karamail::model::{EmailAddress, KeyRing, Received, ReversePath, Secret, Span, Timestamp, Via};
 use karamail::queue::Job;
 use karamail::random::Random;
-use karamail::service::compose::{self, Composed, Composer};
+use karamail::service::compose::{self, Composed, Composer, Rings};
 use karamail::service::reception::{Destination, Reception, Settings};
 use karamail::service::registration::{Own, Reason};
 use karamail::store::{JobFilter, Location, MailRow, Options, Store, StoreError};
@@ -121,7 +121,8 @@ impl Office {
             bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
             public_url: "https://www.mc-anpi.example".to_owned(),
         };
-        let composer = Composer::new(store.clone(), Templates::new([]).unwrap(), keys(), keys(), wording);
+        let rings = Rings { links: keys(), return_paths: keys(), seals: keys() };
+        let composer = Composer::new(store.clone(), Templates::new([]).unwrap(), rings, wording);
         Self { store, reception, composer, _folder: folder }
     }
 

@@ -1,7 +1,10 @@
 use super::*;
-use crate::model::{LoginId, Priority, Secret, Span};
+use crate::model::{LoginId, Policy, Priority, Secret, Span};
 use crate::queue::{Class, NewJob, State};
-use crate::store::{AddressRow, AddressState, Location, NewMail, NewMember, Options};
+use crate::random::Random;
+use crate::service::otp::{Ordered, Otp};
+use crate::service::session::{Stage, Visitor};
+use crate::store::{AddressRow, AddressState, JobFilter, Location, NewMail, NewMember, Options};
 use data_encoding::BASE64_MIME;
 
 mod contact_test;
@@ -90,7 +93,8 @@ impl World {
             bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
             public_url: "https://www.mc-anpi.example/".to_owned(),
         };
-        Composer::new(self.store.clone(), Templates::new([]).unwrap(), links, ring(3, &[3]), settings)
+        let rings = Rings { links, return_paths: ring(3, &[3]), seals: ring(5, &[5]) };
+        Composer::new(self.store.clone(), Templates::new([]).unwrap(), rings, settings)
     }
 
     async fn composed(&self) -> Composed {
@@ -192,7 +196,7 @@ async fn nobody_is_asked_to_register_an_address_that_is_registered() {
         name: "花子".to_owned(),
         kana: None,
         department: None,
-        language: crate::model::Language::Ja,
+        language: Language::Ja,
         password_hash: None,
         addresses: [None, None, None],
     };
@@ -249,6 +253,115 @@ async fn a_damaged_order_is_an_error_and_no_link() {
     nonce.truncate(30);
     let answer = world.composer(ring(1, &[1])).compose(&world.job).await;
     assert!(matches!(answer, Err(ComposeError::Nonce(_))), "{answer:?}");
+}
+
+/// A member of DEMO, and the mail of a code that was ordered for them in that language.
+async fn ordered(world: &mut World, language: Language) -> String {
+    let made = world.store.write(move |tx| {
+        let org = match tx.org(&"DEMO".parse().unwrap())? {
+            Some(org) => org.id,
+            None => tx
+                .add_org(&"DEMO".parse().unwrap(), "デモ商事\r\nBcc: x@y.jp", Some("Demo\nTo: z@y.jp"), NOON)?
+                .unwrap(),
+        };
+        let member = NewMember {
+            login: "0001".parse::<LoginId>().unwrap(),
+            name: "花子".to_owned(),
+            kana: None,
+            department: None,
+            language,
+            password_hash: None,
+            addresses: [None, None, None],
+        };
+        let (id, _) = tx.put_member(org, &member, NOON)?;
+        tx.member_by_id(id)
+    });
+    let visitor = Visitor {
+        session: [1; 32],
+        member: made.await.unwrap().unwrap(),
+        org: "DEMO".parse().unwrap(),
+        titles: ("デモ商事".to_owned(), None),
+        policy: Policy::default(),
+        stage: Stage::Code,
+        password_at: NOON,
+        code_at: None,
+        last_login: None,
+    };
+    let otp = Otp::new(world.store.clone(), ring(5, &[5]), Random::repeating(4));
+    let to = "\"a b\"@docomo.ne.jp".parse().unwrap();
+    let at = if language == Language::Ja { NOON } else { NOON.plus(Span::from_secs(60)) };
+    let sent = otp.order(&visitor, otp::Purpose::Login, &to, language, at).await.unwrap();
+    assert!(matches!(sent, Ordered::Sent { .. }), "{sent:?}");
+    let jobs = world.store.read(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap();
+    world.job = jobs.into_iter().max_by_key(|job| job.id).unwrap();
+    let id = world.job.id;
+    let sealed = world.store.read(move |tx| tx.secret(OTP_CODE, id.number())).await.unwrap().unwrap();
+    otp::open(&ring(5, &[5]), id, &sealed).unwrap().reveal().clone()
+}
+
+#[tokio::test]
+async fn r037_r038_r039_a_one_time_password_comes_from_the_published_address_with_its_title_and_no_url() {
+    let mut world = world(None).await;
+    for (language, title, subject, first, until) in [
+        (
+            Language::Ja,
+            "デモ商事Bcc: x@y.jp",
+            "二要素認証ワンタイムパスワード デモ商事Bcc: x@y.jp",
+            "デモ商事Bcc: x@y.jpからのお知らせです。",
+            // Ordered 123 milliseconds after noon.
+            "2026/11/22 13:00",
+        ),
+        (
+            Language::En,
+            "DemoTo: z@y.jp",
+            "One-time password for two-factor authentication DemoTo: z@y.jp",
+            "A notice from DemoTo: z@y.jp",
+            "2026/11/22 13:01",
+        ),
+    ] {
+        let code = ordered(&mut world, language).await;
+        let mail = world.mail().await;
+        let (header, text) = parts(&mail);
+        assert!(!header.contains("\r\nBcc:") && header.matches("\r\nTo: ").count() == 1, "{header}");
+        let read = mail_parser::MessageParser::default().parse(&mail.message).unwrap();
+        assert_eq!(read.subject(), Some(subject));
+        let from =
+            |field: &mail_parser::Addr<'_>| (field.name().map(str::to_owned), field.address().map(str::to_owned));
+        let published = (Some(title.to_owned()), Some("anpi@mob-connect.example".to_owned()));
+        assert_eq!(read.from().and_then(|from| from.first()).map(from), Some(published));
+        assert!(text.starts_with(first) && text.contains(until), "{text}");
+        let shown = format!("\n{} {}\n", &code[..3], &code[3..]);
+        assert!(text.find(&shown).is_some_and(|at| at < 300), "{text}");
+        assert!(!text.contains("://"), "{text}");
+        assert!(!header.contains(&code) && !header.contains(shown.trim()), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_is_over_is_not_sent() {
+    let mut world = world(None).await;
+    ordered(&mut world, Language::Ja).await;
+    let Content::Otp { challenge } = world.job.order.content else { panic!("{:?}", world.job) };
+    world.store.write::<_, StoreError, _>(move |tx| tx.end_challenge(challenge, NOON)).await.unwrap();
+    assert_eq!(world.composed().await, pointless("the code is over"));
+    ordered(&mut world, Language::En).await;
+    let id = world.job.id;
+    world.store.write::<_, StoreError, _>(move |tx| tx.wipe_secret(OTP_CODE, id.number())).await.unwrap();
+    assert_eq!(world.composed().await, pointless("the code is over"));
+}
+
+#[tokio::test]
+async fn a_code_that_stays_closed_is_an_error_that_does_not_show_it() {
+    let mut world = world(None).await;
+    ordered(&mut world, Language::Ja).await;
+    let id = world.job.id.number();
+    let move_it = move |tx: &mut Tx<'_>| {
+        let sealed = tx.secret(OTP_CODE, id)?.unwrap();
+        tx.put_secret(OTP_CODE, id, &sealed[..sealed.len() - 1])
+    };
+    world.store.write::<_, StoreError, _>(move_it).await.unwrap();
+    let composed = world.composer(ring(1, &[1])).compose(&world.job).await;
+    assert!(matches!(composed, Err(ComposeError::Sealed(_, SealError::Broken))), "{composed:?}");
 }
 
 #[tokio::test]

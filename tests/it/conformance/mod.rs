@@ -1,6 +1,7 @@
 //! What the store promises, asked of each database: one list of tests, run on all of them.
 
 mod census;
+mod challenges;
 mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
@@ -182,6 +183,9 @@ conformance![
     tests_of_addresses::a_test_is_opened_and_arrives_once,
     tests_of_addresses::tests_are_forgotten_oldest_first_in_steps,
     tests_of_addresses::the_last_registration_of_a_members_address_is_found,
+    challenges::r040_of_ten_thousand_guesses_at_once_exactly_five_are_judged,
+    challenges::a_session_has_one_code_open_for_a_purpose,
+    challenges::codes_and_wrong_tries_are_forgotten_oldest_first_in_steps,
     lanes::a_claim_for_some_domains_takes_what_was_due_first_among_them,
     lanes::a_claim_for_many_domains_takes_from_all_of_them,
     lanes::a_claim_for_some_domains_leaves_alone_what_others_hold,

@@ -15,7 +15,7 @@ use karamail::queue::retry::Schedule;
 use karamail::queue::view::{DestinationView, Shut, Standing, Wait};
 use karamail::queue::{Class, Content, Job, NewJob, State};
 use karamail::random::Random;
-use karamail::service::compose::{self, Composer};
+use karamail::service::compose::{self, Composer, Rings};
 use karamail::store::{Event, EventFilter, Location, Options, Store, StoreError, Tx};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -123,7 +123,8 @@ fn composer(store: &Store) -> Composer {
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
         public_url: "https://www.mc-anpi.example".to_owned(),
     };
-    Composer::new(store.clone(), Templates::new([]).unwrap(), ring(), ring(), settings)
+    let rings = Rings { links: ring(), return_paths: ring(), seals: ring() };
+    Composer::new(store.clone(), Templates::new([]).unwrap(), rings, settings)
 }
 
 impl World {

@@ -37,6 +37,16 @@ CREATE TABLE challenges (
 CREATE INDEX challenges_session ON challenges (session, purpose);
 CREATE INDEX challenges_expires ON challenges (expires);
 
+-- When members typed wrong codes, of whatever kind: after too many in a day the step is paused.
+CREATE TABLE wrong_codes (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    member      INTEGER NOT NULL REFERENCES members (id),
+    at          INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX wrong_codes_member ON wrong_codes (member, at);
+CREATE INDEX wrong_codes_at ON wrong_codes (at);
+
 -- The code that lets a member in who has lost the second factor; one at a time.
 CREATE TABLE backup_codes (
     member      INTEGER PRIMARY KEY REFERENCES members (id),
