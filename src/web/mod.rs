@@ -11,6 +11,7 @@
 mod cookie;
 mod fault;
 mod form;
+mod frame;
 mod home;
 mod login;
 mod note;

@@ -6,11 +6,11 @@
 
 use super::cookie::Crumb;
 use super::form;
+use super::frame::Frame;
 use super::texts::texts;
-use super::visit::{self, Visit};
+use super::visit::Visit;
 use super::{Settings, Trouble};
-use crate::model::{EmailAddress, Language, OrgCode, Secret, Span};
-use crate::service::session;
+use crate::model::{EmailAddress, Language, OrgCode, Secret};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
@@ -20,22 +20,20 @@ use tera::{Context, Tera, Value};
 
 const STYLE: &str = include_str!("pages/style.css");
 const SCRIPT: &str = include_str!("pages/script.js");
-/// How long before its end a session's end is announced (WCAG 2.2.1).
-const NOTICE: Span = Span::from_secs(5 * 60);
 
 /// The templates by name; the first ones are parts of the others.
 const TEMPLATES: &[(&str, &str)] = &[
     ("parts.html", include_str!("pages/parts.html")),
     ("base.html", include_str!("pages/base.html")),
-    ("home.html", include_str!("pages/home.html")),
-    ("landing.html", include_str!("pages/landing.html")),
-    ("password.html", include_str!("pages/password.html")),
-    ("priority.html", include_str!("pages/priority.html")),
     ("confirm.html", include_str!("pages/confirm.html")),
     ("done.html", include_str!("pages/done.html")),
+    ("home.html", include_str!("pages/home.html")),
+    ("landing.html", include_str!("pages/landing.html")),
     ("logout.html", include_str!("pages/logout.html")),
     ("notice.html", include_str!("pages/notice.html")),
     ("outbox.html", include_str!("pages/outbox.html")),
+    ("password.html", include_str!("pages/password.html")),
+    ("priority.html", include_str!("pages/priority.html")),
 ];
 
 /// How to send an empty mail.
@@ -63,35 +61,6 @@ impl SendTo {
         let domain = registration.domain();
         Self { address: format!("{local}@{domain}"), href: format!("mailto:{encoded}@{domain}") }
     }
-}
-
-#[derive(Serialize)]
-struct Frame<'a> {
-    lang: &'static str,
-    languages: Vec<Choice>,
-    product: &'a str,
-    sender: String,
-    form: String,
-    here: String,
-    member: Option<Member<'a>>,
-}
-
-#[derive(Serialize)]
-struct Choice {
-    code: &'static str,
-    label: &'static str,
-    href: String,
-    current: bool,
-}
-
-#[derive(Serialize)]
-struct Member<'a> {
-    org: &'a str,
-    id: &'a str,
-    name: &'a str,
-    leave: String,
-    /// After how many seconds without use the page says that the session ends soon.
-    idle: i64,
 }
 
 /// Fills in templates.
@@ -133,7 +102,9 @@ impl Pages {
         let scripted = scripted || visit.visitor().is_some();
         let mut context = Context::new();
         let language = visit.language();
-        let frame = self.frame(visit);
+        let form = form::token(self.key.reveal(), visit.tie(), visit.visitor().map(|visitor| &visitor.session));
+        let product = pick(&self.product, language);
+        let frame = Frame::new(visit, product, &self.sender, form);
         context.insert_value("t", pick(&self.texts, language).clone());
         context.insert("frame", &frame);
         context.insert_value("page", page);
@@ -151,35 +122,6 @@ impl Pages {
     /// Gives the headers that go with everything.
     pub(super) fn headers(&self) -> HeaderMap {
         self.plain.clone()
-    }
-
-    fn frame<'a>(&'a self, visit: &'a Visit) -> Frame<'a> {
-        let language = visit.language();
-        let visitor = visit.visitor();
-        let choice = |(other, label): (Language, &'static str)| Choice {
-            code: other.as_str(),
-            label,
-            href: visit.in_language(other),
-            current: other == language,
-        };
-        Frame {
-            lang: language.as_str(),
-            languages: [(Language::Ja, "日本語"), (Language::En, "English")].map(choice).into(),
-            product: pick(&self.product, language).as_str(),
-            sender: self.sender.clone(),
-            form: form::token(self.key.reveal(), visit.tie(), visitor.map(|visitor| &visitor.session)),
-            here: visit.here(),
-            member: visitor.map(|visitor| Member {
-                org: match (&visitor.titles, language) {
-                    ((_, Some(english)), Language::En) => english,
-                    ((japanese, _), _) => japanese,
-                },
-                id: visitor.member.login.as_str(),
-                name: &visitor.member.name,
-                leave: visit::beside("/logout", visit),
-                idle: (session::IDLE.millis() - NOTICE.millis()) / 1_000,
-            }),
-        }
     }
 }
 

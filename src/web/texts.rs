@@ -75,6 +75,8 @@ texts! {
     error_prefix: "エラー：", "Error: ";
     required: "※必須", "Required";
     signed_in: "ログイン中", "Logged in";
+    last_login: "前回のログイン：{time}", "Last login: {time}";
+    tabs: "メニュー", "Menu";
     log_out: "ログアウト", "Log out";
     error_title: "入力をお確かめください", "Please check what you entered";
     cancel: "キャンセル", "Cancel";

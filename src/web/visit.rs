@@ -85,6 +85,11 @@ impl Visit {
         self.0.method == Method::GET
     }
 
+    /// Gives the path of this page.
+    pub(super) fn path(&self) -> &str {
+        &self.0.path
+    }
+
     /// Gives the address of this page, to come back to.
     pub(super) fn here(&self) -> String {
         match self.0.query.write(KEPT, &[]) {

@@ -89,34 +89,85 @@ fn check_headers(page: &Page) {
     );
 }
 
+/// What holds for every page, whatever is on it; `names` are Japanese in both languages.
+pub fn check(page: &Page, language: &str, names: &[&str]) {
+    check_headers(page);
+    assert!(page.body.len() <= 30 * 1024, "{} bytes", page.body.len());
+    for loaded in [" src=", "<link", "<img", "<iframe", "@import", "url("] {
+        page.has_not(loaded);
+    }
+    page.has_not(" style=").has_not(" onclick=");
+    assert_eq!(page.header("content-language"), language, "{}", page.body);
+    let (here, there) = if language == "ja" { ("日本語", "English") } else { ("English", "日本語") };
+    page.has(&format!("<html lang=\"{language}\">")).has("<main id=\"main\"").has("<h1>");
+    page.has(&format!("aria-current=\"true\">{here}</span>")).has(&format!(">{there}</a>"));
+    page.has(if language == "ja" { "お困りのとき" } else { "Need help?" }).has("anpi@mob-connect.com");
+    page.has(if language == "ja" { "メールが届かない" } else { "The mail does not arrive" });
+    page.has(if language == "ja" { "ログインできない" } else { "I cannot log in" });
+    let text = words(page);
+    assert!(!text.contains(['{', '}']), "a place was not filled:\n{text}");
+    if language == "en" {
+        let text = names.iter().chain(&["日本語"]).fold(text, |text, name| text.replace(name, ""));
+        assert_eq!(text.chars().filter(|c| ('ぁ'..='龥').contains(c)).collect::<String>(), "");
+    }
+    if page.body.contains("class=\"bar member\"") {
+        page.has("href=\"/logout").has("id=\"idle\"").has("<dialog id=\"ask\"");
+    }
+}
+
+/// A page without its style and its script.
+fn words(page: &Page) -> String {
+    let mut text = page.body.clone();
+    for (from, to) in [("<style>", "</style>"), ("<script>", "</script>")] {
+        if let Some((before, rest)) = page.body.split_once(from).and_then(|_| text.split_once(from)) {
+            text = format!("{before}{}", rest.split_once(to).unwrap().1);
+        }
+    }
+    text
+}
+
 #[tokio::test]
 async fn r058_r059_r060_every_page_has_both_languages_safe_headers_and_fits_the_budget() {
     let house = House::open().await;
     let mut pages = 0;
-    for (language, here, there) in [("ja", "日本語", "English"), ("en", "English", "日本語")] {
+    for language in ["ja", "en"] {
         every_page(&house, language, |browser| {
-            let page = &browser.page;
             pages += 1;
-            check_headers(page);
-            assert!(page.body.len() <= 30 * 1024, "{} bytes", page.body.len());
-            assert!(page.body.matches(" style=").count() + page.body.matches(" src=").count() == 0);
-            assert_eq!(page.header("content-language"), language, "{}", page.body);
-            page.has(&format!("<html lang=\"{language}\">")).has("<main id=\"main\"").has("<h1>");
-            page.has(&format!("aria-current=\"true\">{here}</span>")).has(&format!(">{there}</a>"));
-            page.has(if language == "ja" { "お困りのとき" } else { "Need help?" }).has("anpi@mob-connect.com");
-            if language == "en" {
-                let text = page.body.replace("日本語", "").replace("見本", "").replace("デモ団体", "");
-                let japanese =
-                    text.split_once("<style>").unwrap().0.chars().chain(text.split_once("</style>").unwrap().1.chars());
-                assert_eq!(japanese.filter(|c| ('ぁ'..='龥').contains(c)).collect::<String>(), "");
-            }
-            if page.body.contains("class=\"bar member\"") {
-                page.has("href=\"/logout");
-            }
+            check(&browser.page, language, &["見本", "デモ団体"]);
         })
         .await;
     }
     assert_eq!(pages, 2 * 23);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r046_the_head_names_the_product_the_id_the_name_and_the_last_login() {
+    let house = House::open().await;
+    let token = house.registration(ADDRESS, None).await;
+    let mut phone = house.browser();
+    phone.log_in(&token, "0001", START).await.has("安否確認サービス").has("ID: <strong>0001</strong> (見本 花子)");
+    phone.submit(&[("new", OWN), ("again", OWN)]).await.has_not("前回のログイン");
+    house.clock.turn(Span::from_secs(3_600));
+    let mut later = house.browser();
+    later.log_in(&token, "0001", OWN).await.has("前回のログイン：2026/11/22 07:00");
+    later.get(&format!("/r/{token}/priority?lang=en")).await.has("Last login: 2026/11/22 07:00");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r020_a_password_can_be_read_while_it_is_typed() {
+    let house = House::open().await;
+    let token = house.registration(ADDRESS, None).await;
+    let mut phone = house.browser();
+    let field = "id=\"password\" name=\"password\" type=";
+    // The script makes the eye, and says with it what the page says.
+    phone.get(&format!("/r/{token}")).await.has(&format!("{field}\"password\"")).has("data-eye=\"パスワードを表示\"");
+    // Without scripts a link does the same, and the form stays like that.
+    phone.page.has("<p data-plain><a class=\"side\" href=\"?show=1\">文字を見ながら入力する</a>");
+    phone.get(&format!("/r/{token}?show=1")).await.has(&format!("{field}\"text\"")).has("文字を隠して入力する");
+    phone.submit(&[("org", "DEMO"), ("id", "0001"), ("password", "wrong")]).await.has(&format!("{field}\"text\""));
+    phone.page.has_not("value=\"wrong\"");
     house.close().await;
 }
 

@@ -1,0 +1,150 @@
+//! The frame around every page: languages, who is logged in, the tabs, the way back, help (R046, R055, R058, R059).
+//!
+//! Knows nothing of what is inside. A page that is to be reached from everywhere stands in one of the lists below; the
+//! templates show what is in them. What always holds: the same things stand at the same places of every page (WCAG 3.2.6);
+//! who is logged in can log out; a page that the login has not got to yet is not linked.
+
+use super::texts::{Texts, texts};
+use super::visit::{self, Visit};
+use crate::model::{Language, Span};
+use crate::service::session::{self, Stage, Visitor};
+use serde::Serialize;
+
+/// A page of ours and what it is called.
+type Place = (&'static str, fn(&Texts) -> &'static str);
+/// A page of the members, and which of them have it.
+type MemberPlace = (Place, fn(&Visitor) -> bool);
+
+/// The tabs at the top, before the one that logs out.
+const TABS: &[MemberPlace] = &[];
+/// What stands beside the own name.
+const BESIDE: &[MemberPlace] = &[];
+/// Pages below another (everything behind the address, too), and the one to which the arrow leads back.
+const BELOW: &[(&str, Place)] = &[];
+/// Where more help is, at the foot.
+const HELP: &[Place] = &[];
+
+/// How long before its end a session's end is announced (WCAG 2.2.1).
+const NOTICE: Span = Span::from_secs(5 * 60);
+
+/// The frame of one page.
+#[derive(Serialize)]
+pub(super) struct Frame<'a> {
+    lang: &'static str,
+    languages: Vec<Choice>,
+    product: &'a str,
+    sender: &'a str,
+    form: String,
+    here: String,
+    member: Option<Member<'a>>,
+    back: Option<Anchor>,
+    help: Vec<Anchor>,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    code: &'static str,
+    label: &'static str,
+    href: String,
+    current: bool,
+}
+
+/// A link.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Anchor {
+    href: &'static str,
+    label: &'static str,
+    current: bool,
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    org: &'a str,
+    id: &'a str,
+    name: &'a str,
+    last_login: Option<String>,
+    beside: Vec<Anchor>,
+    tabs: Vec<Anchor>,
+    leave: String,
+    /// After how many seconds without use the page says that the session ends soon.
+    idle: i64,
+}
+
+impl<'a> Frame<'a> {
+    /// Makes the frame of a visit's page; `form` is the token that its forms carry.
+    pub(super) fn new(visit: &'a Visit, product: &'a str, sender: &'a str, form: String) -> Self {
+        let language = visit.language();
+        let choice = |(other, label): (Language, &'static str)| Choice {
+            code: other.as_str(),
+            label,
+            href: visit.in_language(other),
+            current: other == language,
+        };
+        let t = texts(language);
+        Self {
+            lang: language.as_str(),
+            languages: [(Language::Ja, "日本語"), (Language::En, "English")].map(choice).into(),
+            product,
+            sender,
+            form,
+            here: visit.here(),
+            member: visit.visitor().map(|visitor| Member::new(visitor, visit, t)),
+            back: back(BELOW, visit.path(), t),
+            help: HELP.iter().map(|place| Anchor::new(place, visit.path(), t)).collect(),
+        }
+    }
+}
+
+impl Anchor {
+    fn new(&(href, label): &Place, path: &str, t: &Texts) -> Self {
+        Self { href, label: label(t), current: is_below(path, href) }
+    }
+}
+
+impl<'a> Member<'a> {
+    fn new(visitor: &'a Visitor, visit: &Visit, t: &Texts) -> Self {
+        let open = |places: &[MemberPlace]| {
+            let open = places.iter().filter(|(_, is_open)| visitor.stage == Stage::Full && is_open(visitor));
+            open.map(|(place, _)| Anchor::new(place, visit.path(), t)).collect()
+        };
+        Self {
+            org: match (&visitor.titles, visit.language()) {
+                ((_, Some(english)), Language::En) => english,
+                ((japanese, _), _) => japanese,
+            },
+            id: visitor.member.login.as_str(),
+            name: &visitor.member.name,
+            last_login: visitor.last_login.map(|at| t.last_login.replace("{time}", &at.minute_jst())),
+            beside: open(BESIDE),
+            tabs: open(TABS),
+            leave: visit::beside("/logout", visit),
+            idle: (session::IDLE.millis() - NOTICE.millis()) / 1_000,
+        }
+    }
+}
+
+/// Finds where the arrow of a page leads: of the pages it is below, the nearest.
+fn back(below: &[(&str, Place)], path: &str, t: &Texts) -> Option<Anchor> {
+    let above = below.iter().filter(|(page, _)| is_below(path, page)).max_by_key(|(page, _)| page.len());
+    above.map(|(_, place)| Anchor::new(place, path, t))
+}
+
+fn is_below(path: &str, page: &str) -> bool {
+    path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arrow_leads_to_the_nearest_page_above() {
+        let below: &[(&str, Place)] = &[("/a/b", ("/a", |t| t.help)), ("/a/b/c", ("/a/b", |t| t.cancel))];
+        let to = |path| back(below, path, texts(Language::En)).map(|anchor| (anchor.href, anchor.label));
+        assert_eq!(to("/a"), None);
+        assert_eq!(to("/a/b"), Some(("/a", "Need help?")));
+        assert_eq!(to("/a/bc"), None);
+        assert_eq!(to("/a/b/d"), Some(("/a", "Need help?")));
+        assert_eq!(to("/a/b/c"), Some(("/a/b", "Cancel")));
+    }
+}
