@@ -1,6 +1,7 @@
 //! The landing pages over real HTTP: every page, and every way to go wrong.
 
 mod attacks;
+mod crawl;
 mod frame;
 pub mod house;
 mod journey;
