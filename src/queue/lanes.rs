@@ -8,13 +8,17 @@
 //! than its pace allows, nor all of them together more than there may be; what waits in memory has a bound for each lane; while
 //! anything urgent waits no mail is sent ahead, and one connection of a destination never does.
 
-use crate::model::{Domain, JobId, Span, Timestamp};
+mod place;
+
+use place::{Need, Place, Urgency};
+
+use crate::model::{JobId, Span, Timestamp};
 use crate::queue::destination::{Limits, Name};
 use crate::queue::pace::{Change, Pace, Signal};
-use crate::queue::turn::{Turns, is_urgent, precedence};
+use crate::queue::turn::{is_urgent, precedence};
 use crate::queue::view::{DestinationView, Held, JobView, Standing, Wait};
 use crate::queue::{Class, Job, retry};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 /// Part of all connections that only urgent mail may open, one in so many.
 const RESERVED: usize = 10;
@@ -22,8 +26,6 @@ const RESERVED: usize = 10;
 const REMEMBERED: Span = Span::from_secs(600);
 /// Domains of a destination that are shown.
 const SHOWN: usize = 20;
-/// Connections that are being opened at a time where there is a rate: those that stand may be enough for it.
-const OPENING: usize = 2;
 
 /// How many of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,47 +60,6 @@ pub struct Learned {
     pub back: Vec<Job>,
 }
 
-/// Whether a destination could use another connection.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
-    Nothing,
-    /// Now: who goes first, the least one first.
-    Now(Urgency),
-    /// From then on.
-    Later(Timestamp),
-}
-
-/// The more urgent class first; then who has no connection at all; then who was given one the longest ago.
-type Urgency = (u8, bool, u64);
-
-#[derive(Debug)]
-struct Place {
-    pace: Pace,
-    turns: Turns,
-    lanes: [BTreeMap<(Timestamp, JobId), Job>; 6],
-    /// Connections, those being opened among them.
-    connections: usize,
-    /// Those of them that were told to close and have not yet.
-    leaving: usize,
-    /// Those that a server has taken in.
-    open: usize,
-    /// Those that wait for work.
-    idle: usize,
-    /// Those that send ahead.
-    ahead: usize,
-    /// Mails that are being given away.
-    sending: usize,
-    /// The mails for which connections are being opened. They stay in their lanes: whichever connection is free first takes them.
-    reasons: BTreeSet<(Timestamp, JobId)>,
-    /// The number of the connection that was opened last, of all destinations' ones.
-    turn: u64,
-    /// Mails begun in each of the last seconds.
-    begun: VecDeque<(i64, u32)>,
-    domains: BTreeSet<Domain>,
-    used: Timestamp,
-    need: Need,
-}
-
 /// All lanes.
 #[derive(Debug)]
 pub struct Lanes {
@@ -112,160 +73,6 @@ pub struct Lanes {
 
 fn index(class: Class) -> usize {
     usize::from(precedence(class))
-}
-
-impl Place {
-    fn new(pace: Pace, now: Timestamp) -> Self {
-        Self {
-            pace,
-            turns: Turns::default(),
-            lanes: Default::default(),
-            connections: 0,
-            leaving: 0,
-            open: 0,
-            idle: 0,
-            ahead: 0,
-            sending: 0,
-            reasons: BTreeSet::new(),
-            turn: 0,
-            begun: VecDeque::new(),
-            domains: BTreeSet::new(),
-            used: now,
-            need: Need::Nothing,
-        }
-    }
-
-    fn lane(&mut self, class: Class) -> &mut BTreeMap<(Timestamp, JobId), Job> {
-        &mut self.lanes[index(class)]
-    }
-
-    fn insert(&mut self, job: Job) {
-        self.lane(job.order.class).insert((job.due, job.id), job);
-    }
-
-    /// Says how many jobs of a class may wait here: of those that can wait one to probe with, while the destination is shut.
-    fn window(&self, usual: usize, class: Class, now: Timestamp) -> usize {
-        match self.pace.shut_until() {
-            Some(until) if !is_urgent(class) => usize::from(until <= now),
-            Some(_) | None => usual,
-        }
-    }
-
-    /// Takes a job in; gives the last one of its lane where there are too many.
-    fn insert_within(&mut self, usual: usize, job: Job, now: Timestamp) -> Option<Job> {
-        let class = job.order.class;
-        let window = self.window(usual, class, now);
-        self.insert(job);
-        let over = self.lane(class).len() > window;
-        if over { self.lane(class).pop_last().map(|(_, job)| job) } else { None }
-    }
-
-    /// Says whether something of a class waits that may be begun at this moment.
-    fn waits(&self, class: Class, now: Timestamp) -> bool {
-        !self.lanes[index(class)].is_empty() && retry::may_start(class, now) && self.may_probe(class, now)
-    }
-
-    /// Says whether the destination is open to a class: shut ones are for probes.
-    fn may_probe(&self, class: Class, now: Timestamp) -> bool {
-        self.pace.shut_until().is_none_or(|until| is_urgent(class) || until <= now)
-    }
-
-    fn waiting(&self, now: Timestamp) -> usize {
-        let lanes = Class::ALL.into_iter().filter(|class| self.waits(*class, now));
-        lanes.map(|class| self.lanes[index(class)].len()).sum()
-    }
-
-    fn first(&self, now: Timestamp) -> Option<Class> {
-        self.turns.pick(|class| self.waits(class, now))
-    }
-
-    /// Finds the most urgent job for which no connection is being opened yet.
-    fn next_reason(&self, now: Timestamp) -> Option<(Class, &Job)> {
-        let unasked = |class| self.lanes[index(class)].iter().find(|(place, _)| !self.reasons.contains(place));
-        let class = self.turns.pick(|class| self.waits(class, now) && unasked(class).is_some())?;
-        unasked(class).map(|(_, job)| (class, job))
-    }
-
-    /// Takes a job out of its lane if it is there as the reason for a connection.
-    fn withdraw(&mut self, job: Job) -> Option<Job> {
-        let key = (job.due, job.id);
-        if self.reasons.remove(&key) { self.lane(job.order.class).remove(&key) } else { Some(job) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lanes.iter().all(BTreeMap::is_empty)
-    }
-
-    fn need(&self, now: Timestamp) -> Need {
-        if self.connections >= self.pace.connections() {
-            return Need::Nothing;
-        }
-        if self.first(now).is_none() {
-            return self.opens_later(now);
-        }
-        let Some((class, _)) = self.next_reason(now).filter(|_| self.waiting(now) > self.idle + self.reasons.len())
-        else {
-            return Need::Nothing;
-        };
-        let has_rate = self.pace.limits().rate.is_some();
-        match self.pace.next_token(now) {
-            // Those that are there take the tokens as they come.
-            _ if has_rate && (self.idle > 0 || self.reasons.len() >= OPENING) => Need::Nothing,
-            Some(token) => Need::Later(token),
-            None => Need::Now((precedence(class), self.connections > 0, self.turn)),
-        }
-    }
-
-    /// Says when something that waits may be begun, none of which may now.
-    fn opens_later(&self, now: Timestamp) -> Need {
-        let waiting = Class::ALL.into_iter().filter(|class| !self.lanes[index(*class)].is_empty());
-        let moments = waiting.map(|class| {
-            let shut = self.pace.shut_until().filter(|_| !is_urgent(class)).unwrap_or(now);
-            shut.max(retry::polite(class, now, 0.0))
-        });
-        moments.min().map_or(Need::Nothing, Need::Later)
-    }
-
-    /// Counts the connections that were not told to close.
-    const fn staying(&self) -> usize {
-        self.connections.saturating_sub(self.leaving)
-    }
-
-    fn begin(&mut self, now: Timestamp) -> u64 {
-        self.sending += 1;
-        self.used = now;
-        match self.begun.back_mut() {
-            Some((second, count)) if *second == now.seconds() => *count += 1,
-            _ => self.begun.push_back((now.seconds(), 1)),
-        }
-        while self.begun.front().is_some_and(|(second, _)| *second <= now.seconds() - 60) {
-            self.begun.pop_front();
-        }
-        self.pace.take_token(now)
-    }
-
-    fn last_minute(&self, now: Timestamp) -> u32 {
-        self.begun.iter().filter(|(second, _)| *second > now.seconds() - 60).map(|(_, count)| count).sum()
-    }
-
-    /// Takes the next job of a class, and its token.
-    fn pop(&mut self, class: Class, now: Timestamp) -> Option<(Job, u64)> {
-        let (_, job) = self.lane(class).pop_first()?;
-        let waiting = Class::ALL.map(|class| (class, self.waits(class, now)));
-        self.turns.took(class, |other| waiting.contains(&(other, true)));
-        Some((job, self.begin(now)))
-    }
-
-    /// Takes out what can wait while the destination is shut; that for which a connection is being opened shares its fate.
-    fn drain(&mut self) -> Vec<Job> {
-        let Self { lanes, reasons, .. } = self;
-        let calm = Class::ALL.into_iter().filter(|class| !is_urgent(*class)).map(index);
-        let mut back = Vec::new();
-        for class in calm {
-            back.extend(lanes[class].extract_if(.., |place, _| !reasons.contains(place)).map(|(_, job)| job));
-        }
-        back
-    }
 }
 
 impl Lanes {
@@ -689,24 +496,6 @@ impl Lanes {
             return Wait::Connections { connections, allowed };
         }
         Wait::Next
-    }
-}
-
-impl Place {
-    fn view(&self, name: &Name, now: Timestamp) -> DestinationView {
-        DestinationView {
-            name: name.to_string(),
-            domains: self.domains.iter().cloned().collect(),
-            standing: self.pace.standing(),
-            limits: *self.pace.limits(),
-            allowed: self.pace.connections(),
-            rate: self.pace.rate(),
-            connections: self.connections,
-            sending: self.sending,
-            waiting: Class::ALL.map(|class| self.lanes[index(class)].len()),
-            last_minute: self.last_minute(now),
-            unknown: self.pace.unknown(),
-        }
     }
 }
 

@@ -13,7 +13,8 @@ mod promises;
 mod site;
 mod trouble;
 
-use super::{Bounds, Lanes, Learned, OPENING, RESERVED, Take, index, tests};
+use super::place::OPENING;
+use super::{Bounds, Lanes, Learned, RESERVED, Take, index, tests};
 use crate::model::{JobId, Timestamp};
 use crate::queue::destination::Limits;
 use crate::queue::pace::Change;
