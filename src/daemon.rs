@@ -14,7 +14,6 @@ mod reload;
 pub use doors::Doors;
 
 use journal::News;
-use live::Deliveries;
 
 use crate::api::{self, Api, Ledger};
 use crate::clock::Clock;
@@ -138,7 +137,7 @@ impl Daemon {
             random: world.random.clone(),
             clock: world.clock.clone(),
             commits: commits.clone(),
-            live: Some(Arc::new(Deliveries(board.clone()))),
+            live: Some(Arc::new(board.clone())),
             groups: config.destinations.groups.clone(),
         };
         tasks.spawn(async move {

@@ -6,28 +6,25 @@ use crate::outbound::Board;
 use crate::queue::Selection;
 use crate::queue::view::{JobView, View};
 
-/// Hands the board of the deliveries on.
-pub(super) struct Deliveries(pub(super) Board);
-
-impl Live for Deliveries {
+impl Live for Board {
     fn view(&self) -> View {
-        self.0.view()
+        Self::view(self)
     }
 
     fn job(&self, job: JobId) -> Option<JobView> {
-        self.0.job(job)
+        Self::job(self, job)
     }
 
     fn destination(&self, domain: &Domain) -> String {
-        self.0.destination(domain)
+        Self::destination(self, domain)
     }
 
     fn recall(&self, which: &Selection) -> Recalled {
-        let (owner, claims) = self.0.recall(which);
+        let (owner, claims) = Self::recall(self, which);
         Recalled { owner, claims }
     }
 
     fn wake(&self) {
-        self.0.wake();
+        Self::wake(self);
     }
 }

@@ -2,41 +2,14 @@
 
 use super::world::{Plan, World, one_peer};
 use crate::peer::{Act, Setup};
-use karamail::control::{Action, Choice, Desk, Live, Recalled, Request, Response, WhyFacts};
-use karamail::model::{Domain, JobId, KeyRing, Secret};
-use karamail::outbound::Board;
+use karamail::control::{Action, Choice, Desk, Request, Response, WhyFacts};
+use karamail::model::{JobId, KeyRing, Secret};
 use karamail::queue::destination::{Group, Groups, Limits};
-use karamail::queue::view::{JobView, Standing, View, Wait};
-use karamail::queue::{Class, Selection, State};
+use karamail::queue::view::{Standing, Wait};
+use karamail::queue::{Class, State};
 use karamail::random::Random;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-
-/// The board of a world, as the daemon hands it to the desk.
-struct Deck(Board);
-
-impl Live for Deck {
-    fn view(&self) -> View {
-        self.0.view()
-    }
-
-    fn job(&self, job: JobId) -> Option<JobView> {
-        self.0.job(job)
-    }
-
-    fn destination(&self, domain: &Domain) -> String {
-        self.0.destination(domain)
-    }
-
-    fn recall(&self, which: &Selection) -> Recalled {
-        let (owner, claims) = self.0.recall(which);
-        Recalled { owner, claims }
-    }
-
-    fn wake(&self) {
-        self.0.wake();
-    }
-}
 
 async fn ask(world: &World, request: Request) -> Response {
     let (_, commits) = watch::channel(0);
@@ -46,7 +19,7 @@ async fn ask(world: &World, request: Request) -> Response {
         random: Random::repeating(1),
         clock: world.clock.clone(),
         commits,
-        live: Some(Arc::new(Deck(world.board.clone().unwrap()))),
+        live: Some(Arc::new(world.board.clone().unwrap())),
         groups: Groups::default(),
     };
     let (to, mut answers) = mpsc::channel(4);
