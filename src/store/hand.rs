@@ -143,19 +143,11 @@ impl Tx<'_> {
         after: JobId,
         limit: usize,
     ) -> Result<(Touched, Vec<Job>), StoreError> {
-        let mut ended = Vec::new();
-        let touched = self.page(selection, after, limit, |tx, stretch| {
-            let mut values = params![stretch.0, stretch.1].to_vec();
-            let (meant, open) = (meant(selection, &mut values), open_to(Event::Cancel));
-            let sql = format!("DELETE FROM jobs WHERE {meant} AND {open} RETURNING {SHARED}, {OWN}");
-            let dropped = tx.query(&sql, &values, read_waiting)?;
-            let count = dropped.len() as u64;
-            for job in dropped {
-                ended.push(tx.cancel(job, at)?);
-            }
-            Ok(count)
+        let open = open_to(Event::Cancel);
+        let (touched, dropped) = self.touch(selection, None, after, limit, |meant| {
+            format!("DELETE FROM jobs WHERE {meant} AND {open} RETURNING {SHARED}, {OWN}")
         })?;
-        ended.sort_by_key(|job| job.id);
+        let ended = dropped.into_iter().map(|job| self.cancel(job, at)).collect::<Result<_, _>>()?;
         Ok((touched, ended))
     }
 
@@ -176,38 +168,36 @@ impl Tx<'_> {
         after: JobId,
         limit: usize,
     ) -> Result<(Touched, Vec<Job>), StoreError> {
-        let mut changed = Vec::new();
-        let touched = self.page(selection, after, limit, |tx, stretch| {
-            let mut values = params![stretch.0, stretch.1, at].to_vec();
-            let meant = meant(selection, &mut values);
-            let sql = format!("UPDATE jobs SET {change} WHERE {meant} AND {condition} RETURNING {SHARED}, {OWN}");
-            let mut jobs = tx.query(&sql, &values, read_waiting)?;
-            let count = jobs.len() as u64;
-            changed.append(&mut jobs);
-            Ok(count)
-        })?;
-        changed.sort_by_key(|job| job.id);
-        Ok((touched, changed))
+        self.touch(selection, Some(at), after, limit, |meant| {
+            format!("UPDATE jobs SET {change} WHERE {meant} AND {condition} RETURNING {SHARED}, {OWN}")
+        })
     }
 
-    /// Does it for each stretch of a page, and counts.
-    fn page(
+    /// Does something to each stretch of a page, and counts; gives the jobs it was done to, in the order of their numbers. `sql`
+    /// makes the statement of the condition that a job is meant; `?3` is the moment, where there is one.
+    fn touch(
         &mut self,
         selection: &Selection,
+        at: Option<Timestamp>,
         after: JobId,
         limit: usize,
-        mut act: impl FnMut(&mut Self, Stretch) -> Result<u64, StoreError>,
-    ) -> Result<Touched, StoreError> {
-        let mut touched = Touched::default();
+        sql: impl Fn(&str) -> String,
+    ) -> Result<(Touched, Vec<Job>), StoreError> {
+        let (mut touched, mut jobs) = (Touched::default(), Vec::new());
         for stretch in self.stretches(selection, after, limit)? {
             let mut values = params![stretch.0, stretch.1].to_vec();
-            let meant = meant(selection, &mut values);
-            let sql = format!("SELECT COUNT(*) FROM jobs WHERE {meant} AND state = 'sending'");
-            touched.under_way += self.one(&sql, &values, |row| row.get::<u64>(0))?.unwrap_or(0);
-            touched.count += act(self, stretch)?;
+            let sending =
+                format!("SELECT COUNT(*) FROM jobs WHERE {} AND state = 'sending'", meant(selection, &mut values));
+            touched.under_way += self.one(&sending, &values, |row| row.get::<u64>(0))?.unwrap_or(0);
+            let mut values = params![stretch.0, stretch.1].to_vec();
+            values.extend(at.map(Param::from));
+            let sql = sql(&meant(selection, &mut values));
+            jobs.append(&mut self.query(&sql, &values, read_waiting)?);
             touched.last = Some(stretch.1);
         }
-        Ok(touched)
+        touched.count = jobs.len() as u64;
+        jobs.sort_by_key(|job| job.id);
+        Ok((touched, jobs))
     }
 
     /// Finds what a page looks at.
