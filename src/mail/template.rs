@@ -29,11 +29,25 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("ja/otp.body.tera", include_str!("../../mail-templates/ja/otp.body.tera")),
     ("en/otp.subject.tera", include_str!("../../mail-templates/en/otp.subject.tera")),
     ("en/otp.body.tera", include_str!("../../mail-templates/en/otp.body.tera")),
+    ("ja/security.subject.tera", include_str!("../../mail-templates/ja/security.subject.tera")),
+    ("ja/security.body.tera", include_str!("../../mail-templates/ja/security.body.tera")),
+    ("en/security.subject.tera", include_str!("../../mail-templates/en/security.subject.tera")),
+    ("en/security.body.tera", include_str!("../../mail-templates/en/security.body.tera")),
 ];
 
 /// The last byte of the body at which a link may begin. A SoftBank phone that cuts a long mail shows the first few hundred
 /// bytes only; more than this before the link means that it was put at the end.
 const LINK_WITHIN: usize = 600;
+
+/// What a notice may tell of.
+const NOTICES: [&str; 6] = [
+    "password_changed",
+    "password_reset",
+    "two_factor_set",
+    "two_factor_removed",
+    "two_factor_reset",
+    "backup_code_used",
+];
 
 /// The last byte of the body at which a code may begin.
 const CODE_WITHIN: usize = 300;
@@ -70,6 +84,15 @@ pub enum Words<'a> {
         /// The minute the code ends.
         expires: &'a str,
     },
+    /// What was done to a member's account.
+    Security {
+        /// The title, in the language of the mail.
+        title: &'a str,
+        /// What, by the name of [`NOTICES`].
+        what: &'a str,
+        /// The minute it was done.
+        at: &'a str,
+    },
     /// A mail to `postmaster@` or `abuse@`, handed on to the operator.
     Forward {
         /// The address it came to.
@@ -85,7 +108,7 @@ pub enum Words<'a> {
 
 impl<'a> Words<'a> {
     /// One of each kind, to try templates with.
-    const SAMPLES: [Words<'static>; 4] = [
+    const SAMPLES: [Words<'static>; 10] = [
         Words::Registration {
             title: "安否確認/一斉通報サービス",
             title_en: "Emergency Service",
@@ -98,14 +121,25 @@ impl<'a> Words<'a> {
             expires: "2026/11/23 07:00",
         },
         Words::Otp { title: "安否確認/一斉通報サービス", code: "123 456", expires: "2026/11/23 07:00" },
+        Self::sample_of(NOTICES[0]),
+        Self::sample_of(NOTICES[1]),
+        Self::sample_of(NOTICES[2]),
+        Self::sample_of(NOTICES[3]),
+        Self::sample_of(NOTICES[4]),
+        Self::sample_of(NOTICES[5]),
         Words::Forward { to: "postmaster@example.jp", from: "hanako@docomo.ne.jp", peer: "203.0.113.9", mail: "maaa" },
     ];
+
+    const fn sample_of(notice: &'static str) -> Words<'static> {
+        Words::Security { title: "安否確認/一斉通報サービス", what: notice, at: "2026/11/23 06:00" }
+    }
 
     const fn name(&self) -> &'static str {
         match self {
             Self::Registration { .. } => "registration",
             Self::ContactTest { .. } => "contact_test",
             Self::Otp { .. } => "otp",
+            Self::Security { .. } => "security",
             Self::Forward { .. } => "forward",
         }
     }
@@ -118,6 +152,7 @@ impl<'a> Words<'a> {
             }
             Self::ContactTest { title, url, expires } => vec![("title", title), ("url", url), ("expires", expires)],
             Self::Otp { title, code, expires } => vec![("title", title), ("code", code), ("expires", expires)],
+            Self::Security { title, what, at } => vec![("title", title), ("what", what), ("at", at)],
             Self::Forward { to, from, peer, mail } => vec![("to", to), ("from", from), ("peer", peer), ("mail", mail)],
         }
     }
@@ -125,14 +160,14 @@ impl<'a> Words<'a> {
     const fn url(&self) -> Option<&'a str> {
         match *self {
             Self::Registration { url, .. } | Self::ContactTest { url, .. } => Some(url),
-            Self::Otp { .. } | Self::Forward { .. } => None,
+            Self::Otp { .. } | Self::Security { .. } | Self::Forward { .. } => None,
         }
     }
 
     const fn code(&self) -> Option<&'a str> {
         match *self {
             Self::Otp { code, .. } => Some(code),
-            Self::Registration { .. } | Self::ContactTest { .. } | Self::Forward { .. } => None,
+            Self::Registration { .. } | Self::ContactTest { .. } | Self::Security { .. } | Self::Forward { .. } => None,
         }
     }
 
@@ -251,7 +286,8 @@ impl Templates {
                 let verdict = self.text(&name, &words).and_then(|text| {
                     complaint(part, &words, &text).map_or(Ok(()), |problem| Err(TemplateFault::new(&name, problem)))
                 });
-                faults.extend(verdict.err());
+                // What is wrong whatever a notice tells of is said once.
+                faults.extend(verdict.err().filter(|fault| !faults.contains(fault)));
             }
         }
         faults
@@ -390,6 +426,38 @@ You get this mail because this address was named to receive codes for two-factor
 -- 安否確認/一斉通報サービス --
 ";
         assert_eq!(en.body, expected);
+    }
+
+    #[test]
+    fn every_notice_says_what_was_done_when_and_what_to_do_about_it() {
+        let templates = Templates::new([]).unwrap();
+        for (language, subject, first, at, last) in [
+            (
+                Language::Ja,
+                "アカウントに関するお知らせ 安否確認/一斉通報サービス",
+                "安否確認/一斉通報サービスからのお知らせです。\n\n",
+                "\n\n日時：2026/11/23 06:00 (日本時間)\n\nお心当たりがないときは",
+                "\n\n-- 安否確認/一斉通報サービス --\n",
+            ),
+            (
+                Language::En,
+                "A notice about your account 安否確認/一斉通報サービス",
+                "A notice from 安否確認/一斉通報サービス\n\n",
+                "\n\nTime: 2026/11/23 06:00 (Japan time)\n\nIf this was not you",
+                "\n\n-- 安否確認/一斉通報サービス --\n",
+            ),
+        ] {
+            let mut told = std::collections::BTreeSet::new();
+            for notice in NOTICES {
+                let wording = templates.render(Some(language), &Words::sample_of(notice)).unwrap();
+                assert_eq!(wording.subject, subject);
+                let body = wording.body.strip_prefix(first).and_then(|body| body.strip_suffix(last)).unwrap();
+                let (what, rest) = body.split_once(at).unwrap_or_else(|| panic!("{body}"));
+                assert!(!what.trim().is_empty() && !what.contains('\n') && !rest.contains("://"), "{what}");
+                told.insert(what.to_owned());
+            }
+            assert_eq!(told.len(), NOTICES.len(), "{told:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The third of the five nouns: one mail to one recipient, waiting to be sent.
 
 use crate::model::{
-    ChallengeId, ContactTestId, EmailAddress, JobId, Language, MailId, RegistrationId, Reply, Span, Stage, Timestamp,
+    ChallengeId, ContactTestId, EmailAddress, JobId, Language, MailId, MemberId, RegistrationId, Reply, Span, Stage,
+    Timestamp,
 };
 use crate::queue::{Cause, State};
 use std::fmt;
@@ -107,11 +108,51 @@ pub enum Content {
         /// What the code is for, and whose it is.
         challenge: ChallengeId,
     },
+    /// What was done to a member's account.
+    Security {
+        /// Whose.
+        member: MemberId,
+        /// What.
+        what: Notice,
+    },
     /// A mail to `postmaster@` or `abuse@`, handed on to the operator.
     Forward {
         /// The mail handed on.
         mail: MailId,
     },
+}
+
+/// What a member is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// The member's password was changed.
+    PasswordChanged,
+    /// The administrator gave out another start password.
+    PasswordReset,
+    /// A second factor was set up.
+    TwoFactorSet,
+    /// A second factor was taken away.
+    TwoFactorRemoved,
+    /// The administrator cleared the second factors.
+    TwoFactorReset,
+    /// The backup code was used.
+    BackupCodeUsed,
+}
+
+impl Notice {
+    /// Gives the name used in the wording.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::TwoFactorSet => "two_factor_set",
+            Self::TwoFactorRemoved => "two_factor_removed",
+            Self::TwoFactorReset => "two_factor_reset",
+            Self::BackupCodeUsed => "backup_code_used",
+        }
+    }
 }
 
 /// A mail to be put into the queue.

@@ -16,7 +16,7 @@ pub mod turn;
 pub mod verdict;
 pub mod view;
 
-pub use job::{Class, Content, Job, Lease, NewJob};
+pub use job::{Class, Content, Job, Lease, NewJob, Notice};
 pub use outcome::{Attempt, Blame, Cause, Outcome, Verdict};
 pub use selection::Selection;
 pub use state::State;

@@ -11,10 +11,10 @@ use crate::mail::build::{AutoSubmitted, Draft};
 use crate::mail::template::{TemplateFault, Templates, Wording, Words};
 use crate::mail::verp;
 use crate::model::{
-    ChallengeId, ContactTestId, Domain, EmailAddress, JobId, KeyRing, Language, LocalForm, MailId, RegistrationId,
-    Secret, Timestamp,
+    ChallengeId, ContactTestId, Domain, EmailAddress, JobId, KeyRing, Language, LocalForm, MailId, MemberId,
+    RegistrationId, Secret, Timestamp,
 };
-use crate::queue::{Content, Job};
+use crate::queue::{Content, Job, Notice};
 use crate::seal::SealError;
 use crate::service::otp;
 use crate::store::{
@@ -164,6 +164,12 @@ fn read_nonce(job: &Job, nonce: &str) -> Result<[u8; 16], ComposeError> {
     bytes.ok_or(ComposeError::Nonce(job.id))
 }
 
+/// Finds the organisation of a member.
+fn org_of(tx: &mut Tx<'_>, member: MemberId) -> Result<Option<Org>, StoreError> {
+    let member = tx.member_by_id(member)?;
+    Ok(member.map(|member| tx.org_by_id(member.org)).transpose()?.flatten())
+}
+
 /// What the mail of a one-time password needs to know.
 struct Ticket {
     challenge: Option<Challenge>,
@@ -174,8 +180,7 @@ struct Ticket {
 impl Ticket {
     fn load(tx: &mut Tx<'_>, id: ChallengeId, job: JobId) -> Result<Self, StoreError> {
         let challenge = tx.challenge(id)?;
-        let member = challenge.as_ref().map(|challenge| tx.member_by_id(challenge.member)).transpose()?.flatten();
-        let org = member.map(|member| tx.org_by_id(member.org)).transpose()?.flatten();
+        let org = challenge.as_ref().map(|challenge| org_of(tx, challenge.member)).transpose()?.flatten();
         Ok(Self { challenge, org, sealed: tx.secret(OTP_CODE, job.number())? })
     }
 }
@@ -216,6 +221,12 @@ impl Composer {
                 let ticket = inner.facts(&job.order.to, move |tx| Ticket::load(tx, challenge, id)).await?;
                 let Some((ticket, form)) = ticket else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
                 Ok(inner.otp(job, &ticket)?.written(form))
+            }
+            Content::Security { member, what } => {
+                let member = *member;
+                let org = inner.facts(&job.order.to, move |tx| org_of(tx, member)).await?;
+                let Some((org, form)) = org else { return Ok(Composed::Unwanted(Unwanted::Suppressed)) };
+                Ok(inner.security(job, org.as_ref(), *what)?.written(form))
             }
             Content::Forward { mail } => {
                 let mail = *mail;
@@ -318,6 +329,15 @@ impl Inner {
             // The minute, rounded down: a person who reads it is never late.
             expires: &challenge.expires.minute_jst(),
         };
+        let wording = self.templates.render(job.order.language, &words)?;
+        let message_id = self.message_id(job);
+        Ok(self.envelope(job, &self.draft(job, title, &wording, &message_id)))
+    }
+
+    /// A notice of what was done to an account.
+    fn security(&self, job: &Job, org: Option<&Org>, what: Notice) -> Result<Composed, ComposeError> {
+        let title = self.title(org, job.order.language);
+        let words = Words::Security { title, what: what.as_str(), at: &job.order.queued_at.minute_jst() };
         let wording = self.templates.render(job.order.language, &words)?;
         let message_id = self.message_id(job);
         Ok(self.envelope(job, &self.draft(job, title, &wording, &message_id)))

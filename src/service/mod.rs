@@ -4,12 +4,14 @@
 //! is recorded in one transaction. What always holds: a decision is a pure function of facts, so that a table can test it;
 //! nothing waits, hashes or signs inside a transaction.
 
+pub mod audit;
 pub mod compose;
 pub mod contact_test;
 pub mod hasher;
 pub mod landing;
 pub mod login;
 pub mod members;
+pub mod notice;
 pub mod otp;
 pub mod password;
 pub mod reception;

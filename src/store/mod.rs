@@ -12,6 +12,7 @@
 //! observer hears of exactly the events that were kept, in order.
 
 mod address;
+mod audit;
 mod budget;
 mod census;
 mod challenge;
@@ -44,6 +45,7 @@ mod tx;
 mod work;
 
 pub use address::{AddressRow, AddressState};
+pub use audit::AuditRow;
 pub use census::{AGES, Crowd};
 pub use challenge::{Challenge, NewChallenge, OTP_CODE};
 pub use contact_test::ContactTest;

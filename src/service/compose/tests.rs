@@ -1,10 +1,11 @@
 use super::*;
 use crate::model::{LoginId, Policy, Priority, Secret, Span};
-use crate::queue::{Class, NewJob, State};
+use crate::queue::{Class, NewJob, Notice, State};
 use crate::random::Random;
+use crate::service::notice;
 use crate::service::otp::{Ordered, Otp};
 use crate::service::session::{Stage, Visitor};
-use crate::store::{AddressRow, AddressState, JobFilter, Location, NewMail, NewMember, Options};
+use crate::store::{AddressRow, AddressState, FactorKind, JobFilter, Location, NewMail, NewMember, Options};
 use data_encoding::BASE64_MIME;
 
 mod contact_test;
@@ -362,6 +363,42 @@ async fn a_code_that_stays_closed_is_an_error_that_does_not_show_it() {
     world.store.write::<_, StoreError, _>(move_it).await.unwrap();
     let composed = world.composer(ring(1, &[1])).compose(&world.job).await;
     assert!(matches!(composed, Err(ComposeError::Sealed(_, SealError::Broken))), "{composed:?}");
+}
+
+#[tokio::test]
+async fn a_notice_goes_to_every_address_of_the_member_and_to_the_one_that_receives_codes() {
+    let mut world = world(None).await;
+    ordered(&mut world, Language::En).await;
+    let queued = world.store.write::<_, StoreError, _>(|tx| {
+        let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
+        let member = tx.member(org.id, &"0001".parse().unwrap())?.unwrap();
+        for (priority, address) in [(Priority::First, "a@docomo.ne.jp"), (Priority::Third, "b@ezweb.ne.jp")] {
+            tx.put_address(member.id, priority, &address.parse().unwrap(), "import", NOON)?;
+        }
+        tx.put_factor(member.id, FactorKind::Mail, Some(&"A@docomo.ne.jp".parse().unwrap()), None, NOON)?;
+        notice::tell(tx, member.id, Notice::TwoFactorSet, NOON)?;
+        tx.put_factor(member.id, FactorKind::Mail, Some(&"c@i.softbank.jp".parse().unwrap()), None, NOON)?;
+        notice::tell(tx, member.id, Notice::TwoFactorRemoved, NOON)?;
+        tx.list_jobs(&JobFilter { class: Some(Class::Notice), ..JobFilter::default() })
+    });
+    let mut told = Vec::new();
+    for job in queued.await.unwrap() {
+        world.job = job;
+        let mail = world.mail().await;
+        let (header, text) = parts(&mail);
+        assert!(header.contains("Auto-Submitted: auto-generated\r\n"), "{header}");
+        assert!(text.contains("Time: 2026/11/22 12:00 (Japan time)") && !text.contains("://"), "{text}");
+        told.push((mail.to.to_string(), text.contains("was set up"), text.contains("was removed")));
+    }
+    let told_of = |to: &str, set: bool| (to.to_owned(), set, !set);
+    let expected = [
+        told_of("a@docomo.ne.jp", true),
+        told_of("b@ezweb.ne.jp", true),
+        told_of("a@docomo.ne.jp", false),
+        told_of("b@ezweb.ne.jp", false),
+        told_of("c@i.softbank.jp", false),
+    ];
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

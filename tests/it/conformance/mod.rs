@@ -1,5 +1,6 @@
 //! What the store promises, asked of each database: one list of tests, run on all of them.
 
+mod audit;
 mod census;
 mod challenges;
 mod commits;
@@ -186,6 +187,9 @@ conformance![
     challenges::r040_of_ten_thousand_guesses_at_once_exactly_five_are_judged,
     challenges::a_session_has_one_code_open_for_a_purpose,
     challenges::codes_and_wrong_tries_are_forgotten_oldest_first_in_steps,
+    audit::entries_written_side_by_side_make_one_chain,
+    audit::an_entry_that_was_changed_or_taken_out_breaks_the_chain,
+    audit::the_entries_of_a_member_are_listed_page_by_page,
     lanes::a_claim_for_some_domains_takes_what_was_due_first_among_them,
     lanes::a_claim_for_many_domains_takes_from_all_of_them,
     lanes::a_claim_for_some_domains_leaves_alone_what_others_hold,

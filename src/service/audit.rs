@@ -1,0 +1,193 @@
+//! The audit log: what was done to the doors of members, and by whom.
+//!
+//! Knows nothing of why. An entry is recorded in the transaction of what it tells, so it is there exactly when that was
+//! kept. What always holds: each entry holds the hash of the one before it, so that none can be changed, moved or taken out of
+//! the middle without it being seen; no password, code, key or whole address is in any.
+//!
+//! Names follow the vocabulary of OWASP for application logging.
+
+use crate::model::{MemberId, OrgId, Timestamp};
+use crate::store::{AuditRow, Member, StoreError, Tx};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// A member logged in.
+pub const LOGIN_SUCCESS: &str = "authn_login_success";
+/// Somebody did not get in.
+pub const LOGIN_FAIL: &str = "authn_login_fail";
+/// A member chose another password.
+pub const PASSWORD_CHANGE: &str = "authn_password_change";
+/// The administrator gave out another start password.
+pub const PASSWORD_RESET: &str = "authn_password_reset";
+/// A second factor was set up.
+pub const TWO_FACTOR_SET: &str = "authn_two_factor_set";
+/// A second factor was taken away.
+pub const TWO_FACTOR_REMOVED: &str = "authn_two_factor_removed";
+/// All second factors were cleared.
+pub const TWO_FACTOR_RESET: &str = "authn_two_factor_reset";
+/// A backup code was made.
+pub const BACKUP_CODE_MADE: &str = "authn_backup_code_made";
+/// A backup code was used.
+pub const BACKUP_CODE_USED: &str = "authn_backup_code_used";
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The member, on a page.
+    Member,
+    /// Whoever has the command line.
+    Operator,
+}
+
+impl By {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Something that was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What.
+    pub name: &'static str,
+    /// In which organisation, where that is known.
+    pub org: Option<OrgId>,
+    /// To whom, where that is known.
+    pub member: Option<MemberId>,
+    /// By whom.
+    pub by: By,
+    /// What there is to say about it.
+    pub fields: Map<String, Value>,
+}
+
+impl Entry {
+    /// Something that was done to a member.
+    #[must_use]
+    pub fn of(name: &'static str, member: &Member, by: By) -> Self {
+        Self { name, org: Some(member.org), member: Some(member.id), by, fields: Map::new() }
+    }
+
+    /// Says more about it.
+    #[must_use]
+    pub fn field(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.fields.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// Records what was done, behind everything that was recorded before.
+///
+/// # Errors
+/// The database failed.
+pub fn record(tx: &mut Tx<'_>, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
+    let before = tx.end_of_audit()?.unwrap_or(START);
+    let mut row = AuditRow {
+        id: 0,
+        at: now,
+        name: entry.name.to_owned(),
+        org: entry.org,
+        member: entry.member,
+        by: entry.by.as_str().to_owned(),
+        fields: Value::Object(entry.fields).to_string(),
+        chain: START,
+    };
+    row.chain = link(&before, &row);
+    tx.append_audit(&row)
+}
+
+/// What the first entry follows.
+const START: [u8; 32] = [0; 32];
+
+/// The hash of what was before and of an entry. An array of JSON has one reading only.
+fn link(before: &[u8; 32], row: &AuditRow) -> [u8; 32] {
+    let (org, member) = (row.org.map(OrgId::number), row.member.map(MemberId::number));
+    let said = json!([row.at.millis(), row.name, org, member, row.by, row.fields]).to_string();
+    Sha256::new().chain_update(before).chain_update(said).finalize().into()
+}
+
+/// Walks along the chain, from its first entry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    end: [u8; 32],
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { end: START }
+    }
+}
+
+impl Chain {
+    /// Goes on with the entries that come next; gives the first that does not follow.
+    pub fn follow<'a>(&mut self, rows: &'a [AuditRow]) -> Option<&'a AuditRow> {
+        rows.iter().find(|row| {
+            self.end = link(&self.end, row);
+            self.end != row.chain
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Timestamp = Timestamp::from_millis(1_795_316_400_123);
+
+    /// Entries as [`record`] writes them.
+    fn chain(names: &[&str]) -> Vec<AuditRow> {
+        let mut rows: Vec<AuditRow> = Vec::new();
+        for (number, name) in (1..).zip(names) {
+            let mut row = AuditRow {
+                id: number,
+                at: NOON,
+                name: (*name).to_owned(),
+                org: Some(OrgId::new(1)),
+                member: (*name != LOGIN_FAIL).then_some(MemberId::new(7)),
+                by: By::Member.as_str().to_owned(),
+                fields: r#"{"kind":"app"}"#.to_owned(),
+                chain: START,
+            };
+            row.chain = link(rows.last().map_or(&START, |last| &last.chain), &row);
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn broken(rows: &[AuditRow]) -> Option<i64> {
+        Chain::default().follow(rows).map(|row| row.id)
+    }
+
+    #[test]
+    fn a_chain_that_nobody_touched_holds_in_one_go_and_in_pages() {
+        let rows = chain(&[LOGIN_SUCCESS, LOGIN_FAIL, TWO_FACTOR_SET, PASSWORD_CHANGE]);
+        assert_eq!(broken(&rows), None);
+        let mut pages = Chain::default();
+        assert!(rows.chunks(3).all(|page| pages.follow(page).is_none()));
+    }
+
+    #[test]
+    fn whatever_is_changed_moved_added_or_taken_out_is_seen() {
+        let rows = chain(&[LOGIN_SUCCESS, LOGIN_FAIL, TWO_FACTOR_SET, PASSWORD_CHANGE]);
+        type Change = fn(&mut Vec<AuditRow>);
+        let changes: [(i64, Change); 10] = [
+            (2, |rows| rows[1].at = NOON.plus(crate::model::Span::from_millis(1))),
+            (2, |rows| rows[1].name = LOGIN_SUCCESS.to_owned()),
+            (2, |rows| rows[1].org = None),
+            (2, |rows| rows[1].member = Some(MemberId::new(8))),
+            (2, |rows| rows[1].by = "operator".to_owned()),
+            (2, |rows| rows[1].fields = "{}".to_owned()),
+            (2, |rows| rows[1].chain[31] ^= 1),
+            (3, |rows| rows.swap(1, 2)),
+            (2, |rows| drop(rows.remove(0))),
+            (3, |rows| rows.insert(1, rows[2].clone())),
+        ];
+        for (number, (expected, change)) in changes.into_iter().enumerate() {
+            let mut changed = rows.clone();
+            change(&mut changed);
+            assert_eq!(broken(&changed), Some(expected), "{number}");
+        }
+    }
+}
