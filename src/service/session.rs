@@ -26,6 +26,17 @@ pub enum Stage {
     Full,
 }
 
+/// What a member has to show besides the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factors {
+    /// Nothing yet.
+    None,
+    /// Something that is to be replaced, and still holds.
+    Ending,
+    /// Something that stays.
+    Lasting,
+}
+
 /// What decides how far a login has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
@@ -33,8 +44,8 @@ pub struct Needs {
     pub change: bool,
     /// The organisation asks for a second factor (R023).
     pub two_factor: bool,
-    /// The member has one.
-    pub has_factor: bool,
+    /// What the member has.
+    pub factors: Factors,
     /// A code passed, or the backup code.
     pub has_passed: bool,
 }
@@ -46,9 +57,11 @@ impl Stage {
     #[must_use]
     pub const fn of(needs: Needs) -> Self {
         match needs {
-            Needs { two_factor: true, has_factor: true, has_passed: false, .. } => Self::Code,
+            Needs { two_factor: true, factors: Factors::Lasting | Factors::Ending, has_passed: false, .. } => {
+                Self::Code
+            }
             Needs { change: true, .. } => Self::Password,
-            Needs { two_factor: true, has_factor: false, .. } => Self::Enrol,
+            Needs { two_factor: true, factors: Factors::None | Factors::Ending, .. } => Self::Enrol,
             Needs { .. } => Self::Full,
         }
     }
@@ -207,10 +220,15 @@ pub fn go_on(
 /// Works out how far somebody has got whose password was right.
 fn stage_of(tx: &mut Tx<'_>, member: &Member, has_passed: bool, now: Timestamp) -> Result<Stage, StoreError> {
     let two_factor = tx.org_by_id(member.org)?.is_some_and(|org| org.policy.two_factor);
-    let has_factor = two_factor && !tx.factors(member.id, now)?.is_empty();
+    let known = tx.factors(member.id, now)?;
+    let factors = match known.iter().any(|factor| factor.ends.is_none()) {
+        true => Factors::Lasting,
+        false if known.is_empty() => Factors::None,
+        false => Factors::Ending,
+    };
     // A password that was never hashed is the administrator's, whatever the row says.
     let change = member.must_change_password || member.password_hash.is_none();
-    Ok(Stage::of(Needs { change, two_factor, has_factor, has_passed }))
+    Ok(Stage::of(Needs { change, two_factor, factors, has_passed }))
 }
 
 #[cfg(test)]
@@ -248,21 +266,24 @@ mod tests {
 
     #[test]
     fn r017_r022_r025_each_step_of_a_login_has_its_turn() {
-        let needs = |change, two_factor, has_factor, has_passed| Needs { change, two_factor, has_factor, has_passed };
+        use Factors::{Ending, Lasting, None};
+        let needs = |change, two_factor, factors, has_passed| Needs { change, two_factor, factors, has_passed };
         for (needs, stage) in [
-            (needs(false, false, false, false), Stage::Full),
-            (needs(true, false, false, false), Stage::Password),
+            (needs(false, false, None, false), Stage::Full),
+            (needs(true, false, None, false), Stage::Password),
             // R023: where the organisation does not ask for it, what was set up is not asked for either.
-            (needs(false, false, true, false), Stage::Full),
-            (needs(true, false, true, false), Stage::Password),
-            (needs(true, true, false, false), Stage::Password),
-            (needs(false, true, false, false), Stage::Enrol),
-            // A backup code has passed, and all factors are gone.
-            (needs(false, true, false, true), Stage::Enrol),
-            (needs(true, true, true, false), Stage::Code),
-            (needs(false, true, true, false), Stage::Code),
-            (needs(true, true, true, true), Stage::Password),
-            (needs(false, true, true, true), Stage::Full),
+            (needs(false, false, Lasting, false), Stage::Full),
+            (needs(true, false, Ending, false), Stage::Password),
+            (needs(true, true, None, false), Stage::Password),
+            (needs(false, true, None, false), Stage::Enrol),
+            // A backup code has passed, and what there was holds until another one is set up, or is gone.
+            (needs(false, true, Ending, true), Stage::Enrol),
+            (needs(false, true, None, true), Stage::Enrol),
+            (needs(true, true, Lasting, false), Stage::Code),
+            (needs(false, true, Lasting, false), Stage::Code),
+            (needs(false, true, Ending, false), Stage::Code),
+            (needs(true, true, Lasting, true), Stage::Password),
+            (needs(false, true, Lasting, true), Stage::Full),
         ] {
             assert_eq!(Stage::of(needs), stage, "{needs:?}");
         }

@@ -121,14 +121,14 @@ impl Tx<'_> {
         Ok(self.execute(sql, params![member, step])? == 1)
     }
 
-    /// Keeps the hash of a new backup code, in place of the old one.
+    /// Keeps the hash of a new backup code; false where the member has one, which stays.
     ///
     /// # Errors
     /// The database failed, or there is no such member.
-    pub fn put_backup_code(&mut self, member: MemberId, hash: &str, at: Timestamp) -> Result<(), StoreError> {
-        let sql = "INSERT INTO backup_codes (member, hash, made_at) VALUES (?1, ?2, ?3) \
-                   ON CONFLICT (member) DO UPDATE SET hash = excluded.hash, made_at = excluded.made_at";
-        self.execute(sql, params![member, hash, at]).map(drop)
+    pub fn put_backup_code(&mut self, member: MemberId, hash: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let sql =
+            "INSERT INTO backup_codes (member, hash, made_at) VALUES (?1, ?2, ?3) ON CONFLICT (member) DO NOTHING";
+        Ok(self.execute(sql, params![member, hash, at])? == 1)
     }
 
     /// Gives the hash of a member's backup code.
