@@ -19,6 +19,10 @@ pub const LOGIN_FAIL: &str = "authn_login_fail";
 pub const PASSWORD_CHANGE: &str = "authn_password_change";
 /// The administrator gave out another start password.
 pub const PASSWORD_RESET: &str = "authn_password_reset";
+/// A code of a second factor was right.
+pub const TWO_FACTOR_SUCCESS: &str = "authn_two_factor_success";
+/// A code of a second factor was wrong.
+pub const TWO_FACTOR_FAIL: &str = "authn_two_factor_fail";
 /// A second factor was set up.
 pub const TWO_FACTOR_SET: &str = "authn_two_factor_set";
 /// A second factor was taken away.
@@ -27,6 +31,8 @@ pub const TWO_FACTOR_REMOVED: &str = "authn_two_factor_removed";
 pub const TWO_FACTOR_RESET: &str = "authn_two_factor_reset";
 /// A backup code was made.
 pub const BACKUP_CODE_MADE: &str = "authn_backup_code_made";
+/// Another code was typed for the backup code.
+pub const BACKUP_CODE_FAIL: &str = "authn_backup_code_fail";
 /// A backup code was used.
 pub const BACKUP_CODE_USED: &str = "authn_backup_code_used";
 

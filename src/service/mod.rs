@@ -5,6 +5,7 @@
 //! nothing waits, hashes or signs inside a transaction.
 
 pub mod audit;
+pub mod backup_code;
 pub mod compose;
 pub mod contact_test;
 pub mod hasher;
@@ -16,6 +17,7 @@ pub mod otp;
 pub mod password;
 pub mod reception;
 pub mod registration;
+pub mod second_factor;
 pub mod session;
 pub mod settle;
 pub mod start_password;

@@ -96,6 +96,15 @@ pub enum Tried {
     Over,
 }
 
+/// A code that is under way or has arrived, and can be typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where it was sent.
+    pub address: EmailAddress,
+    /// From this instant on it is not taken any more.
+    pub expires: Timestamp,
+}
+
 /// Orders codes.
 #[derive(Clone)]
 pub struct Otp {
@@ -145,6 +154,24 @@ impl Otp {
         };
         let keys = self.keys.clone();
         Ok(self.store.write::<_, StoreError, _>(move |tx| take(tx, &keys, &order, now)).await?)
+    }
+}
+
+impl Otp {
+    /// Says which code the visitor's session can type for a purpose.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn waiting(
+        &self,
+        visitor: &Visitor,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Option<Waiting>, StoreError> {
+        let session = visitor.session;
+        let find = move |tx: &mut Tx<'_>| tx.waiting_challenge(&session, purpose.as_str(), now);
+        let found = self.store.read::<_, StoreError, _>(find).await?;
+        Ok(found.map(|found| Waiting { address: found.address, expires: found.expires }))
     }
 }
 

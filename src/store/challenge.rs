@@ -108,6 +108,23 @@ impl Tx<'_> {
         self.one(&sql, params![session, purpose, now, most], read)
     }
 
+    /// Finds the challenge that a session has open for a purpose; that it was tried too often is for whoever tries it to say.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn waiting_challenge(
+        &mut self,
+        session: &[u8; 32],
+        purpose: &str,
+        now: Timestamp,
+    ) -> Result<Option<Challenge>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM challenges WHERE session = ?1 AND purpose = ?2 AND ended_at IS NULL \
+             AND expires > ?3 AND job > 0"
+        );
+        self.one(&sql, params![session, purpose, now], read)
+    }
+
     /// Finds a challenge, open or not.
     ///
     /// # Errors

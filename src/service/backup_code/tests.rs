@@ -1,0 +1,148 @@
+use super::*;
+use crate::clock::Clock;
+use crate::model::Policy;
+use crate::service::second_factor::tests::{NOON, World, after};
+use crate::store::FactorKind;
+use tokio::task::JoinSet;
+
+fn service(world: &World) -> BackupCode {
+    let hasher = Hasher::new(2, Clock::turned_by_hand(NOON));
+    BackupCode::new(world.store.clone(), Arc::clone(&world.keys), hasher, Random::system())
+}
+
+/// A member with an app and a backup code, before the second step of a login in session 3.
+async fn before_the_step(world: &World, service: &BackupCode) -> (Visitor, String) {
+    world.with_app().await;
+    let visitor = world.visitor(2, NOON).await.unwrap();
+    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().code.reveal().clone();
+    (world.log_in(3, NOON).await, code)
+}
+
+fn other_than(code: &str) -> String {
+    code.chars().map(|c| if c == '1' { '2' } else { '1' }).collect()
+}
+
+async fn factors(world: &World, visitor: &Visitor) -> Vec<(FactorKind, Option<Timestamp>)> {
+    let member = visitor.member.id;
+    let factors = world.store.read::<_, StoreError, _>(move |tx| tx.factors(member, NOON)).await.unwrap();
+    factors.into_iter().map(|factor| (factor.kind, factor.ends)).collect()
+}
+
+#[tokio::test]
+async fn r044_r045_a_code_has_eight_digits_and_is_made_and_shown_once() {
+    let world = World::open().await;
+    let service = service(&world);
+    world.with_app().await;
+    let visitor = world.visitor(2, NOON).await.unwrap();
+    let made = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap();
+    let code = made.code.reveal().clone();
+    assert!(code.len() == 8 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
+    assert!(service.make(&visitor, [2; 32], NOON).await.unwrap().is_none());
+    let handed = |at| service.handed(&visitor, &made.sealed, at).map(|handed| handed.code.reveal().clone());
+    assert_eq!(handed(after(299)), Some(code));
+    assert_eq!(handed(after(300)), None);
+    let other = Visitor { session: [9; 32], ..visitor.clone() };
+    assert!(service.handed(&other, &made.sealed, NOON).is_none());
+    assert!(service.handed(&visitor, "x", NOON).is_none());
+}
+
+#[tokio::test]
+async fn an_organisation_may_ask_for_sixteen_letters_and_digits() {
+    let world = World::open().await;
+    let service = service(&world);
+    world.with_app().await;
+    let long = Policy { backup_code: BackupKind::Alnum16, ..Policy::default() };
+    let visitor = Visitor { policy: long, ..world.visitor(2, NOON).await.unwrap() };
+    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().code.reveal().clone();
+    assert!(code.len() == 16 && code.bytes().all(|letter| LETTERS.contains(&letter)), "{code}");
+    let visitor = world.log_in(3, NOON).await;
+    let typed = grouped(&code).to_lowercase();
+    assert_eq!(typed.split(' ').count(), 4);
+    assert_eq!(service.attempt(&visitor, &typed, [4; 32], NOON).await.unwrap(), Tried::Right(Stage::Enrol));
+}
+
+#[tokio::test]
+async fn what_is_kept_does_not_tell_the_code_without_the_key() {
+    let world = World::open().await;
+    let service = service(&world);
+    let (visitor, code) = before_the_step(&world, &service).await;
+    let member = visitor.member.id;
+    let kept = world.store.read::<_, StoreError, _>(move |tx| tx.backup_code(member)).await.unwrap().unwrap();
+    let (id, phc) = kept.split_once(':').unwrap();
+    let key = world.keys.seal().find(id.parse().unwrap()).unwrap();
+    let fits = |text: Secret<String>| service.hasher.verify(text, Some(phc.to_owned()));
+    assert!(!fits(Secret::new(code.clone())).await.unwrap());
+    assert!(!fits(peppered(&[7; 32], member, &code)).await.unwrap());
+    assert!(!fits(peppered(key, MemberId::new(99), &code)).await.unwrap());
+    assert!(fits(peppered(key, member, &code)).await.unwrap());
+}
+
+#[tokio::test]
+async fn r148_a_right_code_ends_the_factors_and_leads_to_the_set_up_and_no_further() {
+    let world = World::open().await;
+    let service = service(&world);
+    let (visitor, code) = before_the_step(&world, &service).await;
+    let full_width: String = code.chars().map(|c| char::from_u32(u32::from(c) + 0xFEE0).unwrap()).collect();
+    assert_eq!(service.attempt(&visitor, &full_width, [4; 32], NOON).await.unwrap(), Tried::Right(Stage::Enrol));
+    assert_eq!(factors(&world, &visitor).await, [(FactorKind::App, Some(NOON.plus(REPLACED)))]);
+    assert!(world.visitor(2, NOON).await.is_none(), "the member's other sessions end");
+    assert!(world.visitor(3, NOON).await.is_none());
+    assert_eq!(world.visitor(4, NOON).await.unwrap().stage, Stage::Enrol);
+    let written = world.store.read::<_, StoreError, _>(|tx| tx.audit(None, 0, 100)).await.unwrap();
+    let names: Vec<&str> = written.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, [audit::TWO_FACTOR_SET, audit::BACKUP_CODE_MADE, audit::BACKUP_CODE_USED]);
+    // It is used up, and the next one is made only now.
+    let again = world.log_in(5, NOON).await;
+    assert_eq!(service.attempt(&again, &code, [6; 32], NOON).await.unwrap(), Tried::Wrong);
+    assert!(service.make(&again, [5; 32], NOON).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn only_somebody_whose_password_was_right_tries_one() {
+    let world = World::open().await;
+    let service = service(&world);
+    let (visitor, code) = before_the_step(&world, &service).await;
+    let full = world.visitor(2, NOON).await.unwrap();
+    assert_eq!(service.attempt(&full, &code, [4; 32], NOON).await.unwrap(), Tried::Gone);
+    let nobody = Visitor { session: [77; 32], ..visitor.clone() };
+    assert_eq!(service.attempt(&nobody, &code, [4; 32], NOON).await.unwrap(), Tried::Gone);
+    assert_eq!(service.attempt(&visitor, &code, [4; 32], NOON).await.unwrap(), Tried::Right(Stage::Enrol));
+}
+
+#[tokio::test]
+async fn of_many_guesses_side_by_side_five_an_hour_are_judged() {
+    let world = World::open().await;
+    let service = Arc::new(service(&world));
+    let (visitor, code) = before_the_step(&world, &service).await;
+    let mut guesses = JoinSet::new();
+    for number in 0..60u8 {
+        let (service, visitor, guess) = (Arc::clone(&service), visitor.clone(), other_than(&code));
+        guesses.spawn(async move { service.attempt(&visitor, &guess, [100 + number; 32], NOON).await.unwrap() });
+    }
+    let verdicts = guesses.join_all().await;
+    assert_eq!(verdicts.iter().filter(|tried| **tried == Tried::Wrong).count(), 5);
+    let hour = Tried::Wait { until: after(3_600) };
+    assert_eq!(verdicts.iter().filter(|tried| **tried == hour).count(), 55);
+    // Nothing comes back before the hour is over.
+    let visitor = world.log_in(5, after(3_599)).await;
+    assert_eq!(service.attempt(&visitor, &code, [6; 32], after(3_599)).await.unwrap(), hour);
+    assert_eq!(service.attempt(&visitor, &code, [6; 32], after(3_600)).await.unwrap(), Tried::Right(Stage::Enrol));
+}
+
+#[tokio::test]
+async fn twenty_a_day_are_judged() {
+    let world = World::open().await;
+    let service = service(&world);
+    let (_, code) = before_the_step(&world, &service).await;
+    let guess = other_than(&code);
+    for hour in 0..4 {
+        let at = after(hour * 3_600);
+        let visitor = world.log_in(10 + u8::try_from(hour).unwrap(), at).await;
+        for _ in 0..5 {
+            assert_eq!(service.attempt(&visitor, &guess, [99; 32], at).await.unwrap(), Tried::Wrong);
+        }
+    }
+    let fifth = world.log_in(20, after(4 * 3_600)).await;
+    let tried = service.attempt(&fifth, &code, [21; 32], after(4 * 3_600)).await.unwrap();
+    assert_eq!(tried, Tried::Wait { until: after(86_400) });
+}

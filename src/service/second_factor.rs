@@ -1,0 +1,357 @@
+//! Second factors (二要素認証): setting one up, passing with one, taking one away (R022–R036, R043, R144–R148).
+//!
+//! Knows nothing of pages and cookies, nor of how a code comes by mail ([`super::otp`]). What always holds: a code that guards
+//! something is counted before its verdict is told, and however many are typed side by side, one is judged at a time; a code
+//! of an app passes once; what a code allows is done in the transaction that uses the code up; the factor that is replaced
+//! holds until the new one is confirmed; each step gives the session another name and ends the member's other ones where
+//! factors changed.
+
+mod app;
+mod judge;
+mod offer;
+#[cfg(test)]
+pub(super) mod tests;
+
+use self::app::SECRET_LEN;
+use self::judge::{Asked, Judge, mailed};
+use self::offer::Owner;
+use super::audit::{self, By, Entry};
+use super::notice;
+use super::otp::{self, Purpose};
+use super::session::{self, Stage, Visitor};
+use crate::keys::Keys;
+use crate::model::{MemberId, Secret, Span, Timestamp};
+use crate::queue::Notice;
+use crate::random::{NoChance, Random};
+use crate::seal;
+use crate::store::{APP_SECRET, Factor, FactorKind, Store, StoreError, Tx};
+use std::sync::Arc;
+
+/// How long a factor that is to be replaced still holds.
+pub const REPLACED: Span = Span::from_secs(30 * 60);
+
+/// Why nothing could be set up or judged.
+#[derive(Debug, thiserror::Error)]
+pub enum FactorError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are no random bytes.
+    #[error(transparent)]
+    Chance(#[from] NoChance),
+    /// The account cannot be named to an app.
+    #[error("an account cannot be named to an authenticator app")]
+    Name,
+}
+
+/// A secret that is shown to be taken into an app (R027–R029).
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The address behind the QR code and the link.
+    pub address: Secret<String>,
+    /// The secret as it is typed by hand.
+    pub key: Secret<String>,
+    /// The secret as it travels with the form.
+    pub sealed: String,
+}
+
+/// A code that was typed, and where it is said to come from.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// The way it came.
+    pub kind: FactorKind,
+    /// What was typed.
+    pub typed: String,
+}
+
+/// What goes with every step.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The fingerprint of a device on which the member passed before, where it is one.
+    pub device: Option<[u8; 32]>,
+    /// The name under which the session goes on.
+    pub session: [u8; 32],
+    /// The moment.
+    pub now: Timestamp,
+}
+
+/// What came of a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// It was right.
+    Right(T),
+    /// It was wrong, or was used before; where it is known how many tries are left, says so.
+    Wrong {
+        /// How many more tries the code that was sent has.
+        left: Option<u32>,
+    },
+    /// The code that was sent, or the secret that was shown, does not count any more.
+    Over,
+    /// It was not judged: too many wrong ones came before.
+    Wait {
+        /// When the next one is judged.
+        until: Timestamp,
+    },
+    /// The session is not where it was, or there is no such factor.
+    Gone,
+}
+
+/// What a member has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// The factors, those that are to be replaced among them.
+    pub factors: Vec<Factor>,
+    /// There is a backup code.
+    pub has_backup_code: bool,
+}
+
+impl Overview {
+    /// Finds the factor of that kind.
+    #[must_use]
+    pub fn factor(&self, kind: FactorKind) -> Option<&Factor> {
+        self.factors.iter().find(|factor| factor.kind == kind)
+    }
+}
+
+/// Sets up, judges and takes away second factors.
+#[derive(Clone)]
+pub struct SecondFactor {
+    store: Store,
+    keys: Arc<Keys>,
+    random: Random,
+    issuer: String,
+}
+
+impl SecondFactor {
+    /// Makes the service; apps show accounts under the name `issuer` (R033).
+    #[must_use]
+    pub const fn new(store: Store, keys: Arc<Keys>, random: Random, issuer: String) -> Self {
+        Self { store, keys, random, issuer }
+    }
+
+    /// Says what a member has.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn overview(&self, member: MemberId, now: Timestamp) -> Result<Overview, StoreError> {
+        let look = move |tx: &mut Tx<'_>| {
+            let has_backup_code = tx.backup_code(member)?.is_some();
+            Ok(Overview { factors: tx.factors(member, now)?, has_backup_code })
+        };
+        self.store.read(look).await
+    }
+
+    /// Draws a secret to be shown; nothing is kept of it (R031).
+    ///
+    /// # Errors
+    /// There are no random bytes.
+    pub fn offer(&self, visitor: &Visitor, now: Timestamp) -> Result<Offer, FactorError> {
+        let secret = Secret::new(self.random.bytes::<SECRET_LEN>()?);
+        let sealed = offer::seal(self.keys.seal(), owner(visitor), self.random.bytes()?, &secret, now);
+        self.shown(visitor, &secret, sealed)
+    }
+
+    /// Shows once more what was shown, as after a code that was mistyped; nothing where that is too long ago.
+    ///
+    /// # Errors
+    /// The account cannot be named.
+    pub fn offer_again(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Result<Option<Offer>, FactorError> {
+        let secret = offer::open(self.keys.seal(), owner(visitor), sealed, now);
+        secret.map(|secret| self.shown(visitor, &secret, sealed.to_owned())).transpose()
+    }
+
+    fn shown(
+        &self,
+        visitor: &Visitor,
+        secret: &Secret<[u8; SECRET_LEN]>,
+        sealed: String,
+    ) -> Result<Offer, FactorError> {
+        let account = format!("{}/{}", visitor.org, visitor.member.login.as_str());
+        let address = app::address(secret.reveal(), &self.issuer, &account).ok_or(FactorError::Name)?;
+        Ok(Offer { address, key: app::key(secret.reveal()), sealed })
+    }
+
+    /// Sets the app up whose secret was shown, if the code is one of it (R032); the code does not pass a second time.
+    ///
+    /// # Errors
+    /// The database failed, or there are no random bytes.
+    pub async fn set_up_app(
+        &self,
+        visitor: &Visitor,
+        sealed: &str,
+        typed: &str,
+        step: Step,
+    ) -> Result<Verdict<Stage>, FactorError> {
+        let Some(secret) = offer::open(self.keys.seal(), owner(visitor), sealed, step.now) else {
+            return Ok(Verdict::Over);
+        };
+        let Some(used) = app::step(secret.reveal(), &otp::digits(typed), step.now) else {
+            return Ok(Verdict::Wrong { left: None });
+        };
+        let nonce = self.random.bytes()?;
+        let kept = seal::seal(self.keys.seal(), &kept_for(visitor.member.id), nonce, secret.reveal());
+        let visitor = visitor.clone();
+        self.store
+            .write(move |tx| {
+                if !may_set_up(tx, &visitor)? {
+                    return Ok(Verdict::Gone);
+                }
+                notice::tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
+                tx.put_factor(visitor.member.id, FactorKind::App, None, Some(used), step.now)?;
+                tx.put_secret(APP_SECRET, visitor.member.id.number(), &kept)?;
+                settled(tx, &visitor, FactorKind::App, step)
+            })
+            .await
+    }
+
+    /// Sets the mail address up to which a code was sent, if the code is the one (R036, R043).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_up_mail(&self, visitor: &Visitor, typed: &str, step: Step) -> Result<Verdict<Stage>, FactorError> {
+        let (visitor, typed, keys) = (visitor.clone(), typed.to_owned(), Arc::clone(&self.keys));
+        self.store
+            .write(move |tx| {
+                if !may_set_up(tx, &visitor)? {
+                    return Ok(Verdict::Gone);
+                }
+                let verdict = mailed(tx, &keys, &visitor, Purpose::Enrol, &typed, step.now)?;
+                if let Verdict::Right(address) = &verdict {
+                    // Before the new address takes its place: the old one is to hear of it.
+                    notice::tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
+                    tx.put_factor(visitor.member.id, FactorKind::Mail, Some(address), None, step.now)?;
+                    return settled(tx, &visitor, FactorKind::Mail, step);
+                }
+                Ok(verdict.map(|_| visitor.stage))
+            })
+            .await
+    }
+
+    /// Lets somebody pass whose password was right (R025).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn pass(&self, visitor: &Visitor, proof: Proof, step: Step) -> Result<Verdict<Stage>, FactorError> {
+        let judge =
+            Judge::load(&self.store, &self.keys, visitor, Asked { proof, purpose: Purpose::Login, step }).await?;
+        let visitor = visitor.clone();
+        self.store
+            .write(move |tx| {
+                if visitor.stage != Stage::Code || !stands(tx, &visitor)? {
+                    return Ok(Verdict::Gone);
+                }
+                let verdict = judge.verdict(tx)?;
+                if verdict != Verdict::Right(()) {
+                    return Ok(verdict.map(|()| visitor.stage));
+                }
+                let stage = session::go_on(tx, &visitor.session, &step.session, Some(step.now), step.now)?;
+                let Some(stage) = stage else { return Ok(Verdict::Gone) };
+                record(tx, &visitor, audit::TWO_FACTOR_SUCCESS, judge.kind(), step.now)?;
+                Ok(Verdict::Right(stage))
+            })
+            .await
+    }
+
+    /// Takes a factor away, against a code of any factor of the member. The last one is not taken away but replaced: it holds
+    /// for a while longer, and the session goes on to setting another one up (R144, R146).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn remove(
+        &self,
+        visitor: &Visitor,
+        kind: FactorKind,
+        proof: Proof,
+        step: Step,
+    ) -> Result<Verdict<Stage>, FactorError> {
+        let judge =
+            Judge::load(&self.store, &self.keys, visitor, Asked { proof, purpose: Purpose::Confirm, step }).await?;
+        let visitor = visitor.clone();
+        self.store
+            .write(move |tx| {
+                let id = visitor.member.id;
+                let factors = tx.factors(id, step.now)?;
+                let is_there = factors.iter().any(|factor| factor.kind == kind);
+                if visitor.stage != Stage::Full || !is_there || !stands(tx, &visitor)? {
+                    return Ok(Verdict::Gone);
+                }
+                let verdict = judge.verdict(tx)?;
+                if verdict != Verdict::Right(()) {
+                    return Ok(verdict.map(|()| visitor.stage));
+                }
+                notice::tell(tx, id, Notice::TwoFactorRemoved, step.now)?;
+                record(tx, &visitor, audit::TWO_FACTOR_REMOVED, kind, step.now)?;
+                if factors.iter().any(|factor| factor.kind != kind && factor.ends.is_none()) {
+                    tx.drop_factor(id, kind)?;
+                } else {
+                    tx.end_factors(id, step.now.plus(REPLACED))?;
+                }
+                goes_on(tx, &visitor, step)
+            })
+            .await
+    }
+}
+
+impl<T> Verdict<T> {
+    /// Turns what was right into something else.
+    fn map<U>(self, into: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Right(value) => Verdict::Right(into(value)),
+            Self::Wrong { left } => Verdict::Wrong { left },
+            Self::Over => Verdict::Over,
+            Self::Wait { until } => Verdict::Wait { until },
+            Self::Gone => Verdict::Gone,
+        }
+    }
+}
+
+/// Whose offer an app's secret is.
+const fn owner(visitor: &Visitor) -> Owner {
+    Owner { member: visitor.member.id, session: visitor.session }
+}
+
+/// What the secret of a member's app is bound to where it is kept.
+fn kept_for(member: MemberId) -> Vec<u8> {
+    [APP_SECRET.as_bytes(), &[0], &member.number().to_be_bytes()].concat()
+}
+
+/// Says whether the session is still where it was when the page was asked for.
+fn stands(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
+    let session = tx.session(&visitor.session)?;
+    Ok(session.is_some_and(|now| now.member == visitor.member.id && now.stage == visitor.stage.as_str()))
+}
+
+fn may_set_up(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
+    Ok(matches!(visitor.stage, Stage::Enrol | Stage::Full) && stands(tx, visitor)?)
+}
+
+/// Completes what was set up: what it replaces goes, it is recorded and told, and the session goes on.
+fn settled(tx: &mut Tx<'_>, visitor: &Visitor, kind: FactorKind, step: Step) -> Result<Verdict<Stage>, FactorError> {
+    let id = visitor.member.id;
+    let factors = tx.factors(id, step.now)?;
+    for other in FactorKind::ALL.into_iter().filter(|other| *other != kind) {
+        if !factors.iter().any(|factor| factor.kind == other && factor.ends.is_none()) {
+            tx.drop_factor(id, other)?;
+        }
+    }
+    record(tx, visitor, audit::TWO_FACTOR_SET, kind, step.now)?;
+    goes_on(tx, visitor, step)
+}
+
+/// Records what was done to a factor, or with one.
+fn record(
+    tx: &mut Tx<'_>,
+    visitor: &Visitor,
+    name: &'static str,
+    kind: FactorKind,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    audit::record(tx, Entry::of(name, &visitor.member, By::Member).field("kind", kind.as_str()), now)
+}
+
+/// Goes on under another name after factors have changed; the member's other sessions end (ASVS 7.4.3).
+fn goes_on(tx: &mut Tx<'_>, visitor: &Visitor, step: Step) -> Result<Verdict<Stage>, FactorError> {
+    let stage = session::go_on(tx, &visitor.session, &step.session, Some(step.now), step.now)?;
+    tx.end_sessions_of(visitor.member.id, Some(&step.session))?;
+    Ok(stage.map_or(Verdict::Gone, Verdict::Right))
+}
