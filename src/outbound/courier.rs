@@ -180,7 +180,10 @@ impl Courier {
                     return false;
                 }
             };
-            // A connection was opened and a mail signed meanwhile: somebody may be waiting by now.
+            // A connection was opened and a mail signed meanwhile: somebody may be waiting by now, or in a moment.
+            if !is_urgent(job.order.class) {
+                self.office.pool.claims_up_to(self.office.store.coming()).await;
+            }
             job = self.seat.exchange(job);
             if job.id != id {
                 self.line = Some(line);

@@ -13,7 +13,7 @@ use crate::model::Span;
 use crate::queue::{Attempt, Cause, Job, Outcome};
 use crate::service::compose::{ComposeError, Composed, Composer, Outgoing, Unwanted};
 use crate::service::settle::Settler;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use std::sync::Arc;
 
 /// The first and the longest wait before an outcome that could not be kept is handed in again.
@@ -32,6 +32,7 @@ pub(super) enum Exit {
 /// What all couriers share.
 pub(super) struct Office {
     pub(super) clock: Clock,
+    pub(super) store: Store,
     pub(super) pool: Arc<Pool>,
     pub(super) composer: Composer,
     pub(super) signer: Signer,

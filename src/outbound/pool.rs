@@ -9,7 +9,7 @@
 use super::Limits;
 use super::seat::Seat;
 use crate::clock::Clock;
-use crate::model::{Domain, JobId, Timestamp};
+use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::queue::destination::{self, Name};
 use crate::queue::lanes::{Bounds, Lanes, Learned, Take};
 use crate::queue::pace::{Change, Signal};
@@ -22,6 +22,9 @@ use tokio::sync::{Notify, watch};
 
 /// Part of [`Limits::held`] that only one-time passwords may use.
 const RESERVED: usize = 10;
+
+/// How long a mail that can wait does so for a one-time password whose order is being written down.
+const COMING: Span = Span::from_millis(5);
 
 /// What the pool knows of the settings; other ones can be put in its place while it works.
 pub(super) type LimitsOf = Box<dyn Fn(&Name) -> Option<destination::Limits> + Send + Sync>;
@@ -37,6 +40,8 @@ pub(super) struct Pool {
     pub(super) crowded: Notify,
     /// Another connection may be opened, or the moment from which one may has changed.
     more: Notify,
+    /// One-time passwords that were ordered by the time of the last claim of urgent mail.
+    claimed: watch::Sender<u64>,
     /// When transactions are broken off, once that is known.
     end: watch::Sender<Option<Timestamp>>,
 }
@@ -98,8 +103,29 @@ impl Pool {
             room: Notify::new(),
             crowded: Notify::new(),
             more: Notify::new(),
+            claimed: watch::Sender::new(0),
             end: watch::Sender::new(None),
         })
+    }
+
+    /// All urgent mail was claimed for whose order was begun by the time at which that many were counted.
+    pub(super) fn claimed_up_to(&self, coming: u64) {
+        self.claimed.send_if_modified(|claimed| {
+            let grows = *claimed < coming;
+            *claimed = coming.max(*claimed);
+            grows
+        });
+    }
+
+    /// Waits until all urgent mail was claimed for of which that many were counted; not for long, as their order may have
+    /// come to nothing.
+    pub(super) async fn claims_up_to(&self, coming: u64) {
+        let mut claimed = self.claimed.subscribe();
+        let claim = claimed.wait_for(|claimed| *claimed >= coming);
+        if self.clock.within(self.clock.now().plus(COMING), claim).await.is_err() {
+            // Nobody else waits for it.
+            self.claimed_up_to(coming);
+        }
     }
 
     /// Takes in a job that was claimed, for a destination that is known.
@@ -553,4 +579,44 @@ impl State {
 
 fn fence_of(job: &Job) -> i64 {
     job.lease.as_ref().map_or(0, |lease| lease.fence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn pool() -> (Arc<Pool>, Clock) {
+        let clock = Clock::turned_by_hand(Timestamp::from_millis(0));
+        (Pool::new(Limits::default(), Box::new(|_| None), clock.clone(), Random::repeating(5)), clock)
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_can_wait_does_so_until_the_code_that_was_ordered_is_claimed() {
+        let (pool, _) = pool();
+        pool.claims_up_to(0).await;
+        let mut waits = pin!(pool.claims_up_to(2));
+        let mut looks = || waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(looks(), Poll::Pending);
+        pool.claimed_up_to(1);
+        assert_eq!(looks(), Poll::Pending);
+        pool.claimed_up_to(2);
+        assert_eq!(looks(), Poll::Ready(()));
+        // A claim that was begun before and ends after says nothing new.
+        pool.claimed_up_to(1);
+        pool.claims_up_to(2).await;
+    }
+
+    #[tokio::test]
+    async fn a_code_whose_order_came_to_nothing_is_waited_for_once_and_not_for_long() {
+        let (pool, clock) = pool();
+        let turned = async {
+            tokio::task::yield_now().await;
+            clock.turn(COMING);
+        };
+        tokio::join!(pool.claims_up_to(3), turned);
+        pool.claims_up_to(3).await;
+    }
 }

@@ -165,7 +165,16 @@ impl Worker {
         let atlas = Arc::new(Atlas::new(sight, groups, clock.clone()));
         let named = Arc::clone(&atlas);
         let pool = Pool::new(limits, Box::new(move |name| named.limits(name)), clock.clone(), random);
-        let office = Arc::new(Office { clock, pool, composer, signer, letters: Letters::default(), settler, exit });
+        let office = Arc::new(Office {
+            clock,
+            store: store.clone(),
+            pool,
+            composer,
+            signer,
+            letters: Letters::default(),
+            settler,
+            exit,
+        });
         Ok(Self { office, store, wake, atlas, owner, alone, grace })
     }
 
@@ -305,6 +314,7 @@ impl Worker {
         let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
         let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
         let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
+        let coming = self.store.coming();
         let most = batch(urgent);
         let claims = move |tx: &mut Tx<'_>| {
             let over = if urgent { tx.claim_expired(&owner, now, until, most)? } else { Vec::new() };
@@ -314,6 +324,9 @@ impl Worker {
         let (count, ended) = (claimed.len(), over.len());
         over.into_iter().for_each(|job| self.expire(job, couriers));
         claimed.into_iter().for_each(|job| self.give_out(job, now, couriers));
+        if urgent {
+            self.office.pool.claimed_up_to(coming);
+        }
         self.open_more(couriers);
         self.give_back_what_was_recalled().await?;
         Ok(ended == most || count > 0 && (count == most || count == asked || !wanted.left_out))

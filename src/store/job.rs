@@ -203,6 +203,9 @@ impl Tx<'_> {
             job.due,
             job.give_up,
         ];
+        if job.class == Class::Otp {
+            self.announce();
+        }
         self.insert(sql, values).map(JobId::new)
     }
 

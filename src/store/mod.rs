@@ -70,6 +70,7 @@ pub use tx::Tx;
 use postgres::{Line, Purpose};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -144,6 +145,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     writes: Door,
     reads: Door,
+    /// The one-time passwords whose order was begun to be written.
+    coming: Arc<AtomicU64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -187,11 +190,14 @@ impl Store {
         let (writes, write_queue) = Door::new();
         let (reads, read_queue) = Door::new();
         let (opened, answer) = oneshot::channel();
+        let coming = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&coming);
         let keeper = start("store-open", move || {
             let hands = Hands {
                 writes: Arc::new(Queue::new(write_queue)),
                 reads: Arc::new(Queue::new(read_queue)),
                 observer: options.observer,
+                coming: counted,
                 #[cfg(feature = "crash-test")]
                 crash: crash::Crash::new(options.crash_after),
             };
@@ -202,7 +208,7 @@ impl Store {
         })?;
         let mut threads = answer.await.unwrap_or(Err(StoreError::Closed))?;
         threads.push(keeper);
-        Ok(Self(Arc::new(Inner { writes, reads, threads: Mutex::new(threads) })))
+        Ok(Self(Arc::new(Inner { writes, reads, coming, threads: Mutex::new(threads) })))
     }
 
     /// Runs `work` in a transaction of its own. `Ok` comes only after the commit has been flushed; an error means that
@@ -217,6 +223,13 @@ impl Store {
         T: Send + 'static,
     {
         self.0.writes.run(work).await
+    }
+
+    /// Counts the one-time passwords whose order this process began to write down, whatever came of it: whoever sends mail
+    /// that can wait may wait a moment for one that is about to come.
+    #[must_use]
+    pub fn coming(&self) -> u64 {
+        self.0.coming.load(Ordering::Relaxed)
     }
 
     /// Runs `work` on a snapshot of what has been committed; it cannot write.
@@ -257,6 +270,7 @@ struct Hands {
     writes: Arc<Queue>,
     reads: Arc<Queue>,
     observer: Observer,
+    coming: Arc<AtomicU64>,
     #[cfg(feature = "crash-test")]
     crash: crash::Crash,
 }
@@ -273,6 +287,7 @@ fn start_sqlite(path: &Path, hands: &Hands) -> Started {
     let writer = sqlite::Writer {
         connection: sqlite::open_writer(path)?,
         observer: Arc::clone(&hands.observer),
+        coming: Arc::clone(&hands.coming),
         copier,
         #[cfg(feature = "crash-test")]
         crash: hands.crash.clone(),
@@ -297,6 +312,7 @@ fn start_postgres(url: &str, hands: &Hands) -> Started {
         let writer = postgres::Writer {
             line: Line::new(server.clone(), Purpose::Write),
             observer: Arc::clone(&hands.observer),
+            coming: Arc::clone(&hands.coming),
             #[cfg(feature = "crash-test")]
             crash: hands.crash.clone(),
         };

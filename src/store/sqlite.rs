@@ -14,6 +14,8 @@ use crate::store::work::{Queue, Waiting, observe};
 use crate::store::{Event, Observer, StoreError, Tx};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
@@ -96,6 +98,7 @@ fn apply_missing(connection: &Connection) -> Result<(), StoreError> {
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) observer: Observer,
+    pub(super) coming: Arc<AtomicU64>,
     /// The copier, which is told of each commit unless it has not yet heard of the last.
     pub(super) copier: SyncSender<()>,
     #[cfg(feature = "crash-test")]
@@ -143,7 +146,7 @@ impl Writer {
     /// Runs one piece of work in a savepoint; an error means that the whole transaction is lost.
     fn attempt_one(&self, work: &mut Waiting) -> Result<Vec<Event>, StoreError> {
         self.statement("SAVEPOINT work")?;
-        let mut tx = Tx::new(Link::Sqlite(&self.connection));
+        let mut tx = Tx::writing(Link::Sqlite(&self.connection), &self.coming);
         let keep = work.run(&mut tx);
         let (trouble, events) = tx.into_parts();
         // SQLITE_FULL, I/O errors and the like may have undone everything, the savepoints included.

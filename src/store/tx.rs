@@ -7,12 +7,15 @@ use crate::store::postgres::Session;
 use crate::store::sql::{Param, Row};
 use crate::store::{Event, StoreError};
 use rusqlite::params_from_iter;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A transaction that is under way; everything that can be asked of the store is a method of it.
 pub struct Tx<'a> {
     link: Link<'a>,
     pub(super) events: Vec<Event>,
     trouble: Option<StoreError>,
+    /// Counts the one-time passwords that are being ordered.
+    coming: Option<&'a AtomicU64>,
 }
 
 /// The connection it runs on.
@@ -23,7 +26,18 @@ pub(super) enum Link<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) const fn new(link: Link<'a>) -> Self {
-        Self { link, events: Vec::new(), trouble: None }
+        Self { link, events: Vec::new(), trouble: None, coming: None }
+    }
+
+    pub(super) const fn writing(link: Link<'a>, coming: &'a AtomicU64) -> Self {
+        Self { link, events: Vec::new(), trouble: None, coming: Some(coming) }
+    }
+
+    /// Says that a one-time password is being ordered, before its commit.
+    pub(super) fn announce(&self) {
+        if let Some(coming) = self.coming {
+            coming.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Gives the first error of the database, after which nothing is kept.

@@ -15,6 +15,8 @@ pub(super) use session::{Purpose, Server, Session, describe};
 use crate::store::tx::Link;
 use crate::store::work::{Queue, Waiting, observe};
 use crate::store::{Event, Observer, StoreError, Tx};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// The most work committed at once: the server keeps up to 64 savepoints of a transaction at hand.
 const GROUP: usize = 60;
@@ -65,6 +67,7 @@ enum Failure {
 pub(super) struct Writer {
     pub(super) line: Line,
     pub(super) observer: Observer,
+    pub(super) coming: Arc<AtomicU64>,
     #[cfg(feature = "crash-test")]
     pub(super) crash: crate::store::crash::Crash,
 }
@@ -113,7 +116,7 @@ impl Writer {
         let mut events = Vec::new();
         let last = group.len().saturating_sub(1);
         for (index, work) in group.iter_mut().enumerate() {
-            let (keep, mut told) = run(session, work)?;
+            let (keep, mut told) = run(session, work, &self.coming)?;
             let next = match keep {
                 true if index == last => Ok(()),
                 true => session.keep_work(),
@@ -130,8 +133,8 @@ impl Writer {
 }
 
 /// Runs one piece of work; says whether what it wrote is to be kept, and gives its events.
-fn run(session: &mut Session, work: &mut Waiting) -> Result<(bool, Vec<Event>), Failure> {
-    let mut tx = Tx::new(Link::Postgres(session));
+fn run(session: &mut Session, work: &mut Waiting, coming: &AtomicU64) -> Result<(bool, Vec<Event>), Failure> {
+    let mut tx = Tx::writing(Link::Postgres(session), coming);
     let keep = work.run(&mut tx);
     let (trouble, events) = tx.into_parts();
     match trouble {

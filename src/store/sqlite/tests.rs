@@ -18,6 +18,7 @@ fn bench() -> Bench {
         observer: Arc::new(move |events| {
             into.lock().unwrap().extend(events.iter().map(|event| event.name.to_string()));
         }),
+        coming: Arc::default(),
         copier: std::sync::mpsc::sync_channel(1).0,
         #[cfg(feature = "crash-test")]
         crash: crate::store::crash::Crash::new(None),
