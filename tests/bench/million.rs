@@ -139,7 +139,7 @@ async fn urgent(waiting: usize) -> (Waits, f64, Ground) {
         let began = engine.order(Class::Otp, &format!("otp{number}")).await;
         let to = format!("otp{number}@{DOMAIN}");
         sink.until_seen(|seen| seen.urgent.contains_key(&to)).await;
-        waits.push(sink.seen.borrow().urgent[&to].duration_since(began));
+        waits.push(sink.seen.borrow().urgent[&to].at.duration_since(began));
     }
     let seconds = start.elapsed().as_secs_f64();
     engine.stop().await;

@@ -21,6 +21,16 @@ pub struct Manner {
     pub round_trip: Duration,
 }
 
+/// A mail that was taken.
+#[derive(Clone, Copy)]
+pub struct Taken {
+    /// When the 250 left.
+    pub at: Instant,
+    /// How long that was after the 250 for the mail before it on this connection, and that after the one before: what the
+    /// two of them took. Nothing where there were fewer before.
+    pub two: Option<Duration>,
+}
+
 /// What the server has seen so far.
 #[derive(Default)]
 pub struct Seen {
@@ -28,8 +38,8 @@ pub struct Seen {
     /// Connections open now, and the most there were at a time.
     pub open: usize,
     pub most: usize,
-    /// When the 250 left for each mail whose recipient's name begins with `otp`.
-    pub urgent: HashMap<String, Instant>,
+    /// When each mail was taken whose recipient's name begins with `otp`.
+    pub urgent: HashMap<String, Taken>,
 }
 
 /// A running sink.
@@ -89,6 +99,8 @@ struct Talk<'a> {
     in_data: bool,
     /// When MAIL came.
     begun: Option<Instant>,
+    /// When the last two mails were taken, the last one first.
+    before: [Option<Instant>; 2],
     leaving: bool,
     replies: VecDeque<(Instant, Vec<u8>, Option<String>)>,
 }
@@ -103,6 +115,7 @@ impl<'a> Talk<'a> {
             recipient: String::new(),
             in_data: false,
             begun: None,
+            before: [None; 2],
             leaving: false,
             replies: VecDeque::new(),
         }
@@ -138,11 +151,14 @@ impl<'a> Talk<'a> {
         if !out.is_empty() {
             self.stream.write_all(&out).await?;
         }
-        if !taken.is_empty() {
+        for recipient in taken {
+            let two = self.before[1].map(|before| now.duration_since(before));
+            self.before = [Some(now), self.before[0]];
             self.seen.send_modify(|seen| {
-                seen.taken += taken.len();
-                let urgent = taken.into_iter().filter(|recipient| recipient.starts_with("otp"));
-                seen.urgent.extend(urgent.map(|recipient| (recipient, now)));
+                seen.taken += 1;
+                if recipient.starts_with("otp") {
+                    seen.urgent.insert(recipient, Taken { at: now, two });
+                }
             });
         }
         Ok(())
