@@ -24,7 +24,7 @@ use tokio::sync::{Notify, watch};
 const RESERVED: usize = 10;
 
 /// How long a mail that can wait does so for a one-time password whose order is being written down.
-const COMING: Span = Span::from_millis(5);
+const COMING: Span = Span::from_millis(10);
 
 /// What the pool knows of the settings; other ones can be put in its place while it works.
 pub(super) type LimitsOf = Box<dyn Fn(&Name) -> Option<destination::Limits> + Send + Sync>;

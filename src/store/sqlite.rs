@@ -42,8 +42,8 @@ const WRITER: &str = "
     PRAGMA cache_size = -16384;
 ";
 
-/// Pages of the log that are copied back at a time: 4 MiB.
-const COPIED: i64 = 1_000;
+/// Pages of the log that are copied back at a time, 1 MiB: the flush of more would hold up those of commits.
+const COPIED: i64 = 250;
 
 /// Opens the file for writing, makes it where it is missing, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {

@@ -119,12 +119,12 @@ fn the_log_is_copied_back_beside_the_writer() {
         connection.query_row("PRAGMA wal_checkpoint(NOOP)", (), pages).unwrap()
     };
     let before = left(&writer.connection);
-    let (small, _) = keeps(1, 100_000);
+    let (small, _) = keeps(1, 50_000);
     writer.commit(vec![small]);
     let connection = open_writer(&folder.path().join("karamail.db")).unwrap();
     copy_some(&connection).unwrap();
     assert!(left(&writer.connection) > before, "a little is not worth a flush");
-    let (large, _) = keeps(2, 5_000_000);
+    let (large, _) = keeps(2, 2_000_000);
     writer.commit(vec![large]);
     drop(writer.copier);
     copy(&connection, &commits);
