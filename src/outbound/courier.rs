@@ -60,15 +60,22 @@ impl Courier {
     pub(super) async fn run(mut self, reason: Job) {
         if self.reach(reason).await {
             while let Some(job) = self.seat.next().await {
-                if !self.carry(job).await || self.makes_way() {
+                if !self.carry(job).await || self.makes_way() || self.has_no_line() {
                     break;
                 }
             }
         }
         if let Some(line) = self.line.take() {
+            self.seat.closed();
             line.session.quit().await;
         }
         self.settled().await;
+    }
+
+    /// Says whether its connection is gone. Who is urgent does not wait for the next one to be opened: that is the matter of
+    /// another courier, while the mail waits for whichever connection is free first.
+    fn has_no_line(&self) -> bool {
+        self.line.is_none() && matches!(self.office.exit, Exit::Servers(_))
     }
 
     /// Says whether this courier has had its share of mails while another destination has no connection at all.
@@ -149,11 +156,23 @@ impl Courier {
                 self.capture(outbox, job, trip).await;
                 true
             }
+            Exit::Servers(_) if !self.is_usable().await => {
+                self.seat.unsent(job);
+                false
+            }
             Exit::Servers(servers) => {
                 let goes_on = Box::pin(self.deliver(servers, job, trip)).await;
                 self.seat.ahead_ended();
                 goes_on
             }
+        }
+    }
+
+    /// Says whether its connection still stands; a server may have closed it while it was idle.
+    async fn is_usable(&mut self) -> bool {
+        match &mut self.line {
+            Some(line) => line.session.is_usable().await,
+            None => false,
         }
     }
 
@@ -213,12 +232,11 @@ impl Courier {
     /// Gives a connection: the last one, where it is still good, and good enough for this mail; else a new one.
     async fn connect(&mut self, servers: &Servers, job: &Job, trip: &mut Trip) -> Result<Line, Outcome> {
         let domain = job.order.to.domain();
-        if let Some(mut line) = self.line.take()
-            && line.session.is_usable().await
-        {
+        if let Some(mut line) = self.line.take() {
             if servers.serves(&mut line, domain).await {
                 return Ok(line);
             }
+            self.seat.closed();
             line.session.quit().await;
         }
         self.seat.closed();
@@ -357,13 +375,13 @@ impl Courier {
         // closed after its last mail. The way begins anew, as it does where the old one is that of another domain.
         let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
         let domain = errand.job.order.to.domain();
+        self.seat.closed();
         let way = if usable {
             line.session.quit().await;
             None
         } else {
             line.way_of(domain).filter(|_| !served_before)
         };
-        self.seat.closed();
         let next = match way {
             Some(way) => servers.go_on(way, &mut errand.trip).await,
             None => servers.connect(domain, &mut errand.trip).await,
@@ -377,7 +395,11 @@ impl Courier {
     async fn part(&mut self, line: Line, after: After) {
         match after {
             After::Gone => drop(line),
-            After::Ready | After::Reset if line.session.sent() >= self.seat.messages() => line.session.quit().await,
+            After::Ready | After::Reset if line.session.sent() >= self.seat.messages() => {
+                // It takes no other mail while it says goodbye: another may not count on it.
+                self.seat.closed();
+                line.session.quit().await;
+            }
             After::Ready | After::Reset => {
                 self.line = Some(line);
                 return;

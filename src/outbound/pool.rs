@@ -155,6 +155,9 @@ impl Pool {
         for job in state.unplaced.remove(domain).unwrap_or_default() {
             state.place(to, job, now);
         }
+        if state.lanes.is_crowded_out() {
+            self.crowded.notify_one();
+        }
         drop(state);
         self.more.notify_one();
     }
@@ -248,9 +251,14 @@ impl Pool {
         std::mem::take(&mut self.lock().back)
     }
 
-    /// Takes the destinations that are there again.
-    pub(super) fn take_resumed(&self) -> BTreeSet<Name> {
-        std::mem::take(&mut self.lock().resumed)
+    /// Names a destination that is there again, and for which something may wait that need not.
+    pub(super) fn next_resumed(&self) -> Option<Name> {
+        self.lock().resumed.first().cloned()
+    }
+
+    /// Nothing waits any more for a destination to be there again.
+    pub(super) fn has_woken(&self, to: &Name) {
+        self.lock().resumed.remove(to);
     }
 
     /// Strikes jobs whose claim was lost; those on their way find out when they are settled.
@@ -277,6 +285,9 @@ impl Pool {
             waited.extend(jobs.extract_if(.., |job| fits(job)));
         }
         let claims = waited.iter().filter_map(|job| state.held.remove_entry(&job.id)).collect();
+        for job in &waited {
+            state.sending.remove(&job.id);
+        }
         drop(state);
         self.room.notify_one();
         claims
@@ -462,6 +473,7 @@ impl Pool {
         if state.stopping {
             return Vec::new();
         }
+        state.sending.remove(&job.id);
         let (shared, learned) = state.lanes.refused(to, job, now, self.random.fraction());
         state.ring(to);
         self.tell(&mut state, to, &learned);

@@ -101,7 +101,7 @@ impl Seat {
             let leave = tokio::select! {
                 biased;
                 () = rung => false,
-                () = self.pool.crowded.notified() => token.is_none(),
+                () = self.pool.crowded.notified(), if token.is_none() => true,
                 () = self.pool.clock.sleep_until(until) => token.is_none(),
             };
             if leave {

@@ -285,11 +285,12 @@ impl Worker {
     }
 
     async fn claim_all(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) -> Result<Timestamp, StoreError> {
-        self.give_back_what_was_recalled().await?;
-        self.wake_resumed().await?;
         let began = self.office.clock.now();
         // What somebody waits for is not held up by finding out what else there is.
-        let more = self.claim_those(true, couriers, agenda).await? | self.claim_those(false, couriers, agenda).await?;
+        let urgent = self.claim_those(true, couriers, agenda).await?;
+        self.give_back_what_was_recalled().await?;
+        let woken = self.wake_resumed().await?;
+        let more = self.claim_those(false, couriers, agenda).await? | urgent | woken;
         if more {
             // At once, but from the top: one batch after the other would keep what is urgent, our claims and the end waiting.
             return Ok(began);
@@ -368,20 +369,16 @@ impl Worker {
         self.release(self.office.pool.take_back()).await
     }
 
-    /// What waits for another try at destinations that take mail again need not wait any longer.
-    async fn wake_resumed(&self) -> Result<(), StoreError> {
-        for name in self.office.pool.take_resumed() {
-            let domains = self.atlas.domains(&name);
-            let now = self.office.clock.now();
-            loop {
-                let domains = domains.clone();
-                let woken = self.store.write::<_, StoreError, _>(move |tx| tx.wake(&domains, now, WAKEN)).await?;
-                if woken < WAKEN as u64 {
-                    break;
-                }
-            }
+    /// What waits for another try at a destination that takes mail again need not wait any longer; a batch at a time, so that
+    /// what is urgent is claimed in between. Says whether there may be more.
+    async fn wake_resumed(&self) -> Result<bool, StoreError> {
+        let Some(name) = self.office.pool.next_resumed() else { return Ok(false) };
+        let (domains, now) = (self.atlas.domains(&name), self.office.clock.now());
+        let woken = self.store.write::<_, StoreError, _>(move |tx| tx.wake(&domains, now, WAKEN)).await?;
+        if woken < WAKEN as u64 {
+            self.office.pool.has_woken(&name);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn open_more(&self, couriers: &mut JoinSet<()>) {
@@ -390,15 +387,16 @@ impl Worker {
         }
     }
 
-    /// Gives jobs back unsent.
+    /// Gives jobs back unsent, a batch at a time.
     async fn release(&self, claims: Vec<(JobId, i64)>) -> Result<(), StoreError> {
-        if claims.is_empty() {
-            return Ok(());
+        for batch in claims.chunks(WAKEN) {
+            let (owner, batch) = (self.owner.clone(), batch.to_vec());
+            let release = move |tx: &mut Tx<'_>| {
+                batch.iter().try_for_each(|(job, fence)| tx.release(*job, &owner, *fence).map(drop))
+            };
+            self.store.write::<_, StoreError, _>(release).await?;
         }
-        let owner = self.owner.clone();
-        self.store
-            .write(move |tx| claims.iter().try_for_each(|(job, fence)| tx.release(*job, &owner, *fence).map(drop)))
-            .await
+        Ok(())
     }
 
     /// Keeps our claims and, where it is time, takes back those of workers that are gone; says whether there were any.

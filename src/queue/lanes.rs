@@ -108,20 +108,25 @@ impl Lanes {
     /// room.
     pub fn put_back(&mut self, to: &Name, job: Job, now: Timestamp) -> Option<Job> {
         let Some(place) = self.places.get_mut(to) else { return Some(job) };
-        place.sending = place.sending.saturating_sub(1);
+        place.sent();
+        place.may_give_way.remove(&job.id);
         // Beyond the window there may be as many as were taken.
         let turned_away = place.insert_within(self.bounds.window + self.bounds.connections, job, now);
         self.refresh(to, now);
         turned_away
     }
 
-    /// Gives the urgent job that takes the place, and the token, of one that can wait and of which nothing has been said yet;
-    /// else that one again.
+    /// Gives the urgent job that takes the place, and the token, of one that can wait and of which nothing has been said yet,
+    /// unless it is that one's share to go though others are urgent; else that one again.
     pub fn exchange(&mut self, to: &Name, job: Job, now: Timestamp) -> Job {
         let Some(place) = self.places.get_mut(to) else { return job };
-        let urgent = place.first(now).filter(|first| is_urgent(*first) && !is_urgent(job.order.class));
+        let Some(passed) = place.may_give_way.remove(&job.id).flatten() else { return job };
+        let urgent = place.first(now).filter(|first| is_urgent(*first));
         let Some((_, other)) = urgent.and_then(|class| place.lane(class).pop_first()) else { return job };
+        let class = job.order.class;
         place.insert(job);
+        place.took(other.order.class, now);
+        place.turns.gave_way(class, passed);
         self.refresh(to, now);
         other
     }
@@ -236,6 +241,7 @@ impl Lanes {
             return None;
         }
         let taken = place.pop(class, now)?;
+        place.may_give_way.remove(&taken.0.id);
         place.ahead += usize::from(!already);
         self.refresh(to, now);
         Some(taken)
@@ -251,7 +257,7 @@ impl Lanes {
     /// A mail has been tried; learns from the answer, where the destination had a part in it.
     pub fn ended(&mut self, to: &Name, answer: Option<(Signal, u64)>, now: Timestamp, chance: f64) -> Learned {
         let Some(place) = self.places.get_mut(to) else { return Learned { change: Change::None, back: Vec::new() } };
-        place.sending = place.sending.saturating_sub(1);
+        place.sent();
         let change = answer.map_or(Change::None, |(signal, epoch)| {
             place.pace.learn(signal, epoch, place.open.saturating_sub(1), now, chance)
         });

@@ -77,6 +77,24 @@ impl Turns {
         }
     }
 
+    /// How often a class was passed over since its last turn.
+    #[must_use]
+    pub fn passed(&self, class: Class) -> u32 {
+        self.passed[usize::from(precedence(class))]
+    }
+
+    /// Says whether a class that was passed over so often has no patience left.
+    #[must_use]
+    pub const fn is_overdue(class: Class, passed: u32) -> bool {
+        passed >= patience(class)
+    }
+
+    /// A class gave its turn to another one: it was passed over as often as `before`, and once more.
+    pub fn gave_way(&mut self, class: Class, before: u32) {
+        let passed = &mut self.passed[usize::from(precedence(class))];
+        *passed = (*passed).max(before.saturating_add(1));
+    }
+
     /// By how much a class waited longer than it has patience; nothing: it has some left.
     fn overdue(&self, class: Class) -> Option<u32> {
         self.passed[usize::from(precedence(class))].checked_sub(patience(class))

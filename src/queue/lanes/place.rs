@@ -45,6 +45,9 @@ pub(super) struct Place {
     pub(super) ahead: usize,
     /// Mails that are being given away.
     pub(super) sending: usize,
+    /// Those of them that can wait and may still give way, and how often their class was passed over before they had their
+    /// turn; nothing: it is their class's share to go now, which nobody takes from them.
+    pub(super) may_give_way: BTreeMap<JobId, Option<u32>>,
     /// The mails for which connections are being opened. They stay in their lanes: whichever connection is free first takes them.
     pub(super) reasons: BTreeSet<(Timestamp, JobId)>,
     /// The number of the connection that was opened last, of all destinations' ones.
@@ -68,6 +71,7 @@ impl Place {
             idle: 0,
             ahead: 0,
             sending: 0,
+            may_give_way: BTreeMap::new(),
             reasons: BTreeSet::new(),
             turn: 0,
             begun: VecDeque::new(),
@@ -193,9 +197,33 @@ impl Place {
     /// Takes the next job of a class, and its token.
     pub(super) fn pop(&mut self, class: Class, now: Timestamp) -> Option<(Job, u64)> {
         let (_, job) = self.lane(class).pop_first()?;
+        if !is_urgent(class) {
+            let passed = self.turns.passed(class);
+            let urgent_waits = Class::ALL.into_iter().any(|other| is_urgent(other) && self.waits(other, now));
+            let share = urgent_waits || Turns::is_overdue(class, passed);
+            self.may_give_way.insert(job.id, (!share).then_some(passed));
+            // Each connection writes one mail at a time: the others are on their way.
+            while self.may_give_way.len() > self.connections {
+                self.may_give_way.pop_first();
+            }
+        }
+        self.took(class, now);
+        Some((job, self.begin(now)))
+    }
+
+    /// One mail less is being given away.
+    pub(super) fn sent(&mut self) {
+        self.sending = self.sending.saturating_sub(1);
+        if self.sending == 0 {
+            // Those that ended before they came to be sent.
+            self.may_give_way.clear();
+        }
+    }
+
+    /// Notes that a class had its turn.
+    pub(super) fn took(&mut self, class: Class, now: Timestamp) {
         let waiting = Class::ALL.map(|class| (class, self.waits(class, now)));
         self.turns.took(class, |other| waiting.contains(&(other, true)));
-        Some((job, self.begin(now)))
     }
 
     /// Takes out what can wait while the destination is shut; that for which a connection is being opened shares its fate.

@@ -319,7 +319,9 @@ impl World {
         match self.lanes.take(&name, at(self.now)) {
             Take::Job(job, epoch) => {
                 self.works(line);
-                let mail = self.begin(site, *job, epoch);
+                // Written, and looked once more whether somebody is waiting, as couriers do.
+                let job = self.lanes.exchange(&name, *job, at(self.now));
+                let mail = self.begin(site, job, epoch);
                 self.send(line, mail);
             }
             Take::At(token) => self.waits(line, Some(token.millis())),

@@ -380,16 +380,38 @@ fn what_is_urgent_takes_the_place_and_the_token_of_what_can_wait() {
     lanes.opened(&docomo, NOW);
     lanes.stands(&docomo, &reason, NOW);
     let Take::Job(alert, _) = lanes.take(&docomo, NOW) else { panic!() };
-    let alert = lanes.exchange(&docomo, *alert, NOW);
-    assert_eq!(alert.id.number(), 1);
     offer(&mut lanes, &docomo, 2, Class::Otp);
-    let code = lanes.exchange(&docomo, alert, NOW);
+    let code = lanes.exchange(&docomo, *alert, NOW);
     offer(&mut lanes, &docomo, 3, Class::Otp);
     assert_eq!((code.id.number(), lanes.waiting(&docomo, Class::Alert)), (2, 1));
     assert_eq!(lanes.exchange(&docomo, code, NOW).id.number(), 2);
     assert_eq!(lanes.view(NOW)[0].sending, 1);
     // Two mails of which one went cost one token.
     assert_eq!(lanes.take(&docomo, NOW), Take::At(NOW.plus(Span::from_secs(1))));
+}
+
+#[test]
+fn a_share_is_not_taken_away_before_it_is_sent() {
+    let docomo = name("docomo");
+    let mut lanes = busy(bounds(9, 1, 99), None, &docomo, 1);
+    let mut went = Vec::new();
+    (1..=40).for_each(|id| offer(&mut lanes, &docomo, id, Class::Registration));
+    (41..=60).for_each(|id| offer(&mut lanes, &docomo, id, Class::Alert));
+    for _ in 0..40 {
+        let Take::Job(job, _) = lanes.take(&docomo, NOW) else { panic!() };
+        went.push(lanes.exchange(&docomo, *job, NOW).order.class);
+    }
+    assert_eq!(went.iter().filter(|class| **class == Class::Alert).count(), 10);
+    // One that was taken while nothing urgent waited makes way, and that counts as passed by.
+    let mut lanes = busy(bounds(9, 1, 99), None, &docomo, 1);
+    let mut alerts = 0;
+    offer(&mut lanes, &docomo, 1, Class::Alert);
+    for id in 2..=20 {
+        let Take::Job(job, _) = lanes.take(&docomo, NOW) else { panic!() };
+        offer(&mut lanes, &docomo, id, Class::Registration);
+        alerts += usize::from(lanes.exchange(&docomo, *job, NOW).order.class == Class::Alert);
+    }
+    assert_eq!(alerts, 1);
 }
 
 #[test]
