@@ -1,7 +1,7 @@
 //! Figures, beside Postfix's on the same machine in the same run.
 //!
 //! `cargo bench` runs everything (as root: Postfix starts only so); `cargo bench -- NAME …` some of its parts: `accepts`, `loop`,
-//! `otp`, `ahead`, `claims`, `million`, `alerts`. With opendkim installed, Postfix signs as karamail does; without, the table
+//! `otp`, `ahead`, `claims`, `million`, `alerts`, `pages`. With opendkim installed, Postfix signs as karamail does; without, the table
 //! says so.
 
 #![allow(
@@ -32,6 +32,7 @@ mod load;
 mod million;
 #[path = "../it/names.rs"]
 mod names;
+mod pages;
 #[path = "../it/place.rs"]
 mod place;
 #[path = "../it/real/postfix.rs"]
@@ -39,6 +40,8 @@ mod postfix;
 mod rival;
 mod sink;
 mod urgent;
+#[path = "../it/visitor.rs"]
+mod visitor;
 
 use karamail::queue::Class;
 use tokio::runtime::{Builder, Runtime};
@@ -46,7 +49,7 @@ use tokio::runtime::{Builder, Runtime};
 /// A part of a run and its name.
 type Part = (&'static str, fn(&Runtime));
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("accepts", |runtime| {
         runtime.block_on(intake::accepts_of_karamail(30_000)).print();
         runtime.block_on(intake::accepts_of_postfix(10_000)).print();
@@ -72,6 +75,10 @@ const PARTS: [Part; 7] = [
     ("alerts", |runtime| {
         runtime.block_on(alerts::by_karamail(100_000)).print();
         runtime.block_on(alerts::by_postfix(3_000)).print();
+    }),
+    ("pages", |runtime| {
+        runtime.block_on(pages::logins()).print();
+        runtime.block_on(pages::pages()).iter().for_each(figure::Figure::print);
     }),
 ];
 

@@ -73,7 +73,7 @@ pub async fn claims() -> [Figure; 2] {
     ]
 }
 
-fn megabytes(daemon: &Daemon, line: &str) -> u64 {
+pub fn megabytes(daemon: &Daemon, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
     let line = status.lines().find(|one| one.starts_with(line)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
