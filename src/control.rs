@@ -14,15 +14,16 @@ mod facts;
 mod journey;
 mod live;
 mod lock;
+mod members;
 mod socket;
 mod summary;
 mod why;
 
 pub use desk::Desk;
 pub use facts::{
-    AddressFacts, AgeFacts, ClassFacts, DestinationFacts, EventFacts, ImportFacts, JobFacts, LastFacts, MailFacts,
-    MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts, StateFacts, SummaryFacts, TlsLossFacts,
-    TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
+    AddressFacts, AgeFacts, AuditFacts, ChainFacts, ClassFacts, DestinationFacts, EventFacts, ImportFacts, JobFacts,
+    LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts,
+    StartPasswordFacts, StateFacts, SummaryFacts, TlsLossFacts, TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
 };
 pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};
@@ -55,6 +56,8 @@ pub enum Request {
         title: Option<String>,
         /// Its title in English.
         title_en: Option<String>,
+        /// What it asks for: keys and values as [`crate::model::Policy::set`] takes them.
+        policy: Vec<(String, String)>,
     },
     /// All organisations.
     ListOrgs,
@@ -79,6 +82,27 @@ pub enum Request {
     },
     /// One member.
     ShowMember {
+        /// The organisation.
+        org: OrgCode,
+        /// What the member types.
+        id: LoginId,
+    },
+    /// Clear the second factors and the backup code of a member.
+    ResetTwoFactor {
+        /// The organisation.
+        org: OrgCode,
+        /// What the member types.
+        id: LoginId,
+    },
+    /// Give a member another start password.
+    ResetPassword {
+        /// The organisation.
+        org: OrgCode,
+        /// What the member types.
+        id: LoginId,
+    },
+    /// What the audit log says of a member, and whether the log is whole.
+    MemberHistory {
         /// The organisation.
         org: OrgCode,
         /// What the member types.
@@ -227,6 +251,12 @@ pub enum Response {
     Members(Vec<MemberRow>),
     /// A member.
     Member(MemberFacts),
+    /// A start password, which is said this once.
+    StartPassword(StartPasswordFacts),
+    /// Entries of the audit log, oldest first.
+    Audit(Vec<AuditFacts>),
+    /// Whether the audit log is whole.
+    Chain(ChainFacts),
     /// Jobs.
     Jobs(Vec<JobFacts>),
     /// A job.

@@ -4,11 +4,13 @@ use super::ask::{ask, ask_one, unexpected};
 use super::failure::{Failure, complain};
 use super::org::Form;
 use super::print::{Out, moment};
-use crate::control::{ImportFacts, MemberFacts, MemberRow, Request, Response};
+use crate::control::{
+    AuditFacts, ImportFacts, MemberFacts, MemberRow, Request, Response, StartPasswordFacts, TwoFactor,
+};
 use crate::model::{LoginId, OrgCode};
 use crate::service::members::Fault;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -27,6 +29,29 @@ and so are addresses for which the file has a blank.
 Examples:
   karamail member import ACME members.csv --dry-run
   karamail member import ACME - < members.csv";
+
+const RESET_2FA_HELP: &str = "\
+Clears the app, the mail address for codes and the backup code, ends all sessions of the member and
+lets codes be tried again. The member is told at every address, and sets a second factor up at the
+next login, where the organisation asks for one.
+
+Example:
+  karamail member reset-2fa ACME 0001";
+
+const RESET_PASSWORD_HELP: &str = "\
+Prints a new start password, this once. It lets the member in for 14 days and must be changed at the
+first login; until then the member has no other. All sessions of the member end, and the member is
+told at every address.
+
+Example:
+  karamail member reset-password ACME 0001";
+
+const HISTORY_HELP: &str = "\
+Lists what the audit log says of the member, oldest first. The entries of all members make one
+chain; where it is broken, the log was tampered with, and the command says so and exits with 1.
+
+Example:
+  karamail member history ACME 0001";
 
 /// Members of an organisation
 #[derive(Debug, Subcommand)]
@@ -60,6 +85,36 @@ pub(super) enum Member {
         #[command(flatten)]
         form: Form,
     },
+    /// Clears a member's second factors and backup code
+    #[command(name = "reset-2fa", after_help = RESET_2FA_HELP)]
+    ResetTwoFactor {
+        /// The organisation's code
+        code: OrgCode,
+        /// The member's ID
+        id: LoginId,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Gives a member another start password
+    #[command(after_help = RESET_PASSWORD_HELP)]
+    ResetPassword {
+        /// The organisation's code
+        code: OrgCode,
+        /// The member's ID
+        id: LoginId,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Shows what was done to a member's account, and by whom
+    #[command(after_help = HISTORY_HELP)]
+    History {
+        /// The organisation's code
+        code: OrgCode,
+        /// The member's ID
+        id: LoginId,
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 impl Member {
@@ -77,8 +132,71 @@ impl Member {
                 Response::Member(member) => Ok(show(out, member)?),
                 _ => Err(unexpected()),
             },
+            Self::ResetTwoFactor { code, id, form } => {
+                match ask_one(config, &Request::ResetTwoFactor { org: code, id })? {
+                    Response::Member(member) if form.json => Ok(out.json(&member)?),
+                    Response::Member(member) => Ok(
+                        out.line(&format!("{} {}: second factors and backup code cleared", member.org, member.row.id))?
+                    ),
+                    _ => Err(unexpected()),
+                }
+            }
+            Self::ResetPassword { code, id, form } => {
+                match ask_one(config, &Request::ResetPassword { org: code, id })? {
+                    Response::StartPassword(facts) if form.json => Ok(out.json(&facts)?),
+                    Response::StartPassword(facts) => Ok(hand_out(out, &facts)?),
+                    _ => Err(unexpected()),
+                }
+            }
+            Self::History { code, id, form } => history(config, code, id, form, out),
         }
     }
+}
+
+fn hand_out(out: &mut Out, facts: &StartPasswordFacts) -> io::Result<()> {
+    let StartPasswordFacts { org, id, password, expires } = facts;
+    out.line(&format!("{org} {id}: start password {password}"))?;
+    out.line(&format!(
+        "It is shown this once, works until {}, and is to be changed at the first login.",
+        moment(expires)
+    ))
+}
+
+fn history(config: Option<PathBuf>, org: OrgCode, id: LoginId, form: Form, out: &mut Out) -> Result<(), Failure> {
+    let (mut entries, mut chain): (Vec<AuditFacts>, _) = (Vec::new(), None);
+    ask(config, &Request::MemberHistory { org: org.clone(), id: id.clone() }, |answer| match answer {
+        Response::Audit(page) => {
+            entries.extend(page);
+            Ok(())
+        }
+        Response::Chain(facts) => {
+            chain = Some(facts);
+            Ok(())
+        }
+        _ => Err(unexpected()),
+    })?;
+    let broken_at = chain.ok_or_else(unexpected)?.broken_at;
+    if form.json {
+        out.json(&json!({"org": org, "id": id, "entries": entries, "broken_at": broken_at}))?;
+    } else {
+        let rows = entries.into_iter().map(told).collect();
+        out.table(["WHEN", "WHAT", "BY", "DETAILS"], rows, "nothing yet")?;
+    }
+    let Some(broken_at) = broken_at else { return Ok(()) };
+    out.flush()?;
+    complain(&format!(
+        "the audit log was tampered with: the entry of {} does not follow the one before it",
+        moment(&broken_at)
+    ));
+    Err(Failure::Said)
+}
+
+fn told(entry: AuditFacts) -> [String; 4] {
+    let details = entry.fields.iter().map(|(key, value)| match value {
+        Value::String(text) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    });
+    [moment(&entry.at), entry.event, entry.by, details.collect::<Vec<_>>().join(" ")]
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
@@ -161,11 +279,16 @@ fn list(config: Option<PathBuf>, org: OrgCode, form: Form, out: &mut Out) -> Res
 
 fn show(out: &mut Out, member: MemberFacts) -> io::Result<()> {
     let row = member.row;
-    let password = if row.must_change_password {
-        "the administrator's, to be changed at the next login"
-    } else {
-        "the member's own"
+    let password = match (row.must_change_password, &member.start_password_expires) {
+        (false, _) => "the member's own".to_owned(),
+        (true, None) => "the administrator's, to be changed at the next login".to_owned(),
+        (true, Some(until)) => {
+            format!("the administrator's, to be changed at the next login; works until {}", moment(until))
+        }
     };
+    let TwoFactor { app, mail, backup_code } = member.two_factor;
+    let factors = [(app, "app"), (mail, "mail"), (backup_code, "backup code")];
+    let factors: Vec<&str> = factors.into_iter().filter_map(|(set, name)| set.then_some(name)).collect();
     let addresses: Vec<String> =
         member.addresses.iter().map(|held| format!("{}  {} ({})", held.priority, held.address, held.state)).collect();
     out.sheet([
@@ -175,7 +298,8 @@ fn show(out: &mut Out, member: MemberFacts) -> io::Result<()> {
         ("kana", row.kana),
         ("department", row.department),
         ("language", Some(row.language.as_str().to_owned())),
-        ("password", Some(password.to_owned())),
+        ("password", Some(password)),
+        ("two factor", Some(if factors.is_empty() { "none".to_owned() } else { factors.join(", ") })),
         ("last login", Some(row.last_login.as_deref().map_or_else(|| "never".to_owned(), moment))),
         ("addresses", Some(if addresses.is_empty() { "none".to_owned() } else { addresses.join("\n") })),
     ])

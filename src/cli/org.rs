@@ -4,7 +4,7 @@ use super::ask::{ask_one, unexpected};
 use super::failure::Failure;
 use super::print::{Out, moment};
 use crate::control::{OrgFacts, Request, Response};
-use crate::model::OrgCode;
+use crate::model::{OrgCode, Policy, PolicyError};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -17,13 +17,27 @@ Members type the code to log in. An empty mail to bizanpi+ACME@… names it at o
 const SET_EXAMPLES: &str = "\
 Example:
   karamail org set ACME title='アクメ株式会社' title_en='Acme Inc.'
+  karamail org set ACME two_factor=on otp_digits=8
 
-Keys: title, title_en";
+Keys:
+  title, title_en          its title, in Japanese and in English
+  plan                     standard, academic or smartphone (no test mails to its members)
+  two_factor               on or off: whether logins need a second factor
+  otp_digits               6 to 8: the digits of one-time passwords sent by mail
+  backup_code              digits8 or alnum16
+  password_min_length      1 to 32
+  password_max_length      32 to 128
+  password_min_strength    weak, medium or strong
+  reauthenticate_after     how long after the password was typed it is not asked for again: 5m";
 
 /// Keys that come with the pages they are for.
-const LATER: [&str; 9] =
-    ["plan", "two_factor", "family", "voice", "federation", "retry_tel", "retry_mail", "region_rule", "profile"];
-const KEYS: [&str; 2] = ["title", "title_en"];
+const LATER: [&str; 7] = ["family", "voice", "federation", "retry_tel", "retry_mail", "region_rule", "profile"];
+const TITLES: [&str; 2] = ["title", "title_en"];
+
+/// The keys there are.
+fn keys() -> impl Iterator<Item = &'static str> {
+    TITLES.into_iter().chain(Policy::KEYS)
+}
 
 /// Contracting organisations (団体)
 #[derive(Debug, Subcommand)]
@@ -95,7 +109,7 @@ impl Org {
 
 /// Reads `KEY=VALUE…` into a request.
 fn set(org: OrgCode, changes: &[String]) -> Result<Request, Failure> {
-    let (mut title, mut title_en) = (None, None);
+    let (mut title, mut title_en, mut policy) = (None, None, Vec::new());
     for change in changes {
         let Some((key, value)) = change.split_once('=') else {
             return Err(Failure::Usage(format!("“{change}” is not KEY=VALUE, such as title='アクメ株式会社'")));
@@ -104,32 +118,42 @@ fn set(org: OrgCode, changes: &[String]) -> Result<Request, Failure> {
             "title" => title = Some(value.to_owned()),
             "title_en" => title_en = Some(value.to_owned()),
             later if LATER.contains(&later) => {
-                return Err(Failure::Refused(format!(
-                    "this version cannot set {later} yet; it can set {}",
-                    KEYS.join(", ")
-                )));
+                let all: Vec<&str> = keys().collect();
+                let all = all.join(", ");
+                return Err(Failure::Refused(format!("this version cannot set {later} yet; it can set {all}")));
             }
-            unknown => {
-                let near = KEYS.into_iter().chain(LATER).find(|known| strsim::damerau_levenshtein(known, unknown) <= 2);
-                let hint = near.map_or_else(
-                    || format!("the keys are {}", KEYS.join(", ")),
-                    |near| format!("did you mean {near}?"),
-                );
-                return Err(Failure::Usage(format!("there is no key “{unknown}”; {hint}")));
+            key => {
+                // Tried here first: what is wrong is the command line, whether the daemon runs or not.
+                Policy::default().set(key, value).map_err(|wrong| complaint(&wrong, key))?;
+                policy.push((key.to_owned(), value.to_owned()));
             }
         }
     }
-    Ok(Request::SetOrg { org, title, title_en })
+    Ok(Request::SetOrg { org, title, title_en, policy })
+}
+
+fn complaint(wrong: &PolicyError, key: &str) -> Failure {
+    let hint = match wrong {
+        PolicyError::Value { .. } => return Failure::Usage(wrong.to_string()),
+        PolicyError::Key(_) => keys().chain(LATER).find(|known| strsim::damerau_levenshtein(known, key) <= 2),
+    };
+    let hint = hint.map_or_else(
+        || format!("the keys are {}", keys().collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
+    Failure::Usage(format!("{wrong}; {hint}"))
 }
 
 fn show(out: &mut Out, org: OrgFacts) -> std::io::Result<()> {
-    out.sheet([
+    let known = [
         ("code", Some(org.org.to_string())),
         ("title", Some(org.title)),
         ("title_en", org.title_en),
         ("members", Some(org.members.to_string())),
         ("added", Some(moment(&org.created_at))),
-    ])
+    ];
+    let policy = org.policy.shown().map(|(key, value)| (key, Some(value)));
+    out.sheet(known.into_iter().chain(policy))
 }
 
 fn list(out: &mut Out, orgs: Vec<OrgFacts>) -> std::io::Result<()> {
@@ -154,19 +178,36 @@ mod tests {
             org: "ACME".parse().unwrap(),
             title: Some("a=b".to_owned()),
             title_en: Some(String::new()),
+            policy: Vec::new(),
         };
         assert_eq!(request, expected);
+        let Request::SetOrg { policy, .. } = set_of(&["plan=smartphone", "two_factor=on"]).unwrap() else { panic!() };
+        let expected =
+            [("plan", "smartphone"), ("two_factor", "on")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(policy, expected);
+    }
+
+    #[test]
+    fn the_help_names_every_key() {
+        for key in keys() {
+            assert!(SET_EXAMPLES.contains(key), "{key}");
+        }
     }
 
     #[test]
     fn keys_of_later_versions_are_refused_and_others_are_a_wrong_command_line() {
-        for (change, hint) in [("plan=standard", "cannot set plan yet"), ("two_factor=on", "cannot set two_factor yet")]
+        for (change, hint) in
+            [("family=on", "cannot set family yet"), ("region_rule=both", "cannot set region_rule yet")]
         {
             assert!(matches!(set_of(&[change]), Err(Failure::Refused(why)) if why.contains(hint)), "{change}");
         }
-        for (change, hint) in
-            [("titel=x", "did you mean title?"), ("colour=x", "the keys are title, title_en"), ("title", "KEY=VALUE")]
-        {
+        for (change, hint) in [
+            ("titel=x", "did you mean title?"),
+            ("two_faktor=on", "did you mean two_factor?"),
+            ("colour=x", "the keys are title, title_en, plan"),
+            ("otp_digits=9", "a number from 6 to 8"),
+            ("title", "KEY=VALUE"),
+        ] {
             assert!(matches!(set_of(&[change]), Err(Failure::Usage(why)) if why.contains(hint)), "{change}");
         }
     }

@@ -43,7 +43,7 @@ impl Out {
     }
 
     /// Prints what is known of one thing, a line each; what is not known is left out.
-    pub(super) fn sheet<const N: usize>(&mut self, rows: [(&str, Option<String>); N]) -> io::Result<()> {
+    pub(super) fn sheet<'a>(&mut self, rows: impl IntoIterator<Item = (&'a str, Option<String>)>) -> io::Result<()> {
         let mut table = bare();
         table.add_rows(rows.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])));
         self.lines(&table)

@@ -219,9 +219,10 @@ fn read_class(mut section: Section<'_>, class: Class, link_lifetime: Option<Span
     if give_up.millis() == 0 {
         section.complain("give_up", "no mail can be sent in no time", None);
     }
-    // Requirement R040: a one-time password lives 60 minutes, and its mail is worth nothing afterwards.
-    if class == Class::Otp && give_up > shipped.give_up {
-        let what = format!("{give_up} is longer than the {} a one-time password lives", shipped.give_up);
+    // Requirements R040, R041: a one-time password lives 60 minutes, and its mail ends at the same instant.
+    if class == Class::Otp && give_up.millis() != 0 && give_up != shipped.give_up {
+        let what =
+            format!("{give_up} is not the {} that a one-time password lives, and its mail with it", shipped.give_up);
         section.complain("give_up", what, None);
     }
     if class == Class::Registration && give_up > life {

@@ -1,14 +1,13 @@
 //! Answers requests out of the database.
 
 use super::facts::{
-    AddressFacts, EventFacts, ImportFacts, JobFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts,
-    PlaceFacts, TraceFacts, TwoFactor, WhyFacts,
+    AddressFacts, EventFacts, ImportFacts, JobFacts, MailFacts, OrgFacts, PlaceFacts, TraceFacts, WhyFacts,
 };
 use super::why::{Reason, Sight, reason};
 use super::{Live, Request, Response, journey};
 use crate::clock::Clock;
 use crate::maillog;
-use crate::model::{EmailAddress, JobId, KeyRing, LoginId, MailId, OrgCode, Span};
+use crate::model::{EmailAddress, JobId, KeyRing, MailId, OrgCode, Span};
 use crate::queue::destination::Groups;
 use crate::queue::{Class, Job, State};
 use crate::random::Random;
@@ -20,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// How many rows one line of an answer holds.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 /// How often the log is looked at where no commit of ours says that there is news: another node may have written.
 const LOOK: Span = Span::from_secs(2);
 /// The most lines of the log that are looked up backwards: they are held in memory.
@@ -88,7 +87,7 @@ impl Desk {
         let response = match request {
             Request::Ping => self.store.read(|tx| tx.next_dues()).await.map(|_| Response::Done)?,
             Request::AddOrg { org, title, title_en } => self.add_org(org, title, title_en).await?,
-            Request::SetOrg { org, title, title_en } => self.set_org(org, title, title_en).await?,
+            Request::SetOrg { org, title, title_en, policy } => self.set_org(org, title, title_en, policy).await?,
             Request::ListOrgs => Response::Orgs(self.store.read(list_orgs).await?),
             Request::ShowOrg { org } => {
                 let code = org.clone();
@@ -98,6 +97,9 @@ impl Desk {
             Request::ImportMembers { org, file, dry_run } => self.import(org, file, dry_run).await?,
             Request::ListMembers { org } => return self.list_members(org, to).await,
             Request::ShowMember { org, id } => self.show_member(org, id).await?,
+            Request::ResetTwoFactor { org, id } => self.reset_two_factor(org, id).await?,
+            Request::ResetPassword { org, id } => self.reset_password(org, id).await?,
+            Request::MemberHistory { org, id } => return self.history(org, id, to).await,
             Request::ListJobs { class, to, state, limit } => self.list_jobs(class, to, state, limit).await?,
             Request::ShowJob { job } => self.show_job(job).await?,
             Request::Why { job } => self.why(job).await?,
@@ -132,15 +134,26 @@ impl Desk {
         Ok(Response::Org(OrgFacts::new(added, 0)))
     }
 
-    async fn set_org(&self, org: OrgCode, title: Option<String>, title_en: Option<String>) -> Result<Response, Stop> {
+    async fn set_org(
+        &self,
+        org: OrgCode,
+        title: Option<String>,
+        title_en: Option<String>,
+        changes: Vec<(String, String)>,
+    ) -> Result<Response, Stop> {
         [&title, &title_en].into_iter().flatten().try_for_each(|title| fit(title))?;
         let code = org.clone();
         let work = move |tx: &mut Tx<'_>| {
+            let Some(mut policy) = tx.org(&code)?.map(|org| org.policy) else { return Ok(None) };
+            if let Err(wrong) = changes.iter().try_for_each(|(key, value)| policy.set(key, value)) {
+                return Ok(Some(Err(wrong)));
+            }
             tx.set_org(&code, title.as_deref().map(str::trim), title_en.as_deref().map(str::trim))?;
-            tx.org(&code)?.map(|org| org_facts(tx, org)).transpose()
+            tx.set_policy(&code, &policy)?;
+            tx.org(&code)?.map(|org| org_facts(tx, org).map(Ok)).transpose()
         };
         let set = self.store.write::<_, StoreError, _>(work).await?;
-        Ok(Response::Org(set.ok_or_else(|| no_org(&org))?))
+        Ok(Response::Org(set.ok_or_else(|| no_org(&org))?.map_err(refused)?))
     }
 
     async fn import(&self, org: OrgCode, file: String, dry_run: bool) -> Result<Response, Stop> {
@@ -164,37 +177,6 @@ impl Desk {
             }
             Err(other) => Err(refused(other)),
         }
-    }
-
-    async fn list_members(&self, org: OrgCode, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
-        let code = org.clone();
-        let found = self.store.read(move |tx| tx.org(&code)).await?;
-        let id = found.map(|org| org.id).ok_or_else(|| no_org(&org))?;
-        let mut after: Option<LoginId> = None;
-        loop {
-            let behind = after.clone();
-            let page = self.store.read(move |tx| tx.members(id, PAGE, behind.as_ref())).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.login.clone());
-            to.send(Response::Members(page.into_iter().map(MemberRow::new).collect())).await?;
-        }
-    }
-
-    async fn show_member(&self, org: OrgCode, id: LoginId) -> Result<Response, Stop> {
-        let (code, login) = (org.clone(), id.clone());
-        let work = move |tx: &mut Tx<'_>| {
-            let Some(org) = tx.org(&code)? else { return Ok::<_, StoreError>(None) };
-            let Some(member) = tx.member(org.id, &login)? else { return Ok(Some(None)) };
-            let mut addresses = Vec::new();
-            for (priority, address) in tx.addresses_of(member.id)? {
-                let state = tx.address(&address)?.map_or(AddressState::New, |row| row.state).to_string();
-                addresses.push(MemberAddress { priority: priority.number(), address, state });
-            }
-            let row = MemberRow::new(member);
-            Ok(Some(Some(MemberFacts { org: org.code, row, addresses, two_factor: TwoFactor::default() })))
-        };
-        let member = self.store.read(work).await?.ok_or_else(|| no_org(&org))?;
-        Ok(Response::Member(member.ok_or_else(|| refused(format!("{org} has no member {id}")))?))
     }
 
     async fn list_jobs(
@@ -328,13 +310,19 @@ pub(super) fn named<T: FromStr<Err: Display>>(name: Option<String>) -> Result<Op
     name.map(|name| name.parse().map_err(refused)).transpose()
 }
 
-fn no_org(org: &OrgCode) -> Stop {
+pub(super) fn no_org(org: &OrgCode) -> Stop {
     refused(format!("there is no organisation {org}; all there are: org list"))
 }
 
 fn fit(title: &str) -> Result<(), Stop> {
-    let fits = !title.trim().is_empty() && !title.chars().any(char::is_control) && title.chars().count() <= TITLE_MAX;
-    if fits { Ok(()) } else { Err(refused(format!("a title is one line of 1 to {TITLE_MAX} characters"))) }
+    let is_line = !title.trim().is_empty() && !title.chars().any(char::is_control);
+    // It stands in mails that carry no URL, or one.
+    let fits = is_line && title.chars().count() <= TITLE_MAX && !title.contains("://");
+    if fits {
+        Ok(())
+    } else {
+        Err(refused(format!("a title is one line of 1 to {TITLE_MAX} characters without a URL")))
+    }
 }
 
 fn list_orgs(tx: &mut Tx<'_>) -> Result<Vec<OrgFacts>, StoreError> {

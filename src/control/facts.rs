@@ -1,10 +1,10 @@
 //! The facts commands print: their JSON is what scripts rely on, so no key is ever renamed.
 
 use super::why::Reason;
-use crate::model::{EmailAddress, JobId, Language, LoginId, MailId, OrgCode, Timestamp};
+use crate::model::{EmailAddress, JobId, Language, LoginId, MailId, OrgCode, Policy, Timestamp};
 use crate::queue::Job;
 use crate::service::members::Report;
-use crate::store::{AddressRow, Event, MailRow, Member, Org};
+use crate::store::{AddressRow, AuditRow, Event, MailRow, Member, Org};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,12 +21,16 @@ pub struct OrgFacts {
     pub members: u64,
     /// When it was added.
     pub created_at: String,
+    /// What it asks for.
+    #[serde(flatten)]
+    pub policy: Policy,
 }
 
 impl OrgFacts {
     pub(super) fn new(org: Org, members: u64) -> Self {
         let created_at = org.created_at.to_string();
-        Self { org: org.code, title: org.title, title_en: org.title_en, members, created_at }
+        let Org { code, title, title_en, policy, .. } = org;
+        Self { org: code, title, title_en, members, created_at, policy }
     }
 }
 
@@ -95,6 +99,8 @@ pub struct MemberFacts {
     /// All that a list says too.
     #[serde(flatten)]
     pub row: MemberRow,
+    /// When the administrator's password lets nobody in any more, where it is still that.
+    pub start_password_expires: Option<String>,
     /// The addresses, by priority.
     pub addresses: Vec<MemberAddress>,
     /// Which second factors are set up.
@@ -112,7 +118,7 @@ pub struct MemberAddress {
     pub state: String,
 }
 
-/// Which second factors a member has set up; there are none yet.
+/// Which second factors a member has set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TwoFactor {
     /// An authenticator app.
@@ -121,6 +127,54 @@ pub struct TwoFactor {
     pub mail: bool,
     /// A backup code.
     pub backup_code: bool,
+}
+
+/// A start password, which is said once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartPasswordFacts {
+    /// The organisation.
+    pub org: OrgCode,
+    /// What the member types.
+    pub id: LoginId,
+    /// The password.
+    pub password: String,
+    /// When it lets nobody in any more.
+    pub expires: String,
+}
+
+/// Without the password.
+impl std::fmt::Debug for StartPasswordFacts {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("StartPasswordFacts").field("org", &self.org).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFacts {
+    /// When.
+    pub at: String,
+    /// What was done.
+    pub event: String,
+    /// By whom.
+    pub by: String,
+    /// What there is to say about it.
+    pub fields: Map<String, Value>,
+}
+
+impl AuditFacts {
+    /// An entry that somebody spoiled has no fields; the chain tells of it.
+    pub(super) fn new(row: AuditRow) -> Self {
+        let fields = serde_json::from_str(&row.fields).unwrap_or_default();
+        Self { at: row.at.to_string(), event: row.name, by: row.by, fields }
+    }
+}
+
+/// Whether the audit log is as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainFacts {
+    /// The moment of the first entry that does not follow the one before it.
+    pub broken_at: Option<String>,
 }
 
 /// A job.

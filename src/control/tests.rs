@@ -17,6 +17,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+mod resets;
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
 }
@@ -28,7 +30,7 @@ fn address(text: &str) -> EmailAddress {
 /// A desk over a database of its own.
 struct Office {
     desk: Desk,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Office {
@@ -46,7 +48,7 @@ impl Office {
             live: None,
             groups: crate::queue::destination::Groups::default(),
         };
-        Self { desk, _folder: folder }
+        Self { desk, folder }
     }
 
     async fn write<T: Send + 'static>(
@@ -133,24 +135,30 @@ async fn an_organisation_is_added_once_changed_and_shown() {
     let shown = office.facts(Request::ShowOrg { org: org.clone() }).await;
     assert_eq!(
         shown,
-        json!({"org": "DEMO", "title": "デモ", "title_en": "Demo", "members": 0, "created_at": at(100).to_string()})
+        json!({
+            "org": "DEMO", "title": "デモ", "title_en": "Demo", "members": 0, "created_at": at(100).to_string(),
+            "plan": "standard", "two_factor": false, "otp_digits": 6, "backup_code": "digits8",
+            "password_min_length": 1, "password_max_length": 32, "password_min_strength": "weak",
+            "reauthenticate_after": 300,
+        })
     );
     let again = Request::AddOrg { org: org.clone(), title: "x".to_owned(), title_en: None };
     assert!(office.refusal(again).await.contains("already"));
-    let set = Request::SetOrg { org: org.clone(), title: Some("新".to_owned()), title_en: None };
+    let set = Request::SetOrg { org: org.clone(), title: Some("新".to_owned()), title_en: None, policy: Vec::new() };
     assert_eq!(office.facts(set).await["title"], "新");
     assert_eq!(office.facts(Request::ListOrgs).await[0]["title_en"], "Demo");
     let nobody: OrgCode = "NOBODY".parse().unwrap();
     for request in [
         Request::ShowOrg { org: nobody.clone() },
-        Request::SetOrg { org: nobody.clone(), title: None, title_en: None },
+        Request::SetOrg { org: nobody.clone(), title: None, title_en: None, policy: Vec::new() },
         Request::ListMembers { org: nobody.clone() },
         Request::ShowMember { org: nobody, id: "1".parse().unwrap() },
     ] {
         assert!(office.refusal(request).await.contains("no organisation NOBODY"));
     }
-    for title in ["", " ", "a\nb", &"x".repeat(101)] {
-        let request = Request::SetOrg { org: org.clone(), title: Some(title.to_owned()), title_en: None };
+    for title in ["", " ", "a\nb", "see https://x.jp", &"x".repeat(101)] {
+        let request =
+            Request::SetOrg { org: org.clone(), title: Some(title.to_owned()), title_en: None, policy: Vec::new() };
         assert!(office.refusal(request).await.contains("one line"), "{title}");
     }
 }
@@ -186,12 +194,28 @@ async fn members_are_imported_listed_and_shown_with_the_keys_scripts_rely_on() {
         json!({
             "org": "DEMO", "id": "0001", "name": "山田", "kana": null, "department": null, "language": "en",
             "must_change_password": true, "last_login": null,
+            "start_password_expires": at(100 + 14 * 86_400).to_string(),
             "addresses": [{"priority": 1, "address": "a@b.jp", "state": "verified"}],
             "two_factor": {"app": false, "mail": false, "backup_code": false},
         })
     );
     let unknown = Request::ShowMember { org: "DEMO".parse().unwrap(), id: "0002".parse().unwrap() };
     assert_eq!(office.refusal(unknown).await, "DEMO has no member 0002");
+}
+
+#[tokio::test]
+async fn r022_what_an_organisation_asks_for_is_set_all_or_nothing() {
+    let office = Office::with_demo().await;
+    let org: OrgCode = "DEMO".parse().unwrap();
+    let set = |changes: &[(&str, &str)]| {
+        let policy = changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Request::SetOrg { org: org.clone(), title: None, title_en: None, policy }
+    };
+    let shown = office.facts(set(&[("two_factor", "on"), ("otp_digits", "8")])).await;
+    assert_eq!((&shown["two_factor"], &shown["otp_digits"]), (&json!(true), &json!(8)));
+    assert!(office.refusal(set(&[("two_factor", "off"), ("otp_digits", "9")])).await.contains("from 6 to 8"));
+    assert!(office.refusal(set(&[("family", "on")])).await.contains("no key “family”"));
+    assert_eq!(office.facts(Request::ShowOrg { org: org.clone() }).await, shown);
 }
 
 #[tokio::test]

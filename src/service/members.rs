@@ -207,7 +207,7 @@ fn write(
     let (member, _) = tx.put_member(org, new, at)?;
     if let Some(password) = row.password.as_ref().filter(|_| !keeps) {
         let sealed = start_password::seal(seal, member, random.bytes()?, password.reveal());
-        tx.put_secret(start_password::PURPOSE, member.number(), &sealed)?;
+        tx.set_start_password(member, &sealed, at)?;
     }
     Ok(change)
 }

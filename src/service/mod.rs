@@ -17,6 +17,7 @@ pub mod otp;
 pub mod password;
 pub mod reception;
 pub mod registration;
+pub mod reset;
 pub mod second_factor;
 pub mod session;
 pub mod settle;

@@ -4,13 +4,37 @@
 //! login the member must choose another one. Knows nothing of rows or imports. What always holds: what was sealed for one
 //! member opens for no other.
 
-use crate::model::{KeyRing, MemberId, Secret};
+use crate::model::{KeyRing, MemberId, Secret, Span};
+use crate::random::{NoChance, Random};
 use crate::seal::{self, SealError};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// The purpose under which the store keeps it; the owner is the member's number.
 pub const PURPOSE: &str = "start-password";
+
+/// How long a start password lets somebody in (ASVS 6.4.1).
+pub const LIFETIME: Span = Span::from_secs(14 * 86_400);
+
+/// Letters and digits that are not mistaken for one another.
+const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+/// How many of them a start password has: 59 bits.
+const LENGTH: usize = 12;
+
+/// Draws a start password.
+///
+/// # Errors
+/// There are no random bytes.
+pub fn draw(random: &Random) -> Result<Secret<String>, NoChance> {
+    let mut password = String::with_capacity(LENGTH);
+    while password.len() < LENGTH {
+        let [drawn] = random.bytes()?;
+        // 248 is the last whole multiple of 31: above it some letters would come up more often than others.
+        let letter = ALPHABET.get(usize::from(drawn) % ALPHABET.len()).filter(|_| drawn < 248);
+        password.extend(letter.copied().map(char::from));
+    }
+    Ok(Secret::new(password))
+}
 
 /// Seals a member's start password; `nonce` must never have been used before.
 #[must_use]
@@ -49,6 +73,17 @@ mod tests {
         let sealed = seal(&keys, MemberId::new(5), [9; 24], "hajime-kite7");
         assert_eq!(open(&keys, MemberId::new(5), &sealed).unwrap().reveal(), "hajime-kite7");
         assert_eq!(open(&keys, MemberId::new(6), &sealed).unwrap_err(), SealError::Broken);
+    }
+
+    #[test]
+    fn a_start_password_is_drawn_from_all_letters_alike() {
+        let random = Random::repeating(11);
+        let drawn: Vec<String> = (0..1_000).map(|_| draw(&random).unwrap().reveal().clone()).collect();
+        assert!(drawn.iter().all(|password| password.len() == LENGTH));
+        for letter in ALPHABET {
+            let count = drawn.iter().flat_map(|password| password.bytes()).filter(|drawn| drawn == letter).count();
+            assert!((300..480).contains(&count), "{count} × {}", char::from(*letter));
+        }
     }
 
     #[test]

@@ -145,6 +145,16 @@ impl Tx<'_> {
         }
     }
 
+    /// Ends all challenges of a member.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn end_challenges_of(&mut self, member: MemberId, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "SELECT id FROM challenges WHERE member = ?1 AND ended_at IS NULL";
+        let open: Vec<ChallengeId> = self.query(sql, params![member], |row| row.get(0))?;
+        open.into_iter().try_for_each(|id| self.end_challenge(id, at))
+    }
+
     /// Forgets at most `limit` challenges that were over before that moment; gives how many.
     ///
     /// # Errors
@@ -177,6 +187,14 @@ impl Tx<'_> {
         let moments: Vec<Timestamp> = self.query(sql, params![member, most], |row| row.get(0))?;
         let ends = moments.first().zip(moments.last()).filter(|_| moments.len() == most);
         Ok(ends.filter(|(last, first)| last.since(**first) < span).map(|(last, _)| *last))
+    }
+
+    /// Forgets the wrong codes of a member.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn forget_wrong_codes(&mut self, member: MemberId) -> Result<(), StoreError> {
+        self.execute("DELETE FROM wrong_codes WHERE member = ?1", params![member]).map(drop)
     }
 
     /// Forgets at most `limit` wrong codes of before that moment; gives how many.

@@ -30,7 +30,10 @@ fn organisations_are_added_changed_listed_and_shown() {
     assert!(machine.fail(1, &["org", "add", "ACME", "--title", "x"]).contains("already"));
     machine.say(&["org", "set", "ACME", "title=アクメ", "title_en=Acme"]);
     let shown = machine.json(&["org", "show", "ＡＣＭＥ"]);
-    assert_eq!(keys(&shown), ["org", "title", "title_en", "members", "created_at"]);
+    let policy = ["plan", "two_factor", "otp_digits", "backup_code"];
+    let passwords = ["password_min_length", "password_max_length", "password_min_strength", "reauthenticate_after"];
+    let expected = [&["org", "title", "title_en", "members", "created_at"], &policy[..], &passwords[..]].concat();
+    assert_eq!(keys(&shown), expected);
     assert_eq!(
         (&shown["org"], &shown["title"], &shown["title_en"]),
         (&"ACME".into(), &"アクメ".into(), &"Acme".into())
@@ -39,7 +42,10 @@ fn organisations_are_added_changed_listed_and_shown() {
     let table = machine.say(&["org", "list"]);
     assert!(table.lines().nth(1).unwrap().trim().starts_with("ACME"), "{table}");
     assert!(machine.fail(1, &["org", "show", "NONE"]).contains("org list"));
-    assert!(machine.fail(1, &["org", "set", "ACME", "plan=academic"]).contains("cannot set plan yet"));
+    let set = machine.say(&["org", "set", "ACME", "plan=academic", "two_factor=on", "reauthenticate_after=10m"]);
+    let has = |key: &str, value: &str| set.lines().any(|line| line.split_whitespace().eq([key, value]));
+    assert!(has("plan", "academic") && has("two_factor", "on") && has("reauthenticate_after", "600s"), "{set}");
+    assert!(machine.fail(1, &["org", "set", "ACME", "family=on"]).contains("cannot set family yet"));
 }
 
 #[test]
@@ -53,6 +59,8 @@ fn a_wrong_command_line_leaves_two_and_help_leaves_nothing_wrong() {
         &["org", "add", "ACME"],
         &["org", "set", "ACME", "titel=x"],
         &["org", "set", "ACME", "title"],
+        &["org", "set", "ACME", "otp_digits=9"],
+        &["member", "reset-2fa", "ACME"],
         &["queue", "list", "--class", "bulk"],
         &["queue", "show", "x"],
         &["trace", "x"],
@@ -115,6 +123,37 @@ fn members_are_imported_from_either_encoding_and_from_standard_input() {
     child.stdin.take().unwrap().write_all(MEMBERS.replace("花子", "葉子").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output), "ACME: added 0, changed 1, unchanged 0 (UTF-8)\n");
+}
+
+#[test]
+fn r149_who_is_locked_out_is_let_in_again_and_it_is_written_down() {
+    let machine = Machine::new();
+    machine.say(&["org", "add", "ACME", "--title", "x"]);
+    let file = machine.write("members.csv", MEMBERS.as_bytes());
+    machine.say(&["member", "import", "ACME", &file]);
+    assert_eq!(machine.say(&["member", "history", "ACME", "0001"]), "nothing yet\n");
+    let cleared = machine.say(&["member", "reset-2fa", "ACME", "0001"]);
+    assert_eq!(cleared, "ACME 0001: second factors and backup code cleared\n");
+    let said = machine.say(&["member", "reset-password", "ACME", "0001"]);
+    let first =
+        said.strip_prefix("ACME 0001: start password ").and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let again = machine.json(&["member", "reset-password", "ACME", "0001"]);
+    assert_eq!(keys(&again), ["org", "id", "password", "expires"]);
+    assert_eq!((first.len(), again["password"].as_str().unwrap().len()), (12, 12));
+    assert_ne!(again["password"], first);
+    assert_eq!(machine.json(&["member", "show", "ACME", "0001"])["start_password_expires"], again["expires"]);
+    let history = machine.json(&["member", "history", "ACME", "0001"]);
+    assert_eq!(keys(&history), ["org", "id", "entries", "broken_at"]);
+    let events: Vec<&Value> = history["entries"].as_array().unwrap().iter().map(|entry| &entry["event"]).collect();
+    assert_eq!(events, ["authn_two_factor_reset", "authn_password_reset", "authn_password_reset"]);
+
+    let file = machine.data_dir().join("karamail.db");
+    rusqlite::Connection::open(file).unwrap().execute("DELETE FROM audit WHERE id = 1", ()).unwrap();
+    let broken = machine.run(&["member", "history", "ACME", "0001"]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(errors(&broken).contains("tampered with"), "{}", errors(&broken));
+    assert!(text(&broken).contains("authn_password_reset"), "{}", text(&broken));
+    assert!(machine.fail(1, &["member", "reset-2fa", "ACME", "9999"]).contains("no member 9999"));
 }
 
 #[test]

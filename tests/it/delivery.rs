@@ -9,6 +9,7 @@ mod lanes;
 mod lies;
 mod odd;
 mod order;
+mod passwords;
 mod recovery;
 mod routes;
 mod suppression;

@@ -101,7 +101,7 @@ pub async fn one_peer(setup: Setup) -> (Peer, Plan) {
     (peer, plan)
 }
 
-fn ring() -> KeyRing {
+pub fn ring() -> KeyRing {
     KeyRing::new(1, [(1, Secret::new([7; 32]))].into()).unwrap()
 }
 
@@ -199,6 +199,18 @@ impl World {
         let to: EmailAddress = to.parse().unwrap();
         let now = self.clock.now();
         self.store.write(move |tx| enqueue(tx, class, &to, now, due)).await.unwrap()
+    }
+
+    /// Puts that many jobs into the queue in one go, to `CLASS0@carrier.example` and so on.
+    pub async fn enqueue_many(&self, class: Class, count: usize) {
+        let now = self.clock.now();
+        let work = move |tx: &mut Tx<'_>| {
+            (0..count).try_for_each(|number| {
+                let to = format!("{class}{number}@carrier.example").parse().unwrap();
+                enqueue(tx, class, &to, now, now).map(drop)
+            })
+        };
+        self.store.write::<_, StoreError, _>(work).await.unwrap();
     }
 
     pub async fn job(&self, id: JobId) -> Job {

@@ -1,6 +1,9 @@
 -- What an organisation asks for (JSON; what is not there has its default).
 ALTER TABLE orgs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
 
+-- When the administrator gave out the start password that is to be changed.
+ALTER TABLE members ADD COLUMN start_password_at BIGINT;
+
 -- When the password was typed, when a code passed, and the login before this one.
 ALTER TABLE sessions ADD COLUMN password_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN code_at BIGINT;
