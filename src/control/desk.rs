@@ -167,7 +167,7 @@ impl Desk {
         };
         let importer = Importer { store: self.store.clone(), seal: self.seal.clone(), random: self.random.clone() };
         let done = match dry_run {
-            true => importer.rehearse(&org, &file).await,
+            true => importer.rehearse(&org, &file, self.clock.now()).await,
             false => importer.import(&org, &file, self.clock.now()).await,
         };
         match done {

@@ -92,7 +92,7 @@ impl Desk {
             Ok(reset::password(tx, &seal, &member, &drawn, nonce, now)?)
         };
         self.store.write::<_, Nobody, _>(work).await.map_err(|nobody| nobody.stop(&org, &id))?;
-        let expires = now.plus(start_password::LIFETIME).to_string();
+        let expires = now.plus(start_password::LIFE).to_string();
         Ok(Response::StartPassword(StartPasswordFacts { org, id, password: password.reveal().clone(), expires }))
     }
 
@@ -137,7 +137,7 @@ fn facts(tx: &mut Tx<'_>, org: Org, member: Member, now: Timestamp) -> Result<Me
         mail: has(FactorKind::Mail),
         backup_code: tx.backup_code(member.id)?.is_some(),
     };
-    let set_at = member.start_password_at.filter(|_| member.must_change_password);
-    let start_password_expires = set_at.map(|at| at.plus(start_password::LIFETIME).to_string());
+    let set_at = member.start_at.filter(|_| member.must_change_password);
+    let start_password_expires = set_at.map(|at| at.plus(start_password::LIFE).to_string());
     Ok(MemberFacts { org: org.code, row: MemberRow::new(member), start_password_expires, addresses, two_factor })
 }

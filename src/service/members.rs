@@ -83,9 +83,9 @@ impl Importer {
     ///
     /// # Errors
     /// See [`ImportError`].
-    pub async fn rehearse(&self, org: &OrgCode, file: &Arc<MemberFile>) -> Result<Report, ImportError> {
+    pub async fn rehearse(&self, org: &OrgCode, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
         let id = self.find(org).await?;
-        self.compare(id, file).await
+        self.compare(id, file, at).await
     }
 
     /// Writes the members of a file.
@@ -94,7 +94,7 @@ impl Importer {
     /// See [`ImportError`].
     pub async fn import(&self, org: &OrgCode, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
         let id = self.find(org).await?;
-        self.compare(id, file).await?;
+        self.compare(id, file, at).await?;
         let mut report = Report::default();
         for page in pages(file) {
             let (file, seal, random) = (Arc::clone(file), self.seal.clone(), self.random.clone());
@@ -117,14 +117,14 @@ impl Importer {
     }
 
     /// Compares the whole file with what is known, a page at a time.
-    async fn compare(&self, org: OrgId, file: &Arc<MemberFile>) -> Result<Report, ImportError> {
+    async fn compare(&self, org: OrgId, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
         let (mut report, mut faults) = (Report::default(), Faults::default());
         for page in pages(file) {
             let file = Arc::clone(file);
             let work = move |tx: &mut Tx<'_>| {
                 let (mut report, mut faults) = (Report::default(), Faults::default());
                 for row in file.rows().get(page.clone()).unwrap_or_default() {
-                    let change = compare(tx, org, row, file.columns())?;
+                    let change = compare(tx, org, row, file.columns(), at)?;
                     if matches!(change, Change::Added(_)) && !row.has_password() {
                         faults.add(row.line, "password", "is empty, and this member is new: nobody could log in");
                     }
@@ -152,7 +152,7 @@ enum Change {
     Unchanged,
 }
 
-fn compare(tx: &mut Tx<'_>, org: OrgId, row: &Row, columns: Columns) -> Result<Change, StoreError> {
+fn compare(tx: &mut Tx<'_>, org: OrgId, row: &Row, columns: Columns, at: Timestamp) -> Result<Change, StoreError> {
     let Some(known) = tx.member(org, &row.member.login)? else {
         return Ok(Change::Added(row.member.clone()));
     };
@@ -163,7 +163,7 @@ fn compare(tx: &mut Tx<'_>, org: OrgId, row: &Row, columns: Columns) -> Result<C
         && new.department == known.department
         && new.language == known.language
         && has_addresses(tx, known.id, &new)?
-        && (!row.has_password() || has_password(tx, &known)?);
+        && (!row.has_password() || has_password(tx, &known, at)?);
     Ok(if same { Change::Unchanged } else { Change::Changed(new) })
 }
 
@@ -187,7 +187,11 @@ fn has_addresses(tx: &mut Tx<'_>, member: MemberId, new: &NewMember) -> Result<b
     Ok(given.filter_map(|(priority, address)| Some((priority, address.clone()?))).all(|given| known.contains(&given)))
 }
 
-fn has_password(tx: &mut Tx<'_>, known: &Member) -> Result<bool, StoreError> {
+/// Says whether the member has a password that stays: one of the administrator's that nobody used in time does not.
+fn has_password(tx: &mut Tx<'_>, known: &Member, at: Timestamp) -> Result<bool, StoreError> {
+    if start_password::is_over(known, at) {
+        return Ok(false);
+    }
     Ok(known.password_hash.is_some() || tx.secret(start_password::PURPOSE, known.id.number())?.is_some())
 }
 
@@ -200,14 +204,17 @@ fn write(
     seal: &KeyRing,
     random: &Random,
 ) -> Result<Change, ImportError> {
-    let change = compare(tx, org, row, columns)?;
+    let change = compare(tx, org, row, columns, at)?;
     let (Change::Added(new) | Change::Changed(new)) = &change else { return Ok(change) };
     let known = tx.member(org, &new.login)?;
-    let keeps = known.map(|known| has_password(tx, &known)).transpose()?.unwrap_or(false);
+    let keeps = known.as_ref().map(|known| has_password(tx, known, at)).transpose()?.unwrap_or(false);
+    if let Some(known) = known.filter(|_| row.has_password() && !keeps) {
+        tx.take_password(known.id, at)?;
+    }
     let (member, _) = tx.put_member(org, new, at)?;
     if let Some(password) = row.password.as_ref().filter(|_| !keeps) {
         let sealed = start_password::seal(seal, member, random.bytes()?, password.reveal());
-        tx.set_start_password(member, &sealed, at)?;
+        tx.put_secret(start_password::PURPOSE, member.number(), &sealed)?;
     }
     Ok(change)
 }

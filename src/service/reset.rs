@@ -39,7 +39,8 @@ pub fn password(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sealed = start_password::seal(keys, member.id, nonce, password.reveal());
-    tx.set_start_password(member.id, &sealed, now)?;
+    tx.take_password(member.id, now)?;
+    tx.put_secret(start_password::PURPOSE, member.id.number(), &sealed)?;
     tx.end_challenges_of(member.id, now)?;
     tx.end_sessions_of(member.id, None)?;
     audit::record(tx, Entry::of(audit::PASSWORD_RESET, member, By::Operator), now)?;

@@ -28,8 +28,8 @@ pub struct Member {
     pub password_hash: Option<String>,
     /// The password came from the administrator and is to be changed at the next login.
     pub must_change_password: bool,
-    /// When the start password was given out; nothing where the member has chosen another since, or none was given.
-    pub start_password_at: Option<Timestamp>,
+    /// When the administrator gave that password.
+    pub start_at: Option<Timestamp>,
     /// When the member logged in last.
     pub last_login: Option<Timestamp>,
 }
@@ -53,8 +53,8 @@ pub struct NewMember {
     pub addresses: [Option<EmailAddress>; 3],
 }
 
-const COLUMNS: &str = "id, org, login, name, kana, department, language, password_hash, must_change, last_login, \
-                       start_password_at FROM members";
+const COLUMNS: &str = "id, org, login, name, kana, department, language, password_hash, must_change, start_at, \
+                       last_login FROM members";
 
 fn read(row: &Row<'_>) -> Result<Member, StoreError> {
     Ok(Member {
@@ -67,8 +67,8 @@ fn read(row: &Row<'_>) -> Result<Member, StoreError> {
         language: row.get(6)?,
         password_hash: row.find(7)?,
         must_change_password: row.get(8)?,
-        last_login: row.find(9)?,
-        start_password_at: row.find(10)?,
+        start_at: row.find(9)?,
+        last_login: row.find(10)?,
     })
 }
 
@@ -100,8 +100,7 @@ impl Tx<'_> {
 
     fn insert_member(&mut self, org: OrgId, member: &NewMember, at: Timestamp) -> Result<MemberId, StoreError> {
         let sql = "INSERT INTO members (org, login, login_folded, name, kana, department, language, password_hash, \
-                   must_change, created_at, changed_at, start_password_at) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?9, ?10)";
+                   must_change, start_at, created_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?9, ?9)";
         let values = params![
             org,
             &member.login,
@@ -112,7 +111,6 @@ impl Tx<'_> {
             member.language,
             member.password_hash.as_ref(),
             at,
-            member.password_hash.as_ref().map(|_| at),
         ];
         self.insert(sql, values).map(MemberId::new)
     }
@@ -120,10 +118,9 @@ impl Tx<'_> {
     fn update_member(&mut self, known: &Member, member: &NewMember, at: Timestamp) -> Result<MemberId, StoreError> {
         let has_password = known.password_hash.is_some() || self.secret(START_PASSWORD, known.id.number())?.is_some();
         let hash = if has_password { &known.password_hash } else { &member.password_hash };
-        let given = member.password_hash.as_ref().filter(|_| !has_password).map(|_| at);
+        let start_at = if has_password { known.start_at } else { Some(at) };
         let sql = "UPDATE members SET login = ?2, name = ?3, kana = ?4, department = ?5, language = ?6, \
-                   password_hash = ?7, changed_at = ?8, start_password_at = COALESCE(?9, start_password_at) \
-                   WHERE id = ?1";
+                   password_hash = ?7, start_at = ?8, changed_at = ?9 WHERE id = ?1";
         let values = params![
             known.id,
             &member.login,
@@ -132,8 +129,8 @@ impl Tx<'_> {
             member.department.as_ref(),
             member.language,
             hash.as_ref(),
+            start_at,
             at,
-            given,
         ];
         self.execute(sql, values)?;
         Ok(known.id)
@@ -214,25 +211,25 @@ impl Tx<'_> {
         self.execute(sql, params![member, priority]).map(drop)
     }
 
-    /// Keeps a start password, sealed, in place of whatever password the member has; it is to be changed.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn set_start_password(&mut self, member: MemberId, sealed: &[u8], at: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE members SET password_hash = NULL, must_change = 1, start_password_at = ?2, changed_at = ?2 \
-                   WHERE id = ?1";
-        self.execute(sql, params![member, at])?;
-        self.put_secret(START_PASSWORD, member.number(), sealed)
-    }
-
     /// Sets the password a member chose: it need not be changed any more, and the sealed start password is wiped.
     ///
     /// # Errors
     /// The database failed.
     pub fn set_password(&mut self, member: MemberId, hash: &str, at: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE members SET password_hash = ?2, must_change = 0, start_password_at = NULL, changed_at = ?3 \
+        let sql = "UPDATE members SET password_hash = ?2, must_change = 0, start_at = NULL, changed_at = ?3 \
                    WHERE id = ?1";
         self.execute(sql, params![member, hash, at])?;
+        self.wipe_secret(START_PASSWORD, member.number())
+    }
+
+    /// Takes a member's password away, whoever gave it; the next one is a start password, given at that moment.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn take_password(&mut self, member: MemberId, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE members SET password_hash = NULL, must_change = 1, start_at = ?2, changed_at = ?2 \
+                   WHERE id = ?1";
+        self.execute(sql, params![member, at])?;
         self.wipe_secret(START_PASSWORD, member.number())
     }
 

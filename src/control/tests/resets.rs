@@ -115,7 +115,7 @@ async fn r149_a_new_start_password_is_said_once_and_takes_the_place_of_the_membe
     let sealed = office.write(move |tx| tx.secret(start_password::PURPOSE, id.number())).await.unwrap();
     assert_eq!(start_password::open(&office.desk.seal, id, &sealed).unwrap().reveal(), &password);
     let now = office.write(move |tx| tx.member_by_id(id)).await.unwrap();
-    assert_eq!((now.password_hash, now.must_change_password, now.start_password_at), (None, true, Some(at(100))));
+    assert_eq!((now.password_hash, now.must_change_password, now.start_at), (None, true, Some(at(100))));
     assert!(!matches!(standing(&office).await, Standing::In(_)));
     // A second factor is cleared by a reset of its own.
     let shown = office.facts(member("DEMO", "taro", show)).await;
@@ -131,7 +131,7 @@ async fn r149_a_new_start_password_is_said_once_and_takes_the_place_of_the_membe
 
     office.write(move |tx| tx.set_password(id, "$argon2id$z", at(120))).await;
     let own = office.write(move |tx| tx.member_by_id(id)).await.unwrap();
-    assert_eq!(own.start_password_at, None);
+    assert_eq!(own.start_at, None);
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 -- What an organisation asks for (JSON; what is not there has its default).
 ALTER TABLE orgs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
 
--- When the administrator gave out the start password that is to be changed.
-ALTER TABLE members ADD COLUMN start_password_at BIGINT;
-
 -- When the password was typed, when a code passed, and the login before this one.
 ALTER TABLE sessions ADD COLUMN password_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN code_at BIGINT;
 ALTER TABLE sessions ADD COLUMN last_login BIGINT;
+
+-- When the administrator gave the password that is still to be changed.
+ALTER TABLE members ADD COLUMN start_at BIGINT;
+UPDATE members SET start_at = changed_at WHERE must_change = 1;
 
 -- The second factors of a member. The secret of an app is sealed, in `secrets`; a code of a step that passed never passes
 -- again. `ends` is set where the factor has to go once another is there, or at that moment.
@@ -78,12 +79,12 @@ CREATE INDEX contact_tests_expires ON contact_tests (expires);
 -- What a member registered from the phone.
 CREATE INDEX registrations_member ON registrations (member) WHERE member IS NOT NULL;
 
--- Forms that were half filled when the session ended; sealed, and given back to the same member only.
+-- Forms that were half filled when the session ended: one a member, for the page of that hash; sealed, and given back to the
+-- same member only.
 CREATE TABLE drafts (
-    hash        BYTEA    NOT NULL PRIMARY KEY CHECK (octet_length(hash) = 32),
-    member      BIGINT NOT NULL REFERENCES members (id),
-    path        TEXT    NOT NULL,
-    sealed      BYTEA    NOT NULL,
+    member      BIGINT PRIMARY KEY REFERENCES members (id),
+    page        BYTEA   NOT NULL CHECK (octet_length(page) = 32),
+    sealed      BYTEA   NOT NULL,
     kept_at     BIGINT NOT NULL
 );
 

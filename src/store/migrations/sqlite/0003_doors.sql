@@ -1,13 +1,14 @@
 -- What an organisation asks for (JSON; what is not there has its default).
 ALTER TABLE orgs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
 
--- When the administrator gave out the start password that is to be changed.
-ALTER TABLE members ADD COLUMN start_password_at INTEGER;
-
 -- When the password was typed, when a code passed, and the login before this one.
 ALTER TABLE sessions ADD COLUMN password_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN code_at INTEGER;
 ALTER TABLE sessions ADD COLUMN last_login INTEGER;
+
+-- When the administrator gave the password that is still to be changed.
+ALTER TABLE members ADD COLUMN start_at INTEGER;
+UPDATE members SET start_at = changed_at WHERE must_change = 1;
 
 -- The second factors of a member. The secret of an app is sealed, in `secrets`; a code of a step that passed never passes
 -- again. `ends` is set where the factor has to go once another is there, or at that moment.
@@ -78,14 +79,14 @@ CREATE INDEX contact_tests_expires ON contact_tests (expires);
 -- What a member registered from the phone.
 CREATE INDEX registrations_member ON registrations (member) WHERE member IS NOT NULL;
 
--- Forms that were half filled when the session ended; sealed, and given back to the same member only.
+-- Forms that were half filled when the session ended: one a member, for the page of that hash; sealed, and given back to the
+-- same member only.
 CREATE TABLE drafts (
-    hash        BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
-    member      INTEGER NOT NULL REFERENCES members (id),
-    path        TEXT    NOT NULL,
+    member      INTEGER PRIMARY KEY REFERENCES members (id),
+    page        BLOB    NOT NULL CHECK (length(page) = 32),
     sealed      BLOB    NOT NULL,
     kept_at     INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX drafts_kept ON drafts (kept_at);
 
