@@ -5,7 +5,7 @@
 
 use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
-use crate::service::session;
+use crate::service::{draft, session};
 use crate::store::{Store, StoreError, Tx};
 use tokio::sync::watch;
 
@@ -31,7 +31,7 @@ const CODES: Span = Span::from_secs(2 * 86_400);
 /// Removes up to a number of rows of one kind that are too old at a moment; gives how many it were.
 type Sweep = fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError>;
 
-const SWEEPS: [Sweep; 12] = [
+const SWEEPS: [Sweep; 13] = [
     |tx, now, limit| tx.trim_history(now.minus(HISTORY), limit),
     |tx, now, limit| tx.trim_seen_mails(now.minus(SEEN), limit),
     |tx, now, limit| tx.trim_events(now.minus(EVENTS), limit),
@@ -43,7 +43,8 @@ const SWEEPS: [Sweep; 12] = [
     |tx, now, limit| tx.trim_login_failures(now.minus(FAILURES), limit),
     |tx, now, limit| tx.trim_challenges(now.minus(CODES), limit),
     |tx, now, limit| tx.trim_wrong_codes(now.minus(CODES), limit),
-    |tx, now, limit| tx.trim_sessions(now.minus(session::IDLE), now.minus(session::ABSOLUTE), limit),
+    session::trim,
+    |tx, now, limit| tx.trim_drafts(now.minus(draft::KEPT), limit),
 ];
 
 /// Clears away until `stop` turns true.
@@ -83,8 +84,9 @@ mod tests {
     type Look = fn(&mut Tx<'_>) -> Result<bool, StoreError>;
 
     /// How long each is kept, in seconds after `START`, and how to see that it is there.
-    const KEPT_FOR: [(i64, Look); 12] = [
-        (30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
+    const KEPT_FOR: [(i64, Look); 13] = [
+        (12 * 3_600, |tx| Ok(tx.draft(MemberId::new(1), &[5; 32])?.is_some())),
+        (12 * 3_600 + 30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
         (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
         (DAY, |tx| Ok(tx.trim_login_failures(Timestamp::from_millis(i64::MAX), 9)? == 1)),
         (2 * DAY, |tx| Ok(tx.challenge(ChallengeId::new(1))?.is_some())),
@@ -139,6 +141,7 @@ mod tests {
             language: Language::Ja,
         };
         tx.open_session(&[1; 32], &session)?;
+        tx.keep_draft(member, &[5; 32], b"sealed", START)?;
         tx.try_login(&[1; 32], &[2; 32], START)?;
         tx.open_challenge(&NewChallenge {
             member,

@@ -1,15 +1,19 @@
-//! Logging in: 団体コード, ID and password in, a session out; and the password chosen at the first login (R015–R018).
+//! Logging in: 団体コード, ID and password in, a session out; the password typed once more; and another one chosen (R015–R018).
 //!
 //! Knows nothing of pages and cookies. What always holds: a try is counted before it is judged, so guesses made side by
 //! side do not outrun the count; whoever is refused learns nothing of why; every try that is judged costs one Argon2
 //! computation, whether there is such a member or not; nothing is hashed inside a transaction.
 
+mod choose;
+
+pub use choose::{Choice, Chosen};
+
 use super::hasher::{HashError, Hasher};
-use super::password::{self, Known, Refusal};
+use super::password;
 use super::session::{self, Stage, Visitor};
 use super::start_password;
 use crate::keys::Keys;
-use crate::model::{LoginId, MemberId, OrgCode, Secret, Timestamp, mac};
+use crate::model::{Language, LoginId, OrgCode, Secret, Timestamp, mac};
 use crate::random::{NoChance, Random};
 use crate::store::{Gate, Member, Store, StoreError, Tx};
 use std::sync::Arc;
@@ -35,6 +39,8 @@ pub struct Typed {
     pub org: String,
     /// ID, as typed.
     pub id: String,
+    /// 家族コード, as typed; general users leave it empty.
+    pub family: String,
     /// パスワード, as typed.
     pub password: Secret<String>,
 }
@@ -48,15 +54,28 @@ pub enum Verdict {
     Refused,
 }
 
-/// What came of choosing the first password.
+/// What came of typing the password once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirstPassword {
-    /// It is the member's password now, and the login has got this far.
-    Changed(Stage),
-    /// It may not be the password, and why.
-    Refused(Refusal),
-    /// The session is over, or the password was changed in another tab.
+pub enum Again {
+    /// It is the member's, and the login has got this far.
+    In(Stage),
+    /// Not now, or not with this one.
+    Refused,
+    /// The session is over.
     Gone,
+}
+
+/// From where a login comes, and what it leads to.
+#[derive(Debug, Clone, Copy)]
+pub struct Entrance {
+    /// The fingerprint under which failed tries of the device are counted.
+    pub device: [u8; 32],
+    /// The hash of the session the browser holds, which ends.
+    pub old: Option<[u8; 32]>,
+    /// The hash of the one that begins.
+    pub session: [u8; 32],
+    /// The language chosen on the pages, which is the member's from now on (R061).
+    pub language: Option<Language>,
 }
 
 /// Lets members in.
@@ -92,39 +111,73 @@ impl Login {
         mac(key, "karamail login account", &typed)
     }
 
-    /// Judges a login from `device`; a member who is let in gets the session of hash `session`, in place of `old`.
+    /// Judges a login.
     ///
     /// # Errors
     /// The database failed, or no turn to hash came in time.
-    pub async fn attempt(
-        &self,
-        typed: Typed,
-        device: [u8; 32],
-        session: [u8; 32],
-        old: Option<[u8; 32]>,
-        now: Timestamp,
-    ) -> Result<Verdict, LoginError> {
+    pub async fn attempt(&self, typed: Typed, entrance: Entrance, now: Timestamp) -> Result<Verdict, LoginError> {
         let account = self.account(&typed.org, &typed.id);
-        let names = typed.org.parse().ok().zip(typed.id.parse().ok());
+        let device = entrance.device;
+        // There are no family users yet, so nobody has a family code (R015).
+        let names = typed.org.parse().ok().zip(typed.id.parse().ok()).filter(|_| typed.family.trim().is_empty());
         let facts = self.store.write(move |tx| facts(tx, &account, &device, names.as_ref(), now)).await?;
         let Some(facts) = facts else {
             return Ok(Verdict::Refused);
         };
-        if !self.is_right(&facts, &typed.password).await? {
-            return Ok(Verdict::Refused);
-        }
-        let Some(member) = facts.member else {
+        let right = self.is_right(&facts, &typed.password).await?;
+        let Some(member) = facts.member.filter(|member| right && !start_password::is_over(member, now)) else {
             return Ok(Verdict::Refused);
         };
         self.store
             .write(move |tx| {
                 tx.login_succeeded(&account, &device)?;
-                if let Some(old) = &old {
+                if let Some(old) = &entrance.old {
                     tx.end_session(old)?;
                 }
-                let_in(tx, &member, &session, now)
+                let_in(tx, &member, &entrance, now)
             })
             .await
+    }
+
+    /// Judges the password typed once more by somebody who is logged in; the session goes on as `session`.
+    ///
+    /// # Errors
+    /// The database failed, or no turn to hash came in time.
+    pub async fn again(
+        &self,
+        visitor: &Visitor,
+        typed: &Secret<String>,
+        device: [u8; 32],
+        session: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Again, LoginError> {
+        if !self.is_confirmed(visitor, typed, device, now).await? {
+            return Ok(Again::Refused);
+        }
+        let old = visitor.session;
+        let stage =
+            self.store.write::<_, StoreError, _>(move |tx| session::typed_again(tx, &old, &session, now)).await?;
+        Ok(stage.map_or(Again::Gone, Again::In))
+    }
+
+    /// Says whether the password is that of somebody who is logged in; counts like any other try.
+    async fn is_confirmed(
+        &self,
+        visitor: &Visitor,
+        typed: &Secret<String>,
+        device: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, LoginError> {
+        let account = self.account(visitor.org.as_str(), visitor.member.login.as_str());
+        let gate = self.store.write::<_, StoreError, _>(move |tx| tx.try_login(&account, &device, now)).await?;
+        if let Gate::Wait { .. } = gate {
+            return Ok(false);
+        }
+        let right = self.is_right(&Facts { member: Some(visitor.member.clone()), sealed: None }, typed).await?;
+        if right {
+            self.store.write::<_, StoreError, _>(move |tx| tx.login_succeeded(&account, &device)).await?;
+        }
+        Ok(right)
     }
 
     /// Says whether the password is the member's; costs one Argon2 computation in every case.
@@ -143,39 +196,6 @@ impl Login {
         let (member, sealed) = facts.member.as_ref().zip(facts.sealed.as_ref())?;
         let opened = start_password::open(self.keys.seal(), member.id, sealed);
         opened.inspect_err(|cause| tracing::error!(member = %member.id, %cause, "a start password stays closed")).ok()
-    }
-
-    /// Sets the first password of one's own; the session goes on as `session`, and every other one of the member ends.
-    ///
-    /// # Errors
-    /// The database failed, or no turn to hash came in time.
-    pub async fn first_password(
-        &self,
-        visitor: &Visitor,
-        new: Secret<String>,
-        again: &Secret<String>,
-        session: [u8; 32],
-        now: Timestamp,
-    ) -> Result<FirstPassword, LoginError> {
-        let member = visitor.member.clone();
-        let id = member.id;
-        let sealed = self.store.read(move |tx| tx.secret(start_password::PURPOSE, id.number())).await?;
-        let facts = Facts { member: Some(member.clone()), sealed };
-        let start = self.start_password(&facts);
-        let known = Known {
-            org: &visitor.org,
-            login: &member.login,
-            start: start.as_ref().map(|start| start.reveal().as_str()),
-        };
-        if let Err(refusal) = password::judge(new.reveal(), again.reveal(), known) {
-            return Ok(FirstPassword::Refused(refusal));
-        }
-        if member.password_hash.is_some() && self.hasher.verify(new.clone(), member.password_hash.clone()).await? {
-            return Ok(FirstPassword::Refused(Refusal::Start));
-        }
-        let hash = self.hasher.hash(new, self.random.bytes()?).await?;
-        let old = visitor.session;
-        self.store.write(move |tx| change(tx, id, &hash, &old, &session, now)).await
     }
 }
 
@@ -200,32 +220,18 @@ fn facts(
 }
 
 /// Opens the session, unless the password was changed while the old one was being judged.
-fn let_in(tx: &mut Tx<'_>, judged: &Member, session: &[u8; 32], now: Timestamp) -> Result<Verdict, LoginError> {
+fn let_in(tx: &mut Tx<'_>, judged: &Member, entrance: &Entrance, now: Timestamp) -> Result<Verdict, LoginError> {
     let member = tx.member_by_id(judged.id)?;
-    let Some(member) = member.filter(|member| member.password_hash == judged.password_hash) else {
+    let Some(mut member) = member.filter(|member| member.password_hash == judged.password_hash) else {
         return Ok(Verdict::Refused);
     };
-    let stage = session::begin(tx, session, &member, now)?;
+    if let Some(language) = entrance.language.filter(|language| *language != member.language) {
+        tx.set_language(member.id, language)?;
+        member.language = language;
+    }
+    let stage = session::begin(tx, &entrance.session, &member, now)?;
     tx.note_login(member.id, now)?;
     Ok(Verdict::In(Box::new(member), stage))
-}
-
-fn change(
-    tx: &mut Tx<'_>,
-    id: MemberId,
-    hash: &str,
-    old: &[u8; 32],
-    session: &[u8; 32],
-    now: Timestamp,
-) -> Result<FirstPassword, LoginError> {
-    let stands = tx.session(old)?.is_some_and(|old| old.member == id && old.stage == Stage::Password.as_str());
-    if !stands {
-        return Ok(FirstPassword::Gone);
-    }
-    tx.set_password(id, hash, now)?;
-    let Some(stage) = session::go_on(tx, old, session, None, now)? else { return Ok(FirstPassword::Gone) };
-    tx.end_sessions_of(id, Some(session))?;
-    Ok(FirstPassword::Changed(stage))
 }
 
 /// What the member meant to type: a phone's keyboard adds a blank behind a word and may stand on full width; no password

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod backup_code;
 pub mod compose;
 pub mod contact_test;
+pub mod draft;
 pub mod hasher;
 pub mod landing;
 pub mod login;

@@ -1,13 +1,12 @@
-//! What a new password may be: weak is allowed, known-bad is not (requirements R017, R018, R090 and chapter 2).
+//! What a new password may be: weak is allowed unless the organisation asks for more, known-bad is not (requirements R017–R019,
+//! R090 and chapter 2).
 //!
 //! Knows nothing of who is logged in, of hashing or of pages: texts come in, a [`Refusal`] with its reason comes out. What
 //! always holds: a password is taken exactly as typed or refused, never shortened or changed; it is refused when it is the
 //! organisation's code, the member's ID or the start password in any case or width, or among what everybody tries first.
 
-use crate::model::{LoginId, OrgCode};
-
-/// The longest password, in characters (requirement R090).
-pub const LONGEST: usize = 32;
+use crate::model::{LoginId, OrgCode, Policy, Strength};
+use zxcvbn::Score;
 
 /// A password that falls within so many guesses is known-bad: the most used ones, runs of keys, repeated characters.
 /// Anything above is the member's own choice (R019: weak can still be registered).
@@ -20,7 +19,9 @@ pub enum Refusal {
     Empty,
     /// A character other than half-width letters, digits and marks.
     Character,
-    /// More than [`LONGEST`] characters.
+    /// Fewer characters than the organisation asks for.
+    TooShort,
+    /// More characters than the organisation allows.
     TooLong,
     /// It is the organisation's code.
     OrgCode,
@@ -30,20 +31,24 @@ pub enum Refusal {
     Start,
     /// It is among the passwords that everybody tries first.
     KnownBad,
+    /// It looks weaker than the organisation asks for.
+    TooWeak,
     /// The second typing differs from the first.
     Mismatch,
 }
 
 impl Refusal {
     /// Every one of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::Character,
+        Self::TooShort,
         Self::TooLong,
         Self::OrgCode,
         Self::LoginId,
         Self::Start,
         Self::KnownBad,
+        Self::TooWeak,
         Self::Mismatch,
     ];
 
@@ -53,11 +58,13 @@ impl Refusal {
         match self {
             Self::Empty => "empty",
             Self::Character => "character",
+            Self::TooShort => "too-short",
             Self::TooLong => "too-long",
             Self::OrgCode => "org-code",
             Self::LoginId => "login-id",
             Self::Start => "start",
             Self::KnownBad => "known-bad",
+            Self::TooWeak => "too-weak",
             Self::Mismatch => "mismatch",
         }
     }
@@ -74,21 +81,34 @@ pub struct Known<'a> {
     pub start: Option<&'a str>,
 }
 
+impl<'a> Known<'a> {
+    /// What somebody who knows the member tries first.
+    fn about_member(&self) -> Vec<&'a str> {
+        [self.org.as_str(), self.login.as_str()].into_iter().chain(self.start).collect()
+    }
+}
+
 /// Judges a new password typed twice.
 ///
 /// # Errors
 /// The first reason against it; what is wrong with the password itself comes before a second typing that differs.
-pub fn judge(new: &str, again: &str, known: Known<'_>) -> Result<(), Refusal> {
+pub fn judge(new: &str, again: &str, known: Known<'_>, policy: &Policy) -> Result<(), Refusal> {
     if new.is_empty() {
         return Err(Refusal::Empty);
     }
     if !new.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refusal::Character);
     }
-    if new.len() > LONGEST {
+    if new.len() > usize::from(policy.password_max_length) {
         return Err(Refusal::TooLong);
     }
     not_known(new, known)?;
+    if new.len() < usize::from(policy.password_min_length) {
+        return Err(Refusal::TooShort);
+    }
+    if strength(new, known) < policy.password_min_strength {
+        return Err(Refusal::TooWeak);
+    }
     if new == again { Ok(()) } else { Err(Refusal::Mismatch) }
 }
 
@@ -103,11 +123,21 @@ fn not_known(new: &str, known: Known<'_>) -> Result<(), Refusal> {
     if known.start.is_some_and(same) {
         return Err(Refusal::Start);
     }
-    let about_member: Vec<&str> = [known.org.as_str(), known.login.as_str()].into_iter().chain(known.start).collect();
-    if zxcvbn::zxcvbn(new, &about_member).guesses() < KNOWN_BAD_GUESSES {
+    if zxcvbn::zxcvbn(new, &known.about_member()).guesses() < KNOWN_BAD_GUESSES {
         return Err(Refusal::KnownBad);
     }
     Ok(())
+}
+
+/// Estimates how strong a password is (弱/中/強, R019): how many guesses it takes somebody who knows what people choose.
+#[must_use]
+pub fn strength(new: &str, known: Known<'_>) -> Strength {
+    match zxcvbn::zxcvbn(new, &known.about_member()).score() {
+        // Fewer than 10^10 guesses; weak is what needs fewer than 10^8.
+        Score::Three => Strength::Medium,
+        Score::Four => Strength::Strong,
+        _ => Strength::Weak,
+    }
 }
 
 /// Turns full-width letters, digits and marks into half-width ones. No password has full-width characters, so where they are
@@ -132,7 +162,17 @@ mod tests {
 
     fn judged(new: &str, again: &str) -> Result<(), Refusal> {
         let (org, login) = ("ACME-2026".parse().unwrap(), "Tanaka0415".parse().unwrap());
-        judge(new, again, Known { org: &org, login: &login, start: Some("ｈajime-Kite7") })
+        judge(new, again, Known { org: &org, login: &login, start: Some("ｈajime-Kite7") }, &Policy::default())
+    }
+
+    fn judged_by(policy: &Policy, new: &str) -> Result<(), Refusal> {
+        let (org, login) = ("ACME-2026".parse().unwrap(), "Tanaka0415".parse().unwrap());
+        judge(new, new, Known { org: &org, login: &login, start: None }, policy)
+    }
+
+    fn strength_of(new: &str) -> Strength {
+        let (org, login) = ("ACME-2026".parse().unwrap(), "Tanaka0415".parse().unwrap());
+        strength(new, Known { org: &org, login: &login, start: None })
     }
 
     #[test]
@@ -148,6 +188,44 @@ mod tests {
         for weak in ["neko3tama", "19580312", "hanako-1", "Sakura!2", "kx7q"] {
             assert_eq!(judged(weak, weak), Ok(()), "{weak}");
         }
+    }
+
+    #[test]
+    fn r019_the_gauge_has_three_steps() {
+        for (password, strength) in [
+            ("kx7q", Strength::Weak),
+            ("19580312", Strength::Weak),
+            // Who knows the ID needs few guesses, however long it is.
+            ("tanaka0415-Acme", Strength::Weak),
+            ("neko3tama", Strength::Medium),
+            ("kumo-ni-noru-saru-to-ame", Strength::Strong),
+            ("", Strength::Weak),
+        ] {
+            assert_eq!(strength_of(password), strength, "{password}");
+        }
+    }
+
+    #[test]
+    fn an_organisation_may_ask_for_longer_and_stronger_ones_and_allow_longer_ones() {
+        let policy = |key, value| {
+            let mut policy = Policy::default();
+            policy.set(key, value).unwrap();
+            policy
+        };
+        let eight = policy("password_min_length", "8");
+        assert_eq!(judged_by(&eight, "kx7q.Wz"), Err(Refusal::TooShort));
+        assert_eq!(judged_by(&eight, "kx7q.Wz8"), Ok(()));
+        // What is known-bad is called so, however short it is.
+        assert_eq!(judged_by(&eight, "1234"), Err(Refusal::KnownBad));
+        let (medium, strong) = (policy("password_min_strength", "medium"), policy("password_min_strength", "strong"));
+        assert_eq!(judged_by(&medium, "19580312"), Err(Refusal::TooWeak));
+        assert_eq!(judged_by(&medium, "neko3tama"), Ok(()));
+        assert_eq!(judged_by(&strong, "neko3tama"), Err(Refusal::TooWeak));
+        assert_eq!(judged_by(&strong, "kumo-ni-noru-saru-to-ame"), Ok(()));
+        let long = policy("password_max_length", "128");
+        let words = "kumo-ni-noru-saru-to-ame-no-yoru/".repeat(4);
+        assert_eq!(judged_by(&long, &words[..128]), Ok(()));
+        assert_eq!(judged_by(&long, &words[..129]), Err(Refusal::TooLong));
     }
 
     #[test]
@@ -177,7 +255,7 @@ mod tests {
     #[test]
     fn r090_half_width_and_at_most_32_and_never_cut() {
         let longest = "kumo-ni-noru-saru-to-ame-no-yoru";
-        assert_eq!(longest.len(), LONGEST);
+        assert_eq!(longest.len(), 32);
         assert_eq!(judged(longest, longest), Ok(()));
         let longer = format!("{longest}!");
         assert_eq!(judged(&longer, &longer), Err(Refusal::TooLong));

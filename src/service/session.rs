@@ -5,7 +5,8 @@
 //! first password or the set-up of a second factor says so, and opens nothing else (R017, R022, R025); each step of a login
 //! gives the session another name.
 
-use crate::model::{OrgCode, Policy, Span, Timestamp};
+use super::start_password;
+use crate::model::{MemberId, OrgCode, Policy, Span, Timestamp};
 use crate::store::{Member, Session, Store, StoreError, Tx};
 
 /// How long a session lives without being used (R057).
@@ -114,13 +115,16 @@ impl Visitor {
     }
 }
 
+/// How long it stays known whose a session was after its time ran out, for a form that was half filled by then.
+pub const REMEMBERED: Span = Span::from_secs(12 * 60 * 60);
+
 /// What became of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It is good.
     In(Box<Visitor>),
-    /// It is over: its time ran out, or it was ended elsewhere.
-    Lapsed,
+    /// It is over: its time ran out, or it was ended elsewhere. Where its time ran out with somebody logged in, says who.
+    Lapsed(Option<MemberId>),
     /// There is none.
     Out,
 }
@@ -147,14 +151,16 @@ pub async fn standing(store: &Store, hash: [u8; 32], now: Timestamp) -> Result<S
 
 fn look(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(Standing, Timestamp), StoreError> {
     let Some(session) = tx.session(hash)? else {
-        return Ok((Standing::Lapsed, now));
+        return Ok((Standing::Lapsed(None), now));
     };
-    let seen = session.seen;
-    let Some(stage) = Stage::named(&session.stage).filter(|_| is_good(&session, now)) else {
-        return Ok((Standing::Lapsed, seen));
+    let (seen, member) = (session.seen, session.member);
+    let stage = Stage::named(&session.stage);
+    let Some(stage) = stage.filter(|_| is_good(&session, now)) else {
+        let member = (stage == Some(Stage::Full)).then_some(member);
+        return Ok((Standing::Lapsed(member), seen));
     };
     let visitor = visitor(tx, session, *hash, stage)?;
-    Ok((visitor.map_or(Standing::Lapsed, |visitor| Standing::In(Box::new(visitor))), seen))
+    Ok((visitor.map_or(Standing::Lapsed(None), |visitor| Standing::In(Box::new(visitor))), seen))
 }
 
 fn visitor(tx: &mut Tx<'_>, found: Session, session: [u8; 32], stage: Stage) -> Result<Option<Visitor>, StoreError> {
@@ -196,6 +202,15 @@ pub fn begin(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) 
     Ok(stage)
 }
 
+/// Ends sessions whose time ran out so long ago that nothing is waiting for them; gives how many.
+///
+/// # Errors
+/// The database failed.
+pub fn trim(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+    let (idle, absolute) = (IDLE.plus(REMEMBERED), ABSOLUTE.plus(REMEMBERED));
+    tx.trim_sessions(now.minus(idle), now.minus(absolute), limit)
+}
+
 /// Goes on with a session under another name after a step of the login; `code_at`: a second factor passed just now. Gives how
 /// far the login has got, or nothing where the session is over.
 ///
@@ -209,11 +224,36 @@ pub fn go_on(
     now: Timestamp,
 ) -> Result<Option<Stage>, StoreError> {
     let Some(before) = tx.session(old)?.filter(|session| is_good(session, now)) else { return Ok(None) };
-    let Some(member) = tx.member_by_id(before.member)? else { return Ok(None) };
     let code_at = code_at.or(before.code_at);
-    let stage = stage_of(tx, &member, code_at.is_some(), now)?;
+    renamed(tx, old, new, Session { code_at, ..before }, now)
+}
+
+/// Goes on with a session under another name after its member typed the password once more, the one there is or a new one.
+/// Gives how far the login has got, or nothing where the session is over.
+///
+/// # Errors
+/// The database failed.
+pub fn typed_again(
+    tx: &mut Tx<'_>,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<Stage>, StoreError> {
+    let Some(before) = tx.session(old)?.filter(|session| is_good(session, now)) else { return Ok(None) };
+    renamed(tx, old, new, Session { password_at: now, ..before }, now)
+}
+
+fn renamed(
+    tx: &mut Tx<'_>,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    session: Session,
+    now: Timestamp,
+) -> Result<Option<Stage>, StoreError> {
+    let Some(member) = tx.member_by_id(session.member)? else { return Ok(None) };
+    let stage = stage_of(tx, &member, session.code_at.is_some(), now)?;
     tx.end_session(old)?;
-    tx.open_session(new, &Session { seen: now, code_at, stage: stage.as_str().to_owned(), ..before })?;
+    tx.open_session(new, &Session { seen: now, stage: stage.as_str().to_owned(), ..session })?;
     Ok(Some(stage))
 }
 
@@ -226,8 +266,7 @@ fn stage_of(tx: &mut Tx<'_>, member: &Member, has_passed: bool, now: Timestamp) 
         false if known.is_empty() => Factors::None,
         false => Factors::Ending,
     };
-    // A password that was never hashed is the administrator's, whatever the row says.
-    let change = member.must_change_password || member.password_hash.is_none();
+    let change = start_password::is_given(member);
     Ok(Stage::of(Needs { change, two_factor, factors, has_passed }))
 }
 

@@ -21,6 +21,7 @@ mod contact_test;
 mod crash;
 mod dialect;
 mod domain;
+mod draft;
 mod error;
 mod event;
 mod factor;

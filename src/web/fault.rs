@@ -7,6 +7,7 @@ use super::note::{Late, Note};
 use super::texts::Texts;
 use super::visit::Visit;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Something to put right.
 #[derive(Debug, Serialize)]
@@ -15,23 +16,23 @@ pub(super) struct Fault {
     field: Option<&'static str>,
     /// The id of the input to which the summary leads.
     place: Option<&'static str>,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 impl Fault {
     /// Something wrong with one input.
-    pub(super) const fn in_field(field: &'static str, text: &'static str) -> Self {
-        Self { field: Some(field), place: Some(field), text }
+    pub(super) fn in_field(field: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Some(field), place: Some(field), text: text.into() }
     }
 
     /// Something that concerns the whole form, to be put right from `place` on.
-    pub(super) const fn from(place: &'static str, text: &'static str) -> Self {
-        Self { field: None, place: Some(place), text }
+    pub(super) fn from(place: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: None, place: Some(place), text: text.into() }
     }
 
     /// Something that nothing typed puts right.
-    pub(super) const fn plain(text: &'static str) -> Self {
-        Self { field: None, place: None, text }
+    pub(super) fn plain(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: None, place: None, text: text.into() }
     }
 
     /// Says why a form came too late, if it did.
@@ -39,6 +40,7 @@ impl Fault {
         note.remarks().next().map(|late| match late {
             Late::Stale => Self::plain(t.stale),
             Late::Lapsed => Self::plain(t.lapsed),
+            Late::Kept => Self::plain(t.kept),
         })
     }
 }
@@ -48,17 +50,15 @@ impl Fault {
 pub(super) struct Typing {
     shown: bool,
     kind: &'static str,
-    toggle: &'static str,
+    toggle: String,
 }
 
 impl Typing {
     /// Reads it from the address of the page.
     pub(super) fn of(visit: &Visit) -> Self {
-        if visit.query().get("show") == "1" {
-            Self { shown: true, kind: "text", toggle: "?show=0" }
-        } else {
-            Self { shown: false, kind: "password", toggle: "?show=1" }
-        }
+        let shown = visit.query().get("show") == "1";
+        let (kind, other) = if shown { ("text", "0") } else { ("password", "1") };
+        Self { shown, kind, toggle: visit.beside("show", other) }
     }
 
     /// Gives what stands behind a form's address, so that it is answered with the same way of typing.

@@ -31,12 +31,23 @@ impl Fields {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Gives all of them.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Writes the values of `names` the way they came, with `more` behind them.
     pub(super) fn write(&self, names: &[&str], more: &[(&str, &str)]) -> String {
         let mut out = form_urlencoded::Serializer::new(String::new());
         out.extend_pairs(self.0.iter().filter(|(name, _)| names.contains(&name.as_str())));
         out.extend_pairs(more);
         out.finish()
+    }
+}
+
+impl From<Vec<(String, String)>> for Fields {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
     }
 }
 

@@ -5,6 +5,7 @@
 //! who is logged in can log out; a page that the login has not got to yet is not linked.
 
 use super::texts::{Texts, texts};
+use super::turn;
 use super::visit::{self, Visit};
 use crate::model::{Language, Span};
 use crate::service::session::{self, Stage, Visitor};
@@ -16,11 +17,11 @@ type Place = (&'static str, fn(&Texts) -> &'static str);
 type MemberPlace = (Place, fn(&Visitor) -> bool);
 
 /// The tabs at the top, before the one that logs out.
-const TABS: &[MemberPlace] = &[];
+const TABS: &[MemberPlace] = &[((turn::MENU, |t| t.account.tab), |_| true)];
 /// What stands beside the own name.
 const BESIDE: &[MemberPlace] = &[];
 /// Pages below another (everything behind the address, too), and the one to which the arrow leads back.
-const BELOW: &[(&str, Place)] = &[];
+const BELOW: &[(&str, Place)] = &[("/account/password", (turn::MENU, |t| t.account.to_menu))];
 /// Where more help is, at the foot.
 const HELP: &[Place] = &[];
 

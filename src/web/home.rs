@@ -2,9 +2,11 @@
 
 use super::Web;
 use super::cookie::Crumb;
+use super::fault::{Fault, Typing};
 use super::notice::Notice;
 use super::page::SendTo;
 use super::reply::{Answer, Entry, Reply};
+use super::turn;
 use super::visit::Visit;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -15,6 +17,9 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Home {
     send: SendTo,
+    errors: Vec<Fault>,
+    #[serde(flatten)]
+    typing: Typing,
 }
 
 #[derive(Serialize)]
@@ -32,15 +37,22 @@ pub(super) fn routes() -> Router<Web> {
         .route("/logout", get(ask_to_log_out).post(log_out))
 }
 
-/// `/`: sends the browser on to the system address, or says how to register.
-async fn home(State(web): State<Web>, headers: HeaderMap) -> Reply {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let place = |url: &str| url.split_once("://").map(|(_, place)| place.to_owned());
+/// `/`: sends the browser on to the system address, or asks for the login and says how to register (R014, R140).
+async fn home(State(web): State<Web>, Extension(visit): Extension<Visit>, headers: HeaderMap) -> Reply {
     // Where both names lead here, only the published one sends on.
-    match web.system_url().filter(|url| place(url).as_deref() != host) {
+    match web.system_url().filter(|url| !is_at(url, &headers)) {
         Some(url) => Reply::found(format!("{url}/")),
-        None => Reply::page("home.html", &Home { send: web.send_to(None) }),
+        None => Reply::scripted(
+            "home.html",
+            &Home { send: web.send_to(None), errors: Vec::new(), typing: Typing::of(&visit) },
+        ),
     }
+}
+
+/// Says whether the browser asked at that address of ours.
+pub(super) fn is_at(url: &str, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    url.split_once("://").is_some_and(|(_, place)| Some(place) == host)
 }
 
 /// Browsers ask for an icon by themselves; there is none.
@@ -57,10 +69,9 @@ async fn cookies(Extension(visit): Extension<Visit>) -> Reply {
 async fn ask_to_log_out(Extension(visit): Extension<Visit>) -> Reply {
     let token = visit.registration();
     match visit.visitor() {
-        Some(_) => Reply::page(
-            "logout.html",
-            &LogOut { action: visit.here(), back: token.map_or_else(|| "/".to_owned(), |token| format!("/r/{token}")) },
-        ),
+        Some(visitor) => {
+            Reply::page("logout.html", &LogOut { action: visit.here(), back: turn::next(&visit, visitor.stage) })
+        }
         None => Reply::notice(Notice::LoggedOut { back: token.map(str::to_owned) }),
     }
 }

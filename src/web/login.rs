@@ -1,13 +1,24 @@
-//! The login form, wherever it stands: what it sends, and what is said of it.
+//! The login form, wherever it stands, and `/login`, the page that is all about it (R014–R016).
 //!
-//! Knows nothing of the page around it. What always holds: why a login failed is not said, as `service::login` does not tell.
+//! What always holds: why a login failed is not said, as `service::login` does not tell; a login leads to the page whose turn it
+//! is, or back to the form.
 
-use super::fault::Fault;
+use super::Web;
+use super::cookie::Crumb;
+use super::fault::{Fault, Typing};
 use super::form::Fields;
 use super::note::{Note, remarks};
-use super::texts::Texts;
+use super::reply::{Answer, Entry, Reply};
+use super::texts::{Texts, texts};
+use super::turn;
+use super::visit::{self, Visit, device_cookie};
 use crate::model::Secret;
-use crate::service::login::Typed;
+use crate::service::login::{Entrance, Typed, Verdict};
+use crate::service::session::Stage;
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Extension, Router};
+use serde::Serialize;
 
 remarks! {
     /// What is said of a login.
@@ -23,8 +34,64 @@ remarks! {
     }
 }
 
+#[derive(Serialize)]
+struct LoginPage {
+    action: String,
+    org: String,
+    id: String,
+    errors: Vec<Fault>,
+    #[serde(flatten)]
+    typing: Typing,
+}
+
+/// The pages of this file.
+pub(super) fn routes() -> Router<Web> {
+    Router::new().route("/login", get(ask).post(log_in))
+}
+
+/// GET `/login`: asks for the login; whoever is logged in goes on.
+async fn ask(Extension(visit): Extension<Visit>) -> Reply {
+    if let Some(visitor) = visit.visitor() {
+        return Reply::see(turn::next(&visit, visitor.stage));
+    }
+    let note = visit.note();
+    let typed = |name: &str| note.as_ref().map_or("", |note| note.typed(name)).to_owned();
+    let page = LoginPage {
+        action: visit.here(),
+        org: typed("org"),
+        id: typed("id"),
+        errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, texts(visit.language()))),
+        typing: Typing::of(&visit),
+    };
+    Reply::scripted("login.html", &page)
+}
+
+/// POST `/login`: logs in.
+async fn log_in(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
+    judge(&web, &visit, &fields, |stage| turn::next(&visit, stage)).await
+}
+
+/// Judges what was typed: leads on to `next`, or back to the form with what is to be said.
+pub(super) async fn judge(web: &Web, visit: &Visit, fields: &Fields, next: impl Fn(Stage) -> String) -> Answer {
+    let again = |remarks: &[Remark]| Ok(Reply::see(visit.here()).noting(&Note::all(remarks).keeping(fields)));
+    let missing = missing(fields);
+    if !missing.is_empty() {
+        return again(&missing);
+    }
+    let account = web.login().account(fields.get("org"), fields.get("id"));
+    let device = visit.device(web.key(), &account);
+    let (cookie, session) = visit::new_session(web.random()?);
+    let entrance = Entrance { device, old: visit.session_hash(), session, language: visit.chosen() };
+    match web.login().attempt(typed(fields), entrance, web.now()).await? {
+        Verdict::Refused => again(&[Remark::Wrong]),
+        Verdict::In(_, stage) => Ok(Reply::see(next(stage))
+            .with(Crumb::Session, Some(cookie))
+            .with(Crumb::Device, Some(device_cookie(web.key(), &account, web.random()?)))),
+    }
+}
+
 /// Gives the remarks on what was left empty.
-pub(super) fn missing(fields: &Fields) -> Vec<Remark> {
+fn missing(fields: &Fields) -> Vec<Remark> {
     [("org", Remark::NoOrg), ("id", Remark::NoId), ("password", Remark::NoPassword)]
         .into_iter()
         .filter(|(name, _)| fields.get(name).trim().is_empty())
@@ -33,10 +100,11 @@ pub(super) fn missing(fields: &Fields) -> Vec<Remark> {
 }
 
 /// Gives what was typed, to be judged.
-pub(super) fn typed(fields: &Fields) -> Typed {
+fn typed(fields: &Fields) -> Typed {
     Typed {
         org: fields.get("org").to_owned(),
         id: fields.get("id").to_owned(),
+        family: fields.get("family").to_owned(),
         password: Secret::new(fields.get("password").to_owned()),
     }
 }

@@ -8,7 +8,10 @@
 //! A request passes `dress`, which finds out who asks and in which language; the handler answers with a `Reply`, a value;
 //! `dress` makes the page of it.
 
+mod account;
+mod again;
 mod cookie;
+mod draft;
 mod fault;
 mod form;
 mod frame;
@@ -22,6 +25,7 @@ mod password;
 mod register;
 mod reply;
 mod texts;
+mod turn;
 mod visit;
 
 use self::page::{Pages, SendTo};
@@ -31,6 +35,7 @@ use crate::keys::Keys;
 use crate::model::{EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
 use crate::net::http::{self, Site};
 use crate::random::{NoChance, Random};
+use crate::service::draft::Drafts;
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
@@ -101,6 +106,7 @@ struct Inner {
     login: Login,
     landing: Landing,
     otp: Otp,
+    drafts: Drafts,
     /// Makes form tokens and device cookies; of one purpose, made from the key that seals.
     key: Secret<[u8; 32]>,
 }
@@ -125,13 +131,18 @@ impl Web {
             Login::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
         let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys));
         let otp = Otp::new(parts.store.clone(), parts.keys.seal().clone(), parts.random.clone());
-        Ok(Self(Arc::new(Inner { settings, parts, pages, login, landing, otp, key: Secret::new(key) })))
+        let drafts = Drafts::new(parts.store.clone(), Arc::clone(&parts.keys), parts.random.clone());
+        Ok(Self(Arc::new(Inner { settings, parts, pages, login, landing, otp, drafts, key: Secret::new(key) })))
     }
 
     fn router(&self) -> Router {
         Router::new()
+            .merge(account::routes())
+            .merge(again::routes())
             .merge(home::routes())
+            .merge(login::routes())
             .merge(outbox::routes())
+            .merge(password::routes())
             .merge(register::routes())
             .fallback(|| async { Reply::missing(StatusCode::NOT_FOUND) })
             .method_not_allowed_fallback(|| async { Reply::missing(StatusCode::METHOD_NOT_ALLOWED) })
@@ -173,6 +184,10 @@ impl Web {
         &self.0.otp
     }
 
+    fn drafts(&self) -> &Drafts {
+        &self.0.drafts
+    }
+
     fn key(&self) -> &[u8; 32] {
         self.0.key.reveal()
     }
@@ -183,6 +198,10 @@ impl Web {
 
     fn trusts(&self, peer: IpAddr) -> bool {
         self.0.settings.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    fn public_url(&self) -> &str {
+        &self.0.settings.public_url
     }
 
     fn system_url(&self) -> Option<&str> {

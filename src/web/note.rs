@@ -54,6 +54,8 @@ remarks! {
         Stale = "stale",
         /// The session's time was over.
         Lapsed = "lapsed",
+        /// The session's time was over, and what was typed is kept.
+        Kept = "kept",
     }
 }
 

@@ -3,21 +3,20 @@
 //! What always holds: each page is reached only in its turn, and asked for out of turn it sends the browser to the one whose
 //! turn it is; nothing but a form of ours changes anything.
 
-use super::cookie::Crumb;
 use super::fault::{Fault, Typing};
 use super::form::Fields;
 use super::login;
-use super::note::{Late, Note, remarks};
+use super::note::{Note, remarks};
 use super::notice::Notice;
 use super::password;
 use super::reply::{Answer, Entry, Reply, Trouble};
 use super::texts::texts;
-use super::visit::{self, Visit};
-use super::{Web, visit::device_cookie};
+use super::turn;
+use super::visit::Visit;
+use super::{Web, draft};
 use crate::link::{self, Link};
-use crate::model::{EmailAddress, Priority, Secret, Timestamp};
+use crate::model::{EmailAddress, Priority, Timestamp};
 use crate::service::landing::{Outcome, Plan, Sight, Wish};
-use crate::service::login::{FirstPassword, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::Registration;
 use axum::extract::{Path, State};
@@ -41,8 +40,6 @@ pub(super) fn routes() -> Router<Web> {
 remarks! {
     /// What there is to say behind a link.
     enum Remark in "register" {
-        /// The new password is set; no error.
-        Changed = "changed",
         /// No priority was chosen.
         Unchosen = "unchosen",
     }
@@ -61,19 +58,11 @@ struct LandingPage {
 }
 
 #[derive(Serialize)]
-struct PasswordPage {
-    action: String,
-    errors: Vec<Fault>,
-    #[serde(flatten)]
-    typing: Typing,
-}
-
-#[derive(Serialize)]
 struct PriorityPage {
     address: String,
     action: String,
     own: Option<String>,
-    changed: bool,
+    said: Vec<String>,
     unchosen: bool,
     slots: Vec<Slot>,
     errors: Vec<Fault>,
@@ -146,8 +135,10 @@ impl Place {
         Ok(match visit.visitor() {
             Some(visitor) if visitor.stage == stage => Ok((place, visitor)),
             Some(visitor) => Err(Reply::see(place.turn(visitor.stage))),
-            None if visit.has_lapsed() => Err(Reply::see(place.page("")).noting(&Note::of(Late::Lapsed))),
-            None => Err(Reply::see(place.page(""))),
+            None => Err(match visit.late() {
+                Some(late) => Reply::see(place.page("")).noting(&Note::of(late)),
+                None => Reply::see(place.page("")),
+            }),
         })
     }
 
@@ -157,12 +148,7 @@ impl Place {
 
     /// The page whose turn it is for somebody who has got that far.
     fn turn(&self, stage: Stage) -> String {
-        match stage {
-            Stage::Code => format!("/login/code?r={}", self.token),
-            Stage::Password => self.page("/password"),
-            Stage::Enrol => format!("/account/two-factor?r={}", self.token),
-            Stage::Full => self.page("/priority"),
-        }
+        turn::registering(&self.token, stage)
     }
 }
 
@@ -220,39 +206,16 @@ async fn log_in(
     let Ok(place) = Place::open(&web, &visit, &token).await? else {
         return Ok(Reply::see(visit.here()));
     };
-    let again = |remarks: &[login::Remark]| Ok(Reply::see(visit.here()).noting(&Note::all(remarks).keeping(&fields)));
-    let missing = login::missing(&fields);
-    if !missing.is_empty() {
-        return again(&missing);
-    }
-    let account = web.login().account(fields.get("org"), fields.get("id"));
-    let device = visit.device(web.key(), &account);
-    let (cookie, session) = visit::new_session(web.random()?);
-    let verdict = web.login().attempt(login::typed(&fields), device, session, visit.session_hash(), web.now()).await?;
-    match verdict {
-        Verdict::Refused => again(&[login::Remark::Wrong]),
-        Verdict::In(_, stage) => Ok(Reply::see(place.turn(stage))
-            .with(Crumb::Session, Some(cookie))
-            .with(Crumb::Device, Some(device_cookie(web.key(), &account, web.random()?)))),
-    }
+    login::judge(&web, &visit, &fields, |stage| place.turn(stage)).await
 }
 
 /// GET `/r/TOKEN/password`: asks for a password of one's own.
 async fn password(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(token): Path<String>) -> Answer {
-    let (place, _) = match Place::at(&web, &visit, &token, Stage::Password).await? {
+    let (_, visitor) = match Place::at(&web, &visit, &token, Stage::Password).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),
     };
-    let t = texts(visit.language());
-    let typing = Typing::of(&visit);
-    Ok(Reply::page(
-        "password.html",
-        &PasswordPage {
-            action: format!("{}{}", place.page("/password"), typing.query()),
-            errors: visit.note().map_or_else(Vec::new, |note| password::faults(&note, t)),
-            typing,
-        },
-    ))
+    Ok(password::page(&visit, visitor))
 }
 
 /// POST `/r/TOKEN/password`: sets it.
@@ -266,16 +229,7 @@ async fn set_password(
         Ok(found) => found,
         Err(reply) => return Ok(reply),
     };
-    let (cookie, session) = visit::new_session(web.random()?);
-    let new = Secret::new(fields.get("new").to_owned());
-    let again = Secret::new(fields.get("again").to_owned());
-    Ok(match web.login().first_password(visitor, new, &again, session, web.now()).await? {
-        FirstPassword::Changed(stage) => {
-            Reply::see(place.turn(stage)).with(Crumb::Session, Some(cookie)).noting(&Note::of(Remark::Changed))
-        }
-        FirstPassword::Refused(refusal) => Reply::see(visit.here()).noting(&Note::of(refusal)),
-        FirstPassword::Gone => Reply::see(place.page("")).noting(&Note::of(Late::Lapsed)),
-    })
+    password::set(&web, &visit, visitor, &fields, |stage| place.turn(stage)).await
 }
 
 /// GET `/r/TOKEN/priority`: asks for the place of the address.
@@ -293,15 +247,19 @@ async fn priority(State(web): State<Web>, Extension(visit): Extension<Visit>, Pa
     let t = texts(visit.language());
     let unchosen = says(Remark::Unchosen).then(|| Fault::in_field("priority", t.register.priority_empty));
     let late = note.as_ref().and_then(|note| Fault::late(note, t));
+    let draft = draft::find(&web, &visit).await?;
+    let typed = draft.as_ref().and_then(|fields| fields.get("priority").parse().ok());
+    let changed = note.as_ref().map_or_else(Vec::new, |note| password::said(note, t));
+    let said = changed.into_iter().chain(draft.map(|_| t.restored.to_owned())).collect();
     Ok(Reply::page(
         "priority.html",
         &PriorityPage {
             address: address.to_string(),
             action: place.page("/priority"),
             own: own.map(|number| number.to_string()),
-            changed: says(Remark::Changed),
+            said,
             unchosen: unchosen.is_some(),
-            slots: slots(&present, own, own.or(free)),
+            slots: slots(&present, own, typed.or(own).or(free)),
             errors: late.into_iter().chain(unchosen).collect(),
         },
     ))

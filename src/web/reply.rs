@@ -9,9 +9,10 @@ use super::note::{Late, Note};
 use super::notice::Notice;
 use super::texts::texts;
 use super::visit::{self, Visit};
-use super::{Web, page};
+use super::{Web, draft, page};
 use crate::model::Span;
 use crate::random::NoChance;
+use crate::service::draft::DraftError;
 use crate::service::hasher::HashError;
 use crate::service::login::LoginError;
 use crate::store::StoreError;
@@ -45,6 +46,7 @@ enum Content {
     Page(&'static str, Value, bool),
     Away(StatusCode, String),
     Notice(Notice),
+    Text(String),
     Nothing,
 }
 
@@ -84,6 +86,11 @@ impl Reply {
     /// Says that there is no such page.
     pub(super) const fn missing(status: StatusCode) -> Self {
         Self::notice(Notice::Missing(status))
+    }
+
+    /// Answers the script with a line of text.
+    pub(super) const fn text(line: String) -> Self {
+        Self::new(Content::Text(line))
     }
 
     /// Answers with nothing.
@@ -146,6 +153,15 @@ impl From<NoChance> for Trouble {
     fn from(cause: NoChance) -> Self {
         tracing::error!(%cause, "a page could not be answered");
         Self::Broken
+    }
+}
+
+impl From<DraftError> for Trouble {
+    fn from(cause: DraftError) -> Self {
+        match cause {
+            DraftError::Store(cause) => cause.into(),
+            DraftError::Chance(cause) => cause.into(),
+        }
     }
 }
 
@@ -224,6 +240,7 @@ fn undress(web: &Web, visit: &Visit, answer: Undressed) -> Result<Response, Trou
             web.pages().show(visit, notice.status(), "notice.html", (Value::from_serializable(&shown), false))?
         }
         Content::Away(status, place) => away(web, status, &place)?,
+        Content::Text(line) => (StatusCode::OK, web.pages().headers(), line).into_response(),
         Content::Nothing => (StatusCode::NO_CONTENT, web.pages().headers()).into_response(),
     };
     if visit.is_new() && visit.is_get() {
@@ -282,13 +299,30 @@ impl FromRequest<Web> for Entry {
         if visit.is_new() {
             return Err(Reply::see(visit::cookies_page(visit)));
         }
-        let session = visit.visitor().map(|visitor| &visitor.session);
-        if form::fits(fields.get(TOKEN_FIELD), web.key(), visit.tie(), session) {
+        let fits = |session: Option<&[u8; 32]>| form::fits(fields.get(TOKEN_FIELD), web.key(), visit.tie(), session);
+        if fits(visit.visitor().map(|visitor| &visitor.session)) {
+            taken_in(web, visit).await?;
             return Ok(Self(fields));
         }
-        let late = if visit.has_lapsed() { Late::Lapsed } else { Late::Stale };
+        let shown = visit.has_lapsed() && fits(visit.session_hash().as_ref());
+        let late = match shown && draft::keep(web, visit, &fields).await? {
+            true => Late::Kept,
+            false if visit.has_lapsed() => Late::Lapsed,
+            false => Late::Stale,
+        };
         Err(Reply::see(visit.here()).noting(&Note::of(late).keeping(&fields)))
     }
+}
+
+/// What goes with every form of somebody who is logged in: the language chosen on the pages becomes the member's (R061, chapter
+/// 5: a link may not change it, so the next form does), and what had been kept of this form is not needed any more.
+async fn taken_in(web: &Web, visit: &Visit) -> Result<(), Trouble> {
+    let Some(visitor) = visit.visitor() else { return Ok(()) };
+    let member = visitor.member.id;
+    if let Some(language) = visit.chosen().filter(|language| *language != visitor.member.language) {
+        web.store().write::<_, StoreError, _>(move |tx| tx.set_language(member, language)).await?;
+    }
+    draft::forget(web, visit).await
 }
 
 /// Reads a body, if it is no larger than a form may be.

@@ -61,6 +61,7 @@ pub(super) const fn texts(language: Language) -> &'static Texts {
 
 texts! {
     areas {
+        account;
         home;
         login;
         notice;
@@ -102,6 +103,8 @@ texts! {
 
     // A form that came too late.
     stale: "時間がたったため、送信を受け付けられませんでした。もう一度お願いします。", "The page was open for too long and your entry could not be taken. Please try again.";
+    kept: "しばらく操作がなかったため、ログアウトしました。入力の途中だった内容は残してあります。もう一度ログインすると、続きから入力できます。", "You were logged out because nothing happened for a while. What you had entered has been kept: log in again to go on with it.";
+    restored: "ログアウトする前に入力していた内容を、元どおりにしました。確かめてから、もう一度送ってください。", "What you had entered before you were logged out is back. Please check it and send it again.";
     lapsed: "しばらく操作がなかったため、ログアウトしました。もう一度ログインしてください。", "You were logged out because nothing happened for a while. Please log in again.";
 }
 

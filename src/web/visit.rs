@@ -5,10 +5,11 @@
 
 use super::cookie::{Crumb, Jar};
 use super::form::Fields;
-use super::note::Note;
+use super::note::{Late, Note};
+use super::turn;
 use super::{Trouble, Web};
 use crate::link;
-use crate::model::{Language, Network, mac};
+use crate::model::{Language, MemberId, Network, mac};
 use crate::net::http::Peer;
 use crate::service::session::{self, Standing, Visitor};
 use axum::http::{HeaderMap, Method, Uri, header, request};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 /// How many random bytes a session's cookie has.
 const SESSION_BYTES: usize = 32;
 /// The names of a query that a link to the same page in the other language keeps.
-const KEPT: &[&str] = &["show", "priority", "r"];
+const KEPT: &[&str] = &["show", "priority", "r", "back"];
 
 /// One request; clones share it.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl Visit {
         let chosen = asked.or_else(|| jar.get(Crumb::Language).and_then(|name| name.parse().ok()));
         let language = chosen.or(match &standing {
             Standing::In(visitor) => Some(visitor.member.language),
-            Standing::Lapsed | Standing::Out => None,
+            Standing::Lapsed(_) | Standing::Out => None,
         });
         let visit = match jar.get(Crumb::Visit).filter(|value| is_visit(value)) {
             Some(known) => (known.to_owned(), false),
@@ -108,6 +109,12 @@ impl Visit {
         format!("?{}", self.0.query.write(KEPT, &[("lang", language.as_str())]))
     }
 
+    /// Gives the query of a link to this page with another value of one name.
+    pub(super) fn beside(&self, name: &str, value: &str) -> String {
+        let kept: Vec<&str> = KEPT.iter().copied().filter(|kept| *kept != name).collect();
+        format!("?{}", self.0.query.write(&kept, &[(name, value)]))
+    }
+
     /// Gives the language to answer in.
     pub(super) fn language(&self) -> Language {
         self.0.language
@@ -127,13 +134,33 @@ impl Visit {
     pub(super) fn visitor(&self) -> Option<&Visitor> {
         match &self.0.standing {
             Standing::In(visitor) => Some(visitor),
-            Standing::Lapsed | Standing::Out => None,
+            Standing::Lapsed(_) | Standing::Out => None,
         }
     }
 
     /// Says whether the browser holds a session whose time is over.
     pub(super) fn has_lapsed(&self) -> bool {
-        self.0.standing == Standing::Lapsed
+        matches!(self.0.standing, Standing::Lapsed(_))
+    }
+
+    /// Gives who was logged in when the time of the browser's session ran out.
+    pub(super) fn lapsed(&self) -> Option<MemberId> {
+        match self.0.standing {
+            Standing::Lapsed(member) => member,
+            Standing::In(_) | Standing::Out => None,
+        }
+    }
+
+    /// Says what a page that needs a login has to say to whoever comes without: that the time was over, and whether a form
+    /// that came too late was kept.
+    pub(super) fn late(&self) -> Option<Late> {
+        let said = self.note().and_then(|note| note.remarks().next());
+        said.or_else(|| self.has_lapsed().then_some(Late::Lapsed))
+    }
+
+    /// Gives the page of a member's that was asked for before the login.
+    pub(super) fn back(&self) -> Option<&str> {
+        Some(self.0.query.get("back")).filter(|path| turn::is_own(path))
     }
 
     /// Gives the hash of the session the browser holds, good or not.

@@ -2,7 +2,7 @@
 
 use super::encoding::{Encoding, decode};
 use crate::model::{EmailAddress, Language, LoginId, Secret};
-use crate::service::{hasher, password};
+use crate::service::{hasher, password, start_password};
 use crate::store::NewMember;
 use csv::StringRecord;
 use std::collections::HashMap;
@@ -328,10 +328,10 @@ impl<'a> Cells<'a> {
             return (None, None);
         }
         let plain = password::narrow(cell);
-        if !plain.bytes().all(|byte| byte.is_ascii_graphic()) || plain.len() > password::LONGEST {
+        if !plain.bytes().all(|byte| byte.is_ascii_graphic()) || plain.len() > start_password::LONGEST {
             let problem = format!(
                 "cannot be typed at login: it has 1 to {} half-width letters, digits and marks",
-                password::LONGEST
+                start_password::LONGEST
             );
             self.fault("password", problem);
             return (None, None);

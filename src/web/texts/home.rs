@@ -2,7 +2,8 @@
 
 texts! {
     // The start page.
-    title: "メールアドレスの登録", "Register your mail address";
+    title: "ログイン", "Log in";
+    register: "メールアドレスの登録", "Register your mail address";
     lead: "災害などのときに連絡を受け取るメールアドレスを、空メールを1通送るだけで登録できます。", "Register the mail address at which you want to be reached in an emergency. All it takes is one empty mail.";
 
     // Logging out.

@@ -7,6 +7,7 @@ mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod domains;
+mod drafts;
 mod factors;
 mod hand;
 mod jobs;
@@ -172,6 +173,9 @@ conformance![
     people::a_session_lives_until_it_is_ended,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,
+    drafts::a_member_has_one_draft_for_one_page,
+    drafts::old_drafts_are_trimmed_in_steps,
+    people::a_password_taken_away_makes_room_for_a_start_password,
     factors::both_second_factors_stand_beside_each_other,
     factors::a_step_of_the_app_counts_once_however_many_ask,
     factors::second_factors_end_at_their_moment_and_a_new_one_stays,

@@ -320,6 +320,33 @@ pub async fn a_clock_set_back_locks_nobody_out(place: Place) {
     assert_eq!(knock(&store, 0).await, Gate::Wait { until: at(2_000) });
 }
 
+pub async fn a_password_taken_away_makes_room_for_a_start_password(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    let seen =
+        || read(&store, move |tx| Ok((tx.member_by_id(taro)?.unwrap(), tx.secret(START_PASSWORD, taro.number())?)));
+    let given = seen().await.0.start_at;
+    assert!(given.is_some());
+    // Importing again moves the moment only where a password comes with it.
+    write(&store, move |tx| tx.set_password(taro, "hash", at(50))).await;
+    let (member, _) = seen().await;
+    assert_eq!((member.start_at, member.must_change_password), (None, false));
+    write(&store, move |tx| {
+        let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
+        tx.put_member(org.id, &new_member("taro"), at(60))
+    })
+    .await;
+    assert_eq!(seen().await.0.start_at, None);
+    write(&store, move |tx| {
+        tx.put_secret(START_PASSWORD, taro.number(), b"sealed")?;
+        tx.take_password(taro, at(70))
+    })
+    .await;
+    let (member, secret) = seen().await;
+    assert_eq!((member.password_hash, member.must_change_password, member.start_at), (None, true, Some(at(70))));
+    assert_eq!(secret, None);
+}
+
 fn session(member: karamail::model::MemberId, seen: i64, created: i64) -> Session {
     Session {
         member,

@@ -4,7 +4,7 @@ use super::house::{ADDRESS, Browser, House, OWN, START, exchange, read};
 use karamail::model::{Language, Secret, Span};
 use karamail::random::Random;
 use karamail::service::hasher::Hasher;
-use karamail::service::login::{Login, Typed, Verdict};
+use karamail::service::login::{Entrance, Login, Typed, Verdict};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -208,9 +208,11 @@ async fn of_ten_thousand_guesses_at_once_two_are_judged() {
         let login = login.clone();
         // The right one is among them, but for the two that are judged.
         let password = if number > 100 { START.to_owned() } else { format!("guess{number}") };
-        let typed = Typed { org: "DEMO".to_owned(), id: "0001".to_owned(), password: Secret::new(password) };
+        let (org, id, family) = ("DEMO".to_owned(), "0001".to_owned(), String::new());
+        let typed = Typed { org, id, family, password: Secret::new(password) };
         let session = [u8::try_from(number % 251).unwrap(); 32];
-        guesses.spawn(async move { login.attempt(typed, [7; 32], session, None, now).await.unwrap() });
+        let entrance = Entrance { device: [7; 32], old: None, session, language: None };
+        guesses.spawn(async move { login.attempt(typed, entrance, now).await.unwrap() });
     }
     while let Some(verdict) = guesses.join_next().await {
         assert_eq!(verdict.unwrap(), Verdict::Refused);

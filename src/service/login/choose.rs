@@ -1,0 +1,124 @@
+//! Choosing a password: the first one of one's own, and another one later (R017, R018, R073, R090).
+//!
+//! What always holds: only somebody who typed the password lately chooses another one; a new password ends every other session
+//! of the member, and the one at hand goes on under another name.
+
+use super::{Facts, Login, LoginError};
+use crate::model::{MemberId, Secret, Strength, Timestamp};
+use crate::service::password::{self, Known, Refusal};
+use crate::service::session::{self, Stage, Visitor};
+use crate::service::start_password;
+use crate::store::Tx;
+
+/// What was typed to choose a password.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The new one.
+    pub new: Secret<String>,
+    /// The new one once more.
+    pub again: Secret<String>,
+}
+
+/// What came of choosing a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// It is the member's password now, and the login has got this far.
+    Changed(Stage),
+    /// It may not be the password, and why.
+    Refused(Refusal),
+    /// The session is over, the password was typed too long ago, or it was changed in another tab.
+    Gone,
+}
+
+/// What a password is replaced by, and where.
+struct Change {
+    member: MemberId,
+    before: Option<String>,
+    hash: String,
+    stage: Stage,
+    old: [u8; 32],
+    new: [u8; 32],
+}
+
+impl Login {
+    /// Says how strong a new password of a member looks, as far as that is known without looking anything up.
+    ///
+    /// # Errors
+    /// It will be refused, and why.
+    pub fn preview(visitor: &Visitor, new: &Secret<String>) -> Result<Strength, Refusal> {
+        let known = known(visitor, None);
+        password::judge(new.reveal(), new.reveal(), known, &visitor.policy)?;
+        Ok(password::strength(new.reveal(), known))
+    }
+
+    /// Sets a password of the member's own; the session goes on as `session`, and every other one of the member ends.
+    ///
+    /// # Errors
+    /// The database failed, or no turn to hash came in time.
+    pub async fn choose(
+        &self,
+        visitor: &Visitor,
+        choice: Choice,
+        session: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Chosen, LoginError> {
+        let may = match visitor.stage {
+            Stage::Password => true,
+            Stage::Full => !visitor.is_stale(now),
+            Stage::Code | Stage::Enrol => false,
+        };
+        if !may {
+            return Ok(Chosen::Gone);
+        }
+        let Choice { new, again } = choice;
+        let start = self.start_of(visitor).await?;
+        let known = known(visitor, start.as_ref());
+        if let Err(refusal) = password::judge(new.reveal(), again.reveal(), known, &visitor.policy) {
+            return Ok(Chosen::Refused(refusal));
+        }
+        if self.is_start(visitor, &new).await? {
+            return Ok(Chosen::Refused(Refusal::Start));
+        }
+        let change = Change {
+            member: visitor.member.id,
+            before: visitor.member.password_hash.clone(),
+            hash: self.hasher.hash(new, self.random.bytes()?).await?,
+            stage: visitor.stage,
+            old: visitor.session,
+            new: session,
+        };
+        let stage = self.store.write::<_, LoginError, _>(move |tx| set(tx, &change, now)).await?;
+        Ok(stage.map_or(Chosen::Gone, Chosen::Changed))
+    }
+
+    /// Says whether it is the start password that is to be replaced, where that came hashed.
+    async fn is_start(&self, visitor: &Visitor, new: &Secret<String>) -> Result<bool, LoginError> {
+        let hash = visitor.member.password_hash.clone().filter(|_| start_password::is_given(&visitor.member));
+        Ok(hash.is_some() && self.hasher.verify(new.clone(), hash).await?)
+    }
+
+    async fn start_of(&self, visitor: &Visitor) -> Result<Option<Secret<String>>, LoginError> {
+        let member = visitor.member.clone();
+        let id = member.id;
+        let sealed = self.store.read(move |tx| tx.secret(start_password::PURPOSE, id.number())).await?;
+        Ok(self.start_password(&Facts { member: Some(member), sealed }))
+    }
+}
+
+fn known<'a>(visitor: &'a Visitor, start: Option<&'a Secret<String>>) -> Known<'a> {
+    Known { org: &visitor.org, login: &visitor.member.login, start: start.map(|start| start.reveal().as_str()) }
+}
+
+/// Replaces the password, unless the session or the password is another one by now.
+fn set(tx: &mut Tx<'_>, change: &Change, now: Timestamp) -> Result<Option<Stage>, LoginError> {
+    let (id, stage) = (change.member, change.stage);
+    let stands = tx.session(&change.old)?.is_some_and(|old| old.member == id && old.stage == stage.as_str());
+    let same = tx.member_by_id(id)?.is_some_and(|member| member.password_hash == change.before);
+    if !stands || !same {
+        return Ok(None);
+    }
+    tx.set_password(id, &change.hash, now)?;
+    let stage = session::typed_again(tx, &change.old, &change.new, now)?;
+    tx.end_sessions_of(id, Some(&change.new))?;
+    Ok(stage)
+}

@@ -1,0 +1,34 @@
+//! Forms that were half filled when the session was over, given back after the next login (WCAG 2.2.1).
+//!
+//! Which fields are kept says `service::draft`. What always holds: a form is kept only if it was shown to this very browser in
+//! the session that lapsed; it is forgotten as soon as the page's form is sent again.
+
+use super::Web;
+use super::form::Fields;
+use super::reply::Trouble;
+use super::visit::Visit;
+use crate::service::session::Stage;
+
+/// Says whether the page's form is given back.
+fn is_kept(path: &str) -> bool {
+    path == "/account/profile" || path.starts_with("/r/") && path.ends_with("/priority")
+}
+
+/// Keeps a form that came after the session's time was over; says whether it was kept.
+pub(super) async fn keep(web: &Web, visit: &Visit, fields: &Fields) -> Result<bool, Trouble> {
+    let Some(member) = visit.lapsed().filter(|_| is_kept(visit.path())) else { return Ok(false) };
+    Ok(web.drafts().keep(member, visit.path(), fields.pairs(), web.now()).await?)
+}
+
+/// Gives what was typed into this page when the session was over.
+pub(super) async fn find(web: &Web, visit: &Visit) -> Result<Option<Fields>, Trouble> {
+    let member = visit.visitor().filter(|visitor| visitor.stage == Stage::Full).map(|visitor| visitor.member.id);
+    let Some(member) = member else { return Ok(None) };
+    Ok(web.drafts().find(member, visit.path(), web.now()).await?.map(Fields::from))
+}
+
+/// Forgets what was kept for this page: its form has come again.
+pub(super) async fn forget(web: &Web, visit: &Visit) -> Result<(), Trouble> {
+    let Some(visitor) = visit.visitor().filter(|_| is_kept(visit.path())) else { return Ok(()) };
+    Ok(web.drafts().forget(visitor.member.id, visit.path()).await?)
+}
