@@ -1,7 +1,9 @@
-//! The landing pages over real HTTP: every page, and every way to go wrong.
+//! The pages over real HTTP: every page, and every way to go wrong.
 
 mod attacks;
+mod backup;
 mod crawl;
 mod frame;
 pub mod house;
 mod journey;
+mod login;

@@ -58,7 +58,28 @@ impl House {
     }
 
     pub async fn open_at(clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+        let house = Self::build(tempfile::tempdir().unwrap(), clock, change).await;
+        house.furnish().await;
+        house
+    }
+
+    /// Opens another house with the keys of `first` and a copy of its database.
+    pub async fn open_copy(first: &Self, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        std::fs::create_dir(&keys).unwrap();
+        std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        for entry in std::fs::read_dir(first.folder.path().join("keys")).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, keys.join(path.file_name().unwrap())).unwrap();
+        }
+        let copy = folder.path().join("karamail.db");
+        let database = rusqlite::Connection::open(first.folder.path().join("karamail.db")).unwrap();
+        database.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        Self::build(folder, Clock::turned_by_hand(first.clock.now()), change).await
+    }
+
+    async fn build(folder: tempfile::TempDir, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let random = Random::system();
         let keys = Arc::new(Keys::open(folder.path(), &random).unwrap());
         let store = Store::open(Options::new(Location::Sqlite(folder.path().join("karamail.db")))).await.unwrap();
@@ -79,9 +100,7 @@ impl House {
         tasks.spawn(serve(web, vec![listener], async {
             assert!(stopped.await.is_ok(), "the house was dropped, not closed");
         }));
-        let house = Self { store, keys, clock, at, folder, stop: Some(stop), tasks };
-        house.furnish().await;
-        house
+        Self { store, keys, clock, at, folder, stop: Some(stop), tasks }
     }
 
     async fn furnish(&self) {
@@ -175,6 +194,7 @@ impl House {
     pub fn browser(&self) -> Browser {
         Browser {
             at: self.at,
+            host: None,
             cookies: BTreeMap::new(),
             headers: Vec::new(),
             page: Page::default(),
@@ -232,6 +252,8 @@ impl Page {
 #[derive(Debug, Clone)]
 pub struct Browser {
     pub at: SocketAddr,
+    /// The name it asks for; the address where there is none.
+    pub host: Option<String>,
     pub cookies: BTreeMap<String, String>,
     pub headers: Vec<(String, String)>,
     pub page: Page,
@@ -241,6 +263,12 @@ pub struct Browser {
 impl Browser {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Asks for a name, wherever it leads.
+    pub fn named(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
         self
     }
 
@@ -286,7 +314,8 @@ impl Browser {
     }
 
     pub async fn send(&mut self, method: &str, path: &str, body: Option<&str>) -> &Page {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.at);
+        let host = self.host.clone().unwrap_or_else(|| self.at.to_string());
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -312,6 +341,13 @@ impl Browser {
             }
         }
         &self.page
+    }
+
+    /// Logs in on the login page.
+    pub async fn sign_in(&mut self, id: &str, password: &str) -> &Page {
+        self.cookies.remove("karamail");
+        self.get("/login").await;
+        self.submit(&[("org", "DEMO"), ("id", id), ("password", password)]).await
     }
 
     /// Logs in on the page of a registration.
