@@ -10,6 +10,7 @@ use super::password;
 use super::reply::Reply;
 use super::texts::{Texts, texts};
 use super::turn;
+use super::two_factor;
 use super::visit::Visit;
 use crate::service::session::Visitor;
 use axum::extract::State;
@@ -56,14 +57,17 @@ async fn menu(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Rep
 }
 
 /// What the menu has for this member.
-fn entries(web: &Web, _visitor: &Visitor, t: &Texts) -> Vec<Entry> {
+fn entries(web: &Web, visitor: &Visitor, t: &Texts) -> Vec<Entry> {
     let here = |href: &str, label| Entry { href: href.to_owned(), label };
     // The page to bookmark is shown where it is to be bookmarked.
     let bookmark = match web.system_url() {
         Some(_) => format!("{}{BOOKMARK}", web.public_url()),
         None => BOOKMARK.to_owned(),
     };
-    vec![here("/account/password", t.account.password), Entry { href: bookmark, label: t.account.bookmark }]
+    let two_factor = two_factor::is_open_to(visitor).then(|| here(two_factor::PAGE, t.two_factor.link));
+    let password = here("/account/password", t.account.password);
+    let bookmark = Entry { href: bookmark, label: t.account.bookmark };
+    std::iter::once(password).chain(two_factor).chain([bookmark]).collect()
 }
 
 /// GET `/account/bookmark`: the page to bookmark; asked for at the system address, sends on to the published one.

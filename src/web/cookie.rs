@@ -4,6 +4,7 @@
 //! and where the pages are reached by https, none travels without it or can be set by a neighbouring host (`__Host-`).
 
 use crate::model::Span;
+use crate::service::backup_code::HANDED;
 use axum::http::{HeaderMap, header};
 
 /// A cookie of ours.
@@ -15,6 +16,12 @@ pub(super) enum Crumb {
     Visit,
     /// Says that somebody logged in to this account on this device before.
     Device,
+    /// Says that this member passed a second factor on this device before.
+    Passed,
+    /// The secret of an app that was shown and whose code was mistyped, sealed.
+    Offer,
+    /// A backup code on its way to the page that shows it once, sealed.
+    Once,
     /// What the next page is to say, such as why a login failed.
     Note,
     /// The language chosen at the top of the page.
@@ -27,6 +34,9 @@ impl Crumb {
             Self::Session => "karamail",
             Self::Visit => "karamail-visit",
             Self::Device => "karamail-device",
+            Self::Passed => "karamail-passed",
+            Self::Offer => "karamail-offer",
+            Self::Once => "karamail-once",
             Self::Note => "karamail-note",
             Self::Language => "karamail-lang",
         }
@@ -36,9 +46,10 @@ impl Crumb {
     const fn life(self) -> Option<Span> {
         match self {
             Self::Session | Self::Visit => None,
-            Self::Note => Some(Span::from_secs(60)),
+            Self::Note | Self::Offer => Some(Span::from_secs(60)),
+            Self::Once => Some(HANDED),
             // Browsers keep none longer (RFC 6265bis 5.5).
-            Self::Device | Self::Language => Some(Span::from_secs(400 * 86_400)),
+            Self::Device | Self::Passed | Self::Language => Some(Span::from_secs(400 * 86_400)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::texts::{Texts, texts};
 use super::turn;
+use super::two_factor;
 use super::visit::{self, Visit};
 use crate::model::{Language, Span};
 use crate::service::session::{self, Stage, Visitor};
@@ -19,7 +20,7 @@ type MemberPlace = (Place, fn(&Visitor) -> bool);
 /// The tabs at the top, before the one that logs out.
 const TABS: &[MemberPlace] = &[((turn::MENU, |t| t.account.tab), |_| true)];
 /// What stands beside the own name.
-const BESIDE: &[MemberPlace] = &[];
+const BESIDE: &[MemberPlace] = &[((two_factor::PAGE, |t| t.two_factor.link), |visitor| visitor.policy.two_factor)];
 /// Pages below another (everything behind the address, too), and the one to which the arrow leads back.
 const BELOW: &[(&str, Place)] = &[("/account/password", (turn::MENU, |t| t.account.to_menu))];
 /// Where more help is, at the foot.

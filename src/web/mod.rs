@@ -10,6 +10,8 @@
 
 mod account;
 mod again;
+mod backup;
+mod code;
 mod cookie;
 mod draft;
 mod fault;
@@ -26,6 +28,7 @@ mod register;
 mod reply;
 mod texts;
 mod turn;
+mod two_factor;
 mod visit;
 
 use self::page::{Pages, SendTo};
@@ -35,11 +38,13 @@ use crate::keys::Keys;
 use crate::model::{EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
 use crate::net::http::{self, Site};
 use crate::random::{NoChance, Random};
+use crate::service::backup_code::BackupCode;
 use crate::service::draft::Drafts;
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
 use crate::service::otp::Otp;
+use crate::service::second_factor::SecondFactor;
 use crate::store::Store;
 use axum::Router;
 use axum::http::StatusCode;
@@ -72,6 +77,12 @@ pub struct Settings {
 impl Settings {
     fn is_secure(&self) -> bool {
         self.public_url.starts_with("https://")
+    }
+
+    /// The host at which the pages are published: the name of this service in an authenticator app (R033).
+    fn host(&self) -> &str {
+        let place = self.public_url.split_once("://").map_or(self.public_url.as_str(), |(_, place)| place);
+        place.split(['/', ':']).next().unwrap_or(place)
     }
 }
 
@@ -106,6 +117,8 @@ struct Inner {
     login: Login,
     landing: Landing,
     otp: Otp,
+    second_factor: SecondFactor,
+    backup_code: BackupCode,
     drafts: Drafts,
     /// Makes form tokens and device cookies; of one purpose, made from the key that seals.
     key: Secret<[u8; 32]>,
@@ -132,18 +145,31 @@ impl Web {
         let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys));
         let otp = Otp::new(parts.store.clone(), parts.keys.seal().clone(), parts.random.clone());
         let drafts = Drafts::new(parts.store.clone(), Arc::clone(&parts.keys), parts.random.clone());
-        Ok(Self(Arc::new(Inner { settings, parts, pages, login, landing, otp, drafts, key: Secret::new(key) })))
+        let second_factor = SecondFactor::new(
+            parts.store.clone(),
+            Arc::clone(&parts.keys),
+            parts.random.clone(),
+            settings.host().to_owned(),
+        );
+        let backup_code =
+            BackupCode::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
+        let key = Secret::new(key);
+        let inner = Inner { settings, parts, pages, login, landing, otp, second_factor, backup_code, drafts, key };
+        Ok(Self(Arc::new(inner)))
     }
 
     fn router(&self) -> Router {
         Router::new()
             .merge(account::routes())
             .merge(again::routes())
+            .merge(backup::routes())
+            .merge(code::routes())
             .merge(home::routes())
             .merge(login::routes())
             .merge(outbox::routes())
             .merge(password::routes())
             .merge(register::routes())
+            .merge(two_factor::routes())
             .fallback(|| async { Reply::missing(StatusCode::NOT_FOUND) })
             .method_not_allowed_fallback(|| async { Reply::missing(StatusCode::METHOD_NOT_ALLOWED) })
             .layer(axum::middleware::from_fn_with_state(self.clone(), reply::dress))
@@ -184,6 +210,14 @@ impl Web {
         &self.0.otp
     }
 
+    fn second_factor(&self) -> &SecondFactor {
+        &self.0.second_factor
+    }
+
+    fn backup_code(&self) -> &BackupCode {
+        &self.0.backup_code
+    }
+
     fn drafts(&self) -> &Drafts {
         &self.0.drafts
     }
@@ -194,6 +228,10 @@ impl Web {
 
     fn is_secure(&self) -> bool {
         self.0.settings.is_secure()
+    }
+
+    fn host(&self) -> &str {
+        self.0.settings.host()
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {

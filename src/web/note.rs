@@ -9,7 +9,7 @@ use super::form::Fields;
 use data_encoding::BASE64URL_NOPAD;
 
 /// The fields that are given back to whoever typed them, and how much of each, in characters. None of them is secret.
-const KEPT: &[(&str, usize)] = &[("org", 64), ("id", 64)];
+const KEPT: &[(&str, usize)] = &[("org", 64), ("id", 64), ("email", 128)];
 
 /// Something that the pages of one area have to say to whoever comes back.
 pub(super) trait Remark: Copy + 'static {

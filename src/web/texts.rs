@@ -62,12 +62,14 @@ pub(super) const fn texts(language: Language) -> &'static Texts {
 texts! {
     areas {
         account;
+        code;
         home;
         login;
         notice;
         outbox;
         password;
         register;
+        two_factor;
     }
 
     // The frame around every page.

@@ -202,6 +202,12 @@ impl Visit {
             None => mac(key, "karamail network", Network::around(self.0.peer).to_string().as_bytes()),
         }
     }
+
+    /// Gives the fingerprint of the device, if a second factor of this account passed on it before.
+    pub(super) fn passed(&self, key: &[u8; 32], account: &[u8; 32]) -> Option<[u8; 32]> {
+        let known = self.0.jar.get(Crumb::Passed).filter(|value| is_device(value, key, account))?;
+        Some(mac(key, "karamail passed device", known.as_bytes()))
+    }
 }
 
 /// Gives the address of the page that says that cookies are needed.

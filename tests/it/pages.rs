@@ -7,3 +7,4 @@ mod frame;
 pub mod house;
 mod journey;
 mod login;
+mod two_factor;

@@ -29,7 +29,7 @@ fn named(rest: &str, path: &Path) -> String {
 fn filled(route: &str, token: &str) -> String {
     let path = match route.strip_prefix("/r/{token}") {
         Some(rest) => format!("/r/{token}{rest}"),
-        None => route.to_owned(),
+        None => route.replace("{kind}", "app").replace("{proof}", "app"),
     };
     assert!(!path.contains('{'), "say here what stands for the open part of {route}");
     path

@@ -1,0 +1,133 @@
+//! `/login/backup`: the backup code of somebody who has lost the second factor (R147, R148); and how a new one is handed out.
+//!
+//! Knows nothing of how a code is judged. What always holds: the page opens to nobody whose password was not right; a new code
+//! is shown by one page once: it gets there sealed, in a cookie of this session, which that page takes away (R045).
+
+use super::Web;
+use super::code::along;
+use super::cookie::Crumb;
+use super::fault::Fault;
+use super::note::{Note, remarks};
+use super::reply::{Answer, Entry, Reply, Trouble};
+use super::texts::{Texts, texts};
+use super::turn;
+use super::visit::{self, Visit};
+use crate::model::Span;
+use crate::service::backup_code::{BackupError, Handed, Tried};
+use crate::service::hasher::HashError;
+use crate::service::session::{Stage, Visitor};
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Extension, Router};
+use serde::Serialize;
+
+/// What is waited for longer than this is not an hour's limit any more.
+const HOUR: Span = Span::from_secs(3_600);
+
+/// The pages of this file.
+pub(super) fn routes() -> Router<Web> {
+    Router::new().route("/login/backup", get(ask).post(judge))
+}
+
+remarks! {
+    /// What is said of a backup code.
+    enum Remark in "backup" {
+        /// Nothing was typed.
+        Empty = "empty",
+        /// It is another one.
+        Wrong = "wrong",
+        /// Five were tried within an hour.
+        Wait = "wait",
+        /// Twenty were tried within a day.
+        Paused = "paused",
+    }
+}
+
+#[derive(Serialize)]
+struct BackupPage {
+    action: String,
+    back: String,
+    errors: Vec<Fault>,
+}
+
+/// GET `/login/backup`: asks for the backup code.
+async fn ask(Extension(visit): Extension<Visit>) -> Reply {
+    if let Err(reply) = turn::at(&visit, &[Stage::Code]) {
+        return reply;
+    }
+    let t = texts(visit.language());
+    let errors = visit.note().map_or_else(Vec::new, |note| faults(&note, t));
+    let page = BackupPage { action: along(&visit, "/login/backup"), back: along(&visit, "/login/code"), errors };
+    Reply::page("backup.html", &page)
+}
+
+fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
+    let said = note.remarks().map(|remark| match remark {
+        Remark::Empty => Fault::in_field("code", t.code.backup_empty),
+        Remark::Wrong => Fault::in_field("code", t.code.backup_wrong),
+        Remark::Wait => Fault::plain(t.code.backup_wait),
+        Remark::Paused => Fault::plain(t.code.backup_paused),
+    });
+    Fault::late(note, t).into_iter().chain(said).collect()
+}
+
+/// POST `/login/backup`: judges it; a right one leads to setting up another factor.
+async fn judge(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
+    let visitor = match turn::at(&visit, &[Stage::Code]) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let again = |remark: Remark| Ok(Reply::see(visit.here()).noting(&Note::of(remark)));
+    let typed = fields.get("code");
+    if typed.trim().is_empty() {
+        return again(Remark::Empty);
+    }
+    let (cookie, session) = visit::new_session(web.random()?);
+    let now = web.now();
+    match web.backup_code().attempt(visitor, typed, session, now).await? {
+        Tried::Right(stage) => {
+            let note = Note::of(super::two_factor::Remark::BackupUsed);
+            Ok(Reply::see(turn::next(&visit, stage)).with(Crumb::Session, Some(cookie)).noting(&note))
+        }
+        Tried::Wrong => again(Remark::Wrong),
+        Tried::Wait { until } if until > now.plus(HOUR) => again(Remark::Paused),
+        Tried::Wait { .. } => again(Remark::Wait),
+        Tried::Gone => Ok(turn::over(&visit)),
+    }
+}
+
+/// Makes a backup code, if the member has none, and has the next page show it. Where that fails the factor is set up all the
+/// same, and the page of the factors offers to make one.
+pub(super) async fn hand_out(web: &Web, visitor: &Visitor, session: [u8; 32], reply: Reply) -> Reply {
+    match web.backup_code().make(visitor, session, web.now()).await {
+        Ok(Some(handed)) => reply.with(Crumb::Once, Some(handed.sealed)),
+        Ok(None) => reply,
+        Err(cause) => {
+            tracing::warn!(member = %visitor.member.id, %cause, "no backup code could be made");
+            reply
+        }
+    }
+}
+
+/// Gives the backup code that this page is to show, if it is.
+pub(super) fn handed(web: &Web, visit: &Visit, visitor: &Visitor) -> Option<Handed> {
+    let sealed = visit.jar().get(Crumb::Once).filter(|_| visit.is_get())?;
+    web.backup_code().handed(visitor, sealed, web.now())
+}
+
+impl From<BackupError> for Trouble {
+    fn from(cause: BackupError) -> Self {
+        match cause {
+            BackupError::Store(cause) => cause.into(),
+            BackupError::Chance(cause) => cause.into(),
+            BackupError::Hash(HashError::Busy) => {
+                tracing::warn!("backup codes wait longer than allowed");
+                Self::Busy
+            }
+            BackupError::Hash(cause) => {
+                tracing::error!(%cause, "a backup code could not be judged");
+                Self::Broken
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `/login/code`: the code of a second factor, after a right password (R025); and what is said of codes wherever they are typed.
+//!
+//! Knows nothing of how a code is judged. What always holds: the page opens to nobody whose password was not right, and shows
+//! an address only in part; a right code gives the session another name, and the device a cookie by which it is known.
+
+use super::Web;
+use super::cookie::Crumb;
+use super::fault::Fault;
+use super::note::{Note, remarks};
+use super::reply::{Answer, Entry, Reply, Trouble};
+use super::texts::{Texts, texts};
+use super::turn;
+use super::visit::{self, Visit, device_cookie};
+use crate::model::{EmailAddress, MemberId, Span, Timestamp, mac};
+use crate::service::otp::{Ordered, OtpError, Purpose, Waiting};
+use crate::service::second_factor::{Proof, Step, Verdict};
+use crate::service::session::{Stage, Visitor};
+use crate::store::FactorKind;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde::Serialize;
+
+/// The page, where the way is still to be chosen.
+const PAGE: &str = "/login/code";
+/// What is waited for longer than this is said to be a pause.
+const SHORT: Span = Span::from_secs(120);
+
+/// The pages of this file.
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/login/code", get(choose))
+        .route("/login/code/send", post(send))
+        .route("/login/code/{kind}", get(ask).post(judge))
+}
+
+remarks! {
+    /// What is said of a code.
+    pub(super) enum Remark in "code" {
+        /// Nothing was typed.
+        Empty = "empty",
+        /// It is not the code of an app.
+        WrongApp = "wrong-app",
+        /// It is not the code that was sent.
+        WrongMail = "wrong-mail",
+        /// It was tried too often.
+        Burnt = "burnt",
+        /// There is no code to compare with any more.
+        Over = "over",
+        /// Too many wrong ones came one after another.
+        Wait = "wait",
+        /// Too many wrong ones came in a day.
+        Paused = "paused",
+        /// No address was typed, or none that a mail could go to.
+        NoAddress = "no-address",
+        /// A code was sent; no error.
+        Sent = "sent",
+        /// Another code may not be sent yet.
+        TooSoon = "too-soon",
+    }
+}
+
+#[derive(Serialize)]
+struct CodePage {
+    kind: &'static str,
+    action: String,
+    send: String,
+    other: Option<String>,
+    backup: String,
+    waiting: Option<Sent>,
+    said: Vec<&'static str>,
+    errors: Vec<Fault>,
+}
+
+/// A code that is under way, as a page tells of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Sent {
+    address: String,
+    until: String,
+}
+
+impl Sent {
+    /// Tells of it; the address only in part where its owner has not shown yet to be the one.
+    pub(super) fn new(waiting: &Waiting, in_part: bool) -> Self {
+        let address = &waiting.address;
+        let address = if in_part { address.masked() } else { address.to_string() };
+        Self { address, until: waiting.expires.minute_jst() }
+    }
+}
+
+/// Gives the address of a page, with what travels along through a login.
+pub(super) fn along(visit: &Visit, page: &str) -> String {
+    match (visit.registration(), visit.back()) {
+        (Some(token), _) => format!("{page}?r={token}"),
+        (None, Some(back)) => format!("{page}?back={back}"),
+        (None, None) => page.to_owned(),
+    }
+}
+
+/// Gives the name a device has that this member passed a second factor on.
+fn passed_account(web: &Web, member: MemberId) -> [u8; 32] {
+    mac(web.key(), "karamail passed", &member.number().to_be_bytes())
+}
+
+/// Puts together what goes with a code, and the cookie of the session that goes on.
+pub(super) fn step(web: &Web, visit: &Visit, member: MemberId) -> Result<(String, Step), Trouble> {
+    let (cookie, session) = visit::new_session(web.random()?);
+    let device = visit.passed(web.key(), &passed_account(web, member));
+    Ok((cookie, Step { device, session, now: web.now() }))
+}
+
+/// Gives a reply the cookies of somebody who has just passed.
+pub(super) fn passed(web: &Web, member: MemberId, cookie: String, reply: Reply) -> Answer {
+    let device = device_cookie(web.key(), &passed_account(web, member), web.random()?);
+    Ok(reply.with(Crumb::Session, Some(cookie)).with(Crumb::Passed, Some(device)))
+}
+
+/// Gives what is to be said of a code that did not pass; nothing where it did, or the session is over.
+pub(super) fn remark<T>(verdict: &Verdict<T>, kind: FactorKind, now: Timestamp) -> Option<Remark> {
+    match verdict {
+        Verdict::Right(_) | Verdict::Gone => None,
+        Verdict::Wrong { left: Some(0) } => Some(Remark::Burnt),
+        Verdict::Wrong { .. } => Some(match kind {
+            FactorKind::App => Remark::WrongApp,
+            FactorKind::Mail => Remark::WrongMail,
+        }),
+        Verdict::Over => Some(Remark::Over),
+        Verdict::Wait { until } if *until > now.plus(SHORT) => Some(Remark::Paused),
+        Verdict::Wait { .. } => Some(Remark::Wait),
+    }
+}
+
+/// Says what is wrong.
+pub(super) fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
+    let said = note.remarks().filter_map(|remark| {
+        Some(match remark {
+            Remark::Empty => Fault::in_field("otp", t.code.empty),
+            Remark::WrongApp => Fault::in_field("otp", t.code.wrong_app),
+            Remark::WrongMail => Fault::in_field("otp", t.code.wrong_mail),
+            Remark::Burnt => Fault::plain(t.code.burnt),
+            Remark::Over => Fault::plain(t.code.over),
+            Remark::Wait => Fault::in_field("otp", t.code.wait),
+            Remark::Paused => Fault::plain(t.code.paused),
+            Remark::NoAddress => Fault::in_field("email", t.code.no_address),
+            Remark::TooSoon => Fault::plain(t.code.too_soon),
+            Remark::Sent => return None,
+        })
+    });
+    Fault::late(note, t).into_iter().chain(said).collect()
+}
+
+/// Says what went well.
+pub(super) fn said(note: &Note, t: &Texts) -> Vec<&'static str> {
+    note.remarks().filter(|remark: &Remark| *remark == Remark::Sent).map(|_| t.code.sent).collect()
+}
+
+/// Orders a code by mail; gives what is to be said.
+pub(super) async fn order(
+    web: &Web,
+    visit: &Visit,
+    visitor: &Visitor,
+    purpose: Purpose,
+    to: &EmailAddress,
+) -> Result<Remark, Trouble> {
+    Ok(match web.otp().order(visitor, purpose, to, visit.language(), web.now()).await? {
+        Ordered::Sent { .. } => Remark::Sent,
+        Ordered::Wait { .. } => Remark::TooSoon,
+    })
+}
+
+impl From<OtpError> for Trouble {
+    fn from(cause: OtpError) -> Self {
+        match cause {
+            OtpError::Store(cause) => cause.into(),
+            OtpError::Chance(cause) => cause.into(),
+        }
+    }
+}
+
+/// GET `/login/code`: asks for a code of the app, where there is one, else for one by mail.
+async fn choose(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
+    show(&web, &visit, None).await
+}
+
+/// GET `/login/code/KIND`: asks for a code of that kind.
+async fn ask(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(kind): Path<String>) -> Answer {
+    show(&web, &visit, FactorKind::named(&kind)).await
+}
+
+async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
+    let visitor = match turn::at(visit, &[Stage::Code]) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let now = web.now();
+    let has = web.second_factor().overview(visitor.member.id, now).await?;
+    let present = |kind: &FactorKind| has.factor(*kind).is_some();
+    let default = FactorKind::ALL.into_iter().find(present).unwrap_or(FactorKind::App);
+    let kind = wanted.filter(present).unwrap_or(default);
+    let other = FactorKind::ALL.into_iter().find(|other| *other != kind && present(other));
+    let waiting = web.otp().waiting(visitor, Purpose::Login, now).await?;
+    let (note, t) = (visit.note(), texts(visit.language()));
+    Ok(Reply::page(
+        "code.html",
+        &CodePage {
+            kind: kind.as_str(),
+            action: along(visit, &format!("{PAGE}/{}", kind.as_str())),
+            send: along(visit, "/login/code/send"),
+            other: other.map(|other| along(visit, &format!("{PAGE}/{}", other.as_str()))),
+            backup: along(visit, "/login/backup"),
+            waiting: waiting.filter(|_| kind == FactorKind::Mail).map(|waiting| Sent::new(&waiting, true)),
+            said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
+            errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
+        },
+    ))
+}
+
+/// POST `/login/code/send`: sends a code to the address that was set up.
+async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
+    let visitor = match turn::at(&visit, &[Stage::Code]) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
+    let Some(address) = has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()) else {
+        return Ok(Reply::see(along(&visit, PAGE)));
+    };
+    let remark = order(&web, &visit, visitor, Purpose::Login, address).await?;
+    Ok(Reply::see(along(&visit, "/login/code/mail")).noting(&Note::of(remark)))
+}
+
+/// POST `/login/code/KIND`: judges a code.
+async fn judge(
+    State(web): State<Web>,
+    Extension(visit): Extension<Visit>,
+    Path(kind): Path<String>,
+    Entry(fields): Entry,
+) -> Answer {
+    let visitor = match turn::at(&visit, &[Stage::Code]) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let Some(kind) = FactorKind::named(&kind) else {
+        return Ok(Reply::see(along(&visit, PAGE)));
+    };
+    let again = |remark: Remark| Ok(Reply::see(visit.here()).noting(&Note::of(remark)));
+    let typed = fields.get("otp").to_owned();
+    if typed.trim().is_empty() {
+        return again(Remark::Empty);
+    }
+    let member = visitor.member.id;
+    let (cookie, step) = step(&web, &visit, member)?;
+    match web.second_factor().pass(visitor, Proof { kind, typed }, step).await? {
+        Verdict::Right(stage) => passed(&web, member, cookie, Reply::see(turn::next(&visit, stage))),
+        Verdict::Gone => Ok(turn::over(&visit)),
+        refusal => again(remark(&refusal, kind, step.now).unwrap_or(Remark::Over)),
+    }
+}

@@ -1,0 +1,44 @@
+//! Texts about codes that are typed: of a second factor, and the backup code.
+
+texts! {
+    // The login page of the second step.
+    title: "ワンタイムパスワードの入力", "Enter your one-time password";
+    lead_app: "認証アプリに表示されている6桁のワンタイムパスワードを入力してください。", "Enter the six digits that your authenticator app shows.";
+    lead_mail: "登録されているメールアドレスに、ワンタイムパスワードを送ります。", "We send a one-time password to the address you have set up.";
+    label: "ワンタイムパスワード", "One-time password";
+    hint: "全角でも半角でも、間に空白があってもかまいません。", "Blanks between the digits make no difference.";
+    button: "次へ", "Next";
+    use_app: "認証アプリのワンタイムパスワードを使う", "Use a code of the authenticator app";
+    use_mail: "メールでワンタイムパスワードを受け取る", "Receive a code by mail";
+    lost: "ログインできない方はこちら", "If you cannot log in";
+
+    // A code by mail.
+    send: "メール送信", "Send the mail";
+    send_again: "もう一度送る", "Send another one";
+    send_rules: "新しく送ると、前のワンタイムパスワードは使えなくなります。送れるのは1分に1回、1時間に5回、1日に10回までです。", "A new one replaces the one before. You can have one sent every minute, five an hour and ten a day.";
+    under_way: "{address} に送りました。有効期限はメール送信後60分です。{until} まで入力できます。", "We sent it to {address}. It is valid for 60 minutes after sending: enter it before {until}.";
+    sent: "ワンタイムパスワードをメールで送りました。", "The one-time password is on its way by mail.";
+    too_soon: "続けて送れる回数を超えました。少し待ってから、もう一度お試しください。届いているメールのワンタイムパスワードは、期限まで使えます。", "Too many were sent in a row. Please try again later. One that has arrived can be used as long as it is valid.";
+    no_address: "メールアドレスを正しく入力してください。", "Please enter a valid mail address.";
+
+    // What may be wrong.
+    empty: "ワンタイムパスワードを入力してください。", "Please enter the one-time password.";
+    wrong_app: "ワンタイムパスワードがちがうか、もう使われています。アプリに次の数字が出てから入力してください。スマートフォンの時刻が合っているかもお確かめください。", "It is wrong or was used before. Please enter the next one that the app shows, and check that the clock of your phone is right.";
+    wrong_mail: "ワンタイムパスワードがちがいます。いちばん新しいメールの数字をお確かめください。", "It is wrong. Please check the digits in the latest mail.";
+    burnt: "まちがいが5回続いたため、このワンタイムパスワードは使えなくなりました。新しいものを送ってください。", "After five wrong tries this one cannot be used any more. Please have a new one sent.";
+    over: "このワンタイムパスワードは使えません。期限が過ぎたか、新しいものに替わっています。もう一度お願いします。", "This one cannot be used: its time is over or it was replaced. Please try again with a new one.";
+    wait: "まちがいが続いたため、しばらく受け付けません。長くても1分待ってから、もう一度お試しください。", "After several wrong tries the page waits: one minute at most. Please try again after that.";
+    paused: "まちがいが多いため、この端末からは24時間受け付けません。お急ぎのときは「ログインできない方はこちら」に進むか、管理者におたずねください。", "After many wrong tries nothing is accepted from this device for 24 hours. If it is urgent, follow “If you cannot log in” or ask your administrator.";
+
+    // The backup code.
+    backup_title: "バックアップコードの入力", "Enter your backup code";
+    backup_lead: "バックアップコードを入力してください。", "Please enter the backup code that you noted down.";
+    backup_label: "バックアップコード", "Backup code";
+    backup_note: "今の二要素認証の設定を解除し、設定の画面に進みます。新しく設定し終わるまで、ほかの操作はできません。", "This removes your present two-factor settings and leads to setting them up again. Nothing else can be done before that.";
+    backup_unknown: "バックアップコードがわからないときは、管理者に二要素認証の初期化をご依頼ください。", "If you do not have the code, ask your administrator to reset two-factor login.";
+    backup_ok: "OK（設定を解除する）", "OK (remove my settings)";
+    backup_empty: "バックアップコードを入力してください。", "Please enter the backup code.";
+    backup_wrong: "バックアップコードがちがいます。控えたものをもう一度お確かめください。", "That is not the backup code. Please check what you noted down.";
+    backup_wait: "1時間に試せるのは5回までです。時間をおいて、もう一度お試しください。", "You can try five times an hour. Please try again later.";
+    backup_paused: "1日に試せるのは20回までです。管理者に二要素認証の初期化をご依頼ください。", "You can try 20 times a day. Please ask your administrator to reset two-factor login.";
+}

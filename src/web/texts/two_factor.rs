@@ -1,0 +1,76 @@
+//! Texts of the pages on which a second factor is set up, changed and removed.
+
+texts! {
+    link: "二要素認証", "Two-factor login";
+
+    // The overview.
+    title: "二要素認証設定", "Two-factor login";
+    needed: "ご契約の団体では、ログインのときにパスワードのほかにもう一つの確認（二要素認証）が必要です。どちらかを設定してください。", "Your organisation asks for a second step after the password. Please set up one of these.";
+    lead: "ログインのときに、パスワードのほかにもう一つの確認をする方法です。両方を設定しておくこともできます。", "These are the ways to confirm a login after the password. You can have both.";
+    app: "認証アプリ", "Authenticator app";
+    app_about: "スマートフォンの認証アプリが表示する数字を使います。電波が届かなくても使えるため、こちらをおすすめします。", "Uses the digits that an app on your phone shows. It works without a connection, so we recommend it.";
+    mail: "メール", "Mail";
+    mail_about: "メールで届く数字を使います。二段階目の確認にはなりますが、メールが届かないと使えず、アプリほど安全ではありません。", "Uses digits that come by mail. This is a second step, but it needs the mail to arrive and is less safe than the app.";
+    not_set: "設定していません", "Not set up";
+    since: "{time} に設定しました", "Set up on {time}";
+    set_up: "設定する", "Set up";
+    set_up_again: "設定し直す", "Set up again";
+    remove: "解除する", "Remove";
+    app_removed: "認証アプリでの二要素認証を解除しました。", "The authenticator app was removed.";
+    mail_removed: "メールでの二要素認証を解除しました。", "The mail address was removed.";
+    replace: "解除を受け付けました。続けて、新しい方法を設定してください。", "It will be removed. Now set up a new way.";
+    backup_used: "バックアップコードを確認しました。二要素認証を設定し直してください。", "Your backup code was right. Now set up two-factor login again.";
+    ending: "今までの方法は、新しい方法を設定したとき、または {time} に使えなくなります。", "The present way ends when a new one is set up, or at {time}.";
+    backup: "バックアップコード", "Backup code";
+    backup_there: "お渡ししています。もう一度表示することはできません。", "You have one. It cannot be shown again.";
+    backup_none: "まだありません。スマートフォンをなくしたときなどに必要になります。", "You have none yet. You will need one if you lose your phone.";
+    backup_make: "バックアップコードを発行する", "Make a backup code";
+    menu: "メインメニューへ", "To the main menu";
+
+    // The app.
+    app_lead: "スマホアプリを用いて二要素認証を設定します。", "Set up two-factor login with an app on your phone.";
+    app_replaces: "登録が終わるまでは、今のアプリの数字が使えます。終わると、今までの登録は使えなくなります。", "Until you finish, the present codes stay valid. After that, they do not.";
+    step_1: "STEP1　アプリを用意する", "STEP 1: Get an app";
+    step_1_text: "Google Authenticator または Microsoft Authenticator を、お持ちのスマートフォンにインストールしてください。すでにお使いのアプリがあれば、それを使えます。", "Install Google Authenticator or Microsoft Authenticator on your phone. If you have such an app already, you can use it.";
+    step_2: "STEP2　アカウントを追加する", "STEP 2: Add the account";
+    step_2_text: "アプリで次のQRコードを読み取り、アカウントを追加してください。", "Scan this QR code with the app to add the account.";
+    qr: "アプリで読み取るQRコード", "QR code to be scanned by the app";
+    key_link: "読み取れないときは、次のキーを押すと、この端末のアプリが開きます。", "If you cannot scan it, press this key to open the app on this device.";
+    by_hand: "手動で入力する場合", "To type it by hand";
+    by_hand_text: "アプリで「セットアップキーを入力」などを選び、次のとおり入力してください。種類は「時間ベース」です。", "In the app choose to enter a setup key, and type the following. The kind is “time based”.";
+    account: "アカウント名", "Account name";
+    key: "キー", "Key";
+    several: "複数の端末（スマートフォン、タブレットなど）で使うときは、この画面のQRコードを、使うすべての端末で読み取ってください。", "To use several devices, scan this same QR code with all of them now.";
+    each_time: "QRコードは表示するたびに変わります。あとで端末を追加するときは、設定済みの端末でも読み取り直してください。", "The QR code changes every time it is shown. To add a device later, scan the new code with all your devices.";
+    step_3: "STEP3　数字を入力する", "STEP 3: Enter the digits";
+    step_3_text: "アプリの「{issuer}」に表示された6桁のワンタイムパスワードを入力してください。", "Enter the six digits that the app shows for “{issuer}”.";
+    register: "登録", "Register";
+    to_mail: "メールアドレスで二要素認証を設定する場合はこちら", "Set up with a mail address instead";
+    back: "二要素認証設定へ戻る", "Back to two-factor login";
+
+    // The mail address.
+    mail_lead: "メールアドレスを用いて二要素認証を設定します。", "Set up two-factor login with a mail address.";
+    mail_advice: "メールは二段階目の確認です。より安全な認証アプリをおすすめします。", "Mail is a second step. We recommend the authenticator app, which is safer.";
+    mail_step_1: "STEP1　メールアドレスを指定する", "STEP 1: Choose the address";
+    mail_step_1_text: "ワンタイムパスワードを受け取るアドレスを入力し、「メール送信」を押してください。連絡先のアドレスとは別に登録されます。", "Enter the address that is to receive one-time passwords, and send the mail. It is kept apart from your contact addresses.";
+    mail_present: "今のアドレス：{address}", "Present address: {address}";
+    email: "メールアドレス", "Mail address";
+    mail_step_2: "STEP2　数字を入力する", "STEP 2: Enter the digits";
+    mail_step_2_text: "届いたメールに書かれたワンタイムパスワードを入力してください。", "Enter the one-time password from the mail.";
+    to_app: "認証アプリで設定する場合はこちら", "Set up with an app instead";
+
+    // Set up.
+    done_title: "二要素認証の登録が完了しました", "Two-factor login is set up";
+    done_code: "次のバックアップコードを、紙に書くなどして保存してください。", "Please note down this backup code and keep it safe.";
+    done_why: "機種変更や紛失などでワンタイムパスワードを受け取れなくなったとき、このコードで二要素認証を初期化し、設定し直すことができます。", "If you change or lose your phone and cannot get one-time passwords any more, this code lets you set two-factor login up again.";
+    done_once: "このコードが表示されるのは、今回だけです。", "It is shown this once only.";
+    done_known: "バックアップコードは、前にお渡ししたものをお使いください。もう一度表示することはできません。", "Your backup code is the one you got before. It cannot be shown again.";
+    done_app: "続けてスマホアプリの登録も行う場合はこちら", "Set up an authenticator app as well";
+    done_mail: "続けてメールアドレスの登録も行う場合はこちら", "Set up a mail address as well";
+
+    // Removing.
+    remove_app: "認証アプリの解除", "Remove the authenticator app";
+    remove_mail: "メールの解除", "Remove the mail address";
+    remove_lead: "解除してもよろしいですか。確認のため、ワンタイムパスワードを入力してください。", "Do you really want to remove it? To confirm, enter a one-time password.";
+    remove_last: "二要素認証の方法は、これ一つだけです。解除すると、すぐに新しい方法の設定に進みます。設定し終わるまで、ほかの操作はできません。", "This is your only way. After removing it you set up a new one at once, and can do nothing else before.";
+}

@@ -1,0 +1,203 @@
+//! `/account/two-factor`: what a member has beside the password, and changing it (R022–R036, R043–R045, R144–R146).
+//!
+//! Knows nothing of how factors are kept. What always holds: the pages open to whoever is logged in, or has to set a factor up
+//! and cannot go on without; where the organisation does not ask for a second factor there are none (R023); a change is
+//! preceded by a password typed lately, and followed by another name of the session.
+
+mod app;
+mod mail;
+mod qr;
+mod remove;
+
+use super::code::along;
+use super::cookie::Crumb;
+use super::note::{Note, remarks};
+use super::reply::{Answer, Entry, Reply, Trouble};
+use super::texts::{Texts, texts};
+use super::visit::Visit;
+use super::{Web, backup, turn};
+use crate::model::Timestamp;
+use crate::service::backup_code;
+use crate::service::second_factor::FactorError;
+use crate::service::session::{Stage, Visitor};
+use crate::store::{Factor, FactorKind};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde::Serialize;
+
+/// Where the overview is.
+pub(super) const PAGE: &str = "/account/two-factor";
+const DONE: &str = "/account/two-factor/done";
+
+/// The pages of this area.
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/account/two-factor", get(overview))
+        .route("/account/two-factor/done", get(done))
+        .route("/account/two-factor/backup", post(make_backup_code))
+        .merge(app::routes())
+        .merge(mail::routes())
+        .merge(remove::routes())
+}
+
+remarks! {
+    /// What is said on the overview.
+    pub(super) enum Remark in "two-factor" {
+        /// The app is not asked for any more.
+        AppRemoved = "app-removed",
+        /// The address gets no codes any more.
+        MailRemoved = "mail-removed",
+        /// The last one is to be replaced now.
+        Replace = "replace",
+        /// The backup code was right.
+        BackupUsed = "backup-used",
+    }
+}
+
+#[derive(Serialize)]
+struct OverviewPage {
+    /// Nothing else opens before one is set up.
+    needed: bool,
+    methods: Vec<Method>,
+    ending: Option<String>,
+    has_backup_code: bool,
+    make: Option<String>,
+    said: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Method {
+    kind: &'static str,
+    address: Option<String>,
+    since: Option<String>,
+    set_up: String,
+    remove: String,
+}
+
+#[derive(Serialize)]
+struct DonePage {
+    code: Option<String>,
+    next: String,
+    other: Option<Other>,
+}
+
+/// The way that is not set up yet.
+#[derive(Serialize)]
+struct Other {
+    kind: &'static str,
+    href: String,
+}
+
+/// Says whether the pages open to somebody.
+pub(super) fn is_open_to(visitor: &Visitor) -> bool {
+    visitor.policy.two_factor && matches!(visitor.stage, Stage::Enrol | Stage::Full)
+}
+
+/// Gives who may set a factor up; others are sent where it is their turn.
+fn setter(visit: &Visit) -> Result<&Visitor, Reply> {
+    let visitor = turn::at(visit, &[Stage::Enrol, Stage::Full])?;
+    if is_open_to(visitor) { Ok(visitor) } else { Err(Reply::missing(StatusCode::NOT_FOUND)) }
+}
+
+/// The same, with a password typed lately: at the end of a login it was, before a change it is asked for.
+fn fresh_setter(visit: &Visit, now: Timestamp) -> Result<&Visitor, Reply> {
+    let visitor = setter(visit)?;
+    if visitor.stage == Stage::Full { turn::fresh(visit, now) } else { Ok(visitor) }
+}
+
+/// GET `/account/two-factor`: says what there is, and what can be done.
+async fn overview(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
+    let visitor = match setter(&visit) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
+    let needed = visitor.stage == Stage::Enrol;
+    let page = OverviewPage {
+        needed,
+        methods: FactorKind::ALL.into_iter().map(|kind| method(&visit, kind, has.factor(kind))).collect(),
+        ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(Timestamp::minute_jst),
+        has_backup_code: has.has_backup_code,
+        make: (!needed && !has.has_backup_code && !has.factors.is_empty())
+            .then(|| along(&visit, "/account/two-factor/backup")),
+        said: visit.note().map_or_else(Vec::new, |note| said(&note, texts(visit.language()))),
+    };
+    Ok(Reply::page("two_factor.html", &page))
+}
+
+fn method(visit: &Visit, kind: FactorKind, factor: Option<&Factor>) -> Method {
+    // What is to be replaced is as good as gone: it is set up anew.
+    let factor = factor.filter(|factor| factor.ends.is_none());
+    Method {
+        kind: kind.as_str(),
+        address: factor.and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
+        since: factor.map(|factor| factor.enrolled_at.minute_jst()),
+        set_up: along(visit, &format!("{PAGE}/{}", kind.as_str())),
+        remove: along(visit, &format!("{PAGE}/remove/{}", kind.as_str())),
+    }
+}
+
+fn said(note: &Note, t: &Texts) -> Vec<&'static str> {
+    let text = |remark| match remark {
+        Remark::AppRemoved => t.two_factor.app_removed,
+        Remark::MailRemoved => t.two_factor.mail_removed,
+        Remark::Replace => t.two_factor.replace,
+        Remark::BackupUsed => t.two_factor.backup_used,
+    };
+    note.remarks().map(text).collect()
+}
+
+/// What follows on a factor that was set up: the page that says so, and shows the backup code where one was made.
+async fn set_up(web: &Web, visit: &Visit, visitor: &Visitor, session: [u8; 32]) -> Reply {
+    backup::hand_out(web, visitor, session, Reply::see(along(visit, DONE))).await
+}
+
+/// GET `/account/two-factor/done`: says that it is set up, and shows the backup code this once (R035, R044, R045).
+async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
+    let visitor = match setter(&visit).and_then(|_| turn::full(&visit)) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
+    let handed = backup::handed(&web, &visit, visitor);
+    let missing = FactorKind::ALL.into_iter().find(|kind| has.factor(*kind).is_none());
+    let page = DonePage {
+        code: handed.as_ref().map(|handed| backup_code::grouped(handed.code.reveal())),
+        next: turn::next(&visit, Stage::Full),
+        other: missing
+            .map(|kind| Other { kind: kind.as_str(), href: along(&visit, &format!("{PAGE}/{}", kind.as_str())) }),
+    };
+    let reply = Reply::page("two_factor_done.html", &page);
+    Ok(if handed.is_some() { reply.with(Crumb::Once, None) } else { reply })
+}
+
+/// POST `/account/two-factor/backup`: makes a backup code for somebody who has none.
+async fn make_backup_code(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
+    let visitor = match setter(&visit).and_then(|_| turn::full(&visit)) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    if visitor.is_stale(web.now()) {
+        return Ok(Reply::see(format!("/login/again?back={PAGE}")));
+    }
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
+    if has.factors.is_empty() {
+        return Ok(Reply::see(along(&visit, PAGE)));
+    }
+    Ok(set_up(&web, &visit, visitor, visitor.session).await)
+}
+
+impl From<FactorError> for Trouble {
+    fn from(cause: FactorError) -> Self {
+        match cause {
+            FactorError::Store(cause) => cause.into(),
+            FactorError::Chance(cause) => cause.into(),
+            FactorError::Name => {
+                tracing::error!(%cause, "a second factor could not be shown");
+                Self::Broken
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `/account/two-factor/app`: setting an authenticator app up (R026–R034).
+//!
+//! What always holds: each visit shows another secret, and nothing is kept of one that nobody confirms (R031); after a code
+//! that was mistyped the same one stands there once more, as the app already holds it.
+
+use super::super::code::{self, along, faults};
+use super::super::cookie::Crumb;
+use super::super::fault::Fault;
+use super::super::note::Note;
+use super::super::reply::{Answer, Entry, Reply};
+use super::super::texts::texts;
+use super::super::visit::Visit;
+use super::super::{Web, turn};
+use super::qr::Qr;
+use super::{PAGE, fresh_setter, set_up, setter};
+use crate::service::second_factor::{Offer, Verdict};
+use crate::service::session::{Stage, Visitor};
+use crate::store::FactorKind;
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Extension, Router};
+use serde::Serialize;
+
+pub(super) fn routes() -> Router<Web> {
+    Router::new().route("/account/two-factor/app", get(show).post(confirm))
+}
+
+/// Where an app is found (R026).
+#[derive(Serialize)]
+struct Shop {
+    app: &'static str,
+    phone: &'static str,
+    href: &'static str,
+}
+
+impl Shop {
+    const fn new(app: &'static str, phone: &'static str, href: &'static str) -> Self {
+        Self { app, phone, href }
+    }
+}
+
+const GOOGLE: &str = "Google Authenticator";
+const MICROSOFT: &str = "Microsoft Authenticator";
+const SHOPS: &[Shop] = &[
+    Shop::new(
+        GOOGLE,
+        "Android",
+        "https://play.google.com/store/apps/details?id=com.google.android.apps.authenticator2",
+    ),
+    Shop::new(GOOGLE, "iPhone", "https://apps.apple.com/jp/app/google-authenticator/id388497605"),
+    Shop::new(MICROSOFT, "Android", "https://play.google.com/store/apps/details?id=com.azure.authenticator"),
+    Shop::new(MICROSOFT, "iPhone", "https://apps.apple.com/jp/app/microsoft-authenticator/id983156458"),
+];
+
+#[derive(Serialize)]
+struct AppPage {
+    action: String,
+    mail: String,
+    back: String,
+    stores: &'static [Shop],
+    qr: Option<Qr>,
+    address: String,
+    key: String,
+    issuer: String,
+    sealed: String,
+    replaces: bool,
+    errors: Vec<Fault>,
+}
+
+/// GET: shows a secret.
+async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
+    let visitor = match fresh_setter(&visit, web.now()) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
+    let offer = offer(&web, &visit, visitor)?;
+    let t = texts(visit.language());
+    let page = AppPage {
+        action: along(&visit, "/account/two-factor/app"),
+        mail: along(&visit, "/account/two-factor/mail"),
+        back: along(&visit, PAGE),
+        stores: SHOPS,
+        qr: Qr::of(offer.address.reveal()),
+        address: offer.address.reveal().clone(),
+        key: offer.key.reveal().clone(),
+        issuer: web.host().to_owned(),
+        sealed: offer.sealed,
+        replaces: visitor.stage == Stage::Full && has.factor(FactorKind::App).is_some(),
+        errors: visit.note().map_or_else(Vec::new, |note| faults(&note, t)),
+    };
+    Ok(Reply::page("two_factor_app.html", &page).with(Crumb::Offer, None))
+}
+
+/// A new secret, or after a mistyped code the one that was shown.
+fn offer(web: &Web, visit: &Visit, visitor: &Visitor) -> Result<Offer, super::FactorError> {
+    let shown = visit.jar().get(Crumb::Offer);
+    let again = shown.map(|sealed| web.second_factor().offer_again(visitor, sealed, web.now())).transpose()?;
+    again.flatten().map_or_else(|| web.second_factor().offer(visitor, web.now()), Ok)
+}
+
+/// POST: sets the app up, if the code is right. The secret was shown after a password typed lately, so none is asked for again
+/// while an app is being installed.
+async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
+    let visitor = match setter(&visit) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let sealed = fields.get("offer");
+    let again = |remark: code::Remark| {
+        Ok(Reply::see(visit.here()).noting(&Note::of(remark)).with(Crumb::Offer, Some(sealed.to_owned())))
+    };
+    if !sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        return Ok(Reply::see(visit.here()).noting(&Note::of(code::Remark::Over)));
+    }
+    if fields.get("otp").trim().is_empty() {
+        return again(code::Remark::Empty);
+    }
+    let member = visitor.member.id;
+    let (cookie, step) = code::step(&web, &visit, member)?;
+    match web.second_factor().set_up_app(visitor, sealed, fields.get("otp"), step).await? {
+        Verdict::Right(_) => code::passed(&web, member, cookie, set_up(&web, &visit, visitor, step.session).await),
+        Verdict::Gone => Ok(turn::over(&visit)),
+        refusal => again(code::remark(&refusal, FactorKind::App, step.now).unwrap_or(code::Remark::Over)),
+    }
+}

@@ -1,0 +1,98 @@
+//! `/account/two-factor/mail`: setting up the mail address that receives codes (R036, R043).
+//!
+//! What always holds: the address is typed for this purpose alone, and is not one of the member's contact addresses unless it
+//! happens to be the same; it is set up only by a code that was sent to it.
+
+use super::super::code::{self, Sent, along, faults, said};
+use super::super::fault::Fault;
+use super::super::note::Note;
+use super::super::reply::{Answer, Entry, Reply};
+use super::super::texts::texts;
+use super::super::visit::Visit;
+use super::super::{Web, turn};
+use super::{PAGE, fresh_setter, set_up, setter};
+use crate::model::EmailAddress;
+use crate::service::otp::Purpose;
+use crate::service::second_factor::Verdict;
+use crate::store::FactorKind;
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde::Serialize;
+
+const HERE: &str = "/account/two-factor/mail";
+
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/account/two-factor/mail", get(show).post(confirm))
+        .route("/account/two-factor/mail/send", post(send))
+}
+
+#[derive(Serialize)]
+struct MailPage {
+    action: String,
+    send: String,
+    app: String,
+    back: String,
+    present: Option<String>,
+    waiting: Option<Sent>,
+    typed: String,
+    said: Vec<&'static str>,
+    errors: Vec<Fault>,
+}
+
+/// GET: asks for the address, and for the code once one is under way.
+async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
+    let visitor = match fresh_setter(&visit, web.now()) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
+    let waiting = web.otp().waiting(visitor, Purpose::Enrol, web.now()).await?;
+    let (note, t) = (visit.note(), texts(visit.language()));
+    let typed = note.as_ref().map_or("", |note| note.typed("email"));
+    let page = MailPage {
+        action: along(&visit, HERE),
+        send: along(&visit, "/account/two-factor/mail/send"),
+        app: along(&visit, "/account/two-factor/app"),
+        back: along(&visit, PAGE),
+        present: has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
+        typed: if typed.is_empty() { waiting.as_ref().map(|waiting| waiting.address.to_string()) } else { None }
+            .unwrap_or_else(|| typed.to_owned()),
+        waiting: waiting.map(|waiting| Sent::new(&waiting, false)),
+        said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
+        errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
+    };
+    Ok(Reply::page("two_factor_mail.html", &page))
+}
+
+/// POST: sends a code to the address that was typed.
+async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
+    let back = Reply::see(along(&visit, HERE));
+    // Where something is missing, the page itself asks for it.
+    let Ok(visitor) = fresh_setter(&visit, web.now()) else { return Ok(back) };
+    let remark = match fields.get("email").trim().parse::<EmailAddress>() {
+        Ok(address) => code::order(&web, &visit, visitor, Purpose::Enrol, &address).await?,
+        Err(_) => code::Remark::NoAddress,
+    };
+    Ok(back.noting(&Note::of(remark).keeping(&fields)))
+}
+
+/// POST: sets the address up, if the code is right.
+async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
+    let visitor = match setter(&visit) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let again = |remark: code::Remark| Ok(Reply::see(visit.here()).noting(&Note::of(remark)));
+    if fields.get("otp").trim().is_empty() {
+        return again(code::Remark::Empty);
+    }
+    let member = visitor.member.id;
+    let (cookie, step) = code::step(&web, &visit, member)?;
+    match web.second_factor().set_up_mail(visitor, fields.get("otp"), step).await? {
+        Verdict::Right(_) => code::passed(&web, member, cookie, set_up(&web, &visit, visitor, step.session).await),
+        Verdict::Gone => Ok(turn::over(&visit)),
+        refusal => again(code::remark(&refusal, FactorKind::Mail, step.now).unwrap_or(code::Remark::Over)),
+    }
+}

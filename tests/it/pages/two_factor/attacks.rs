@@ -1,0 +1,151 @@
+//! Attacks on the second step.
+
+use super::*;
+use tokio::task::JoinSet;
+
+/// A browser whose password was right, and which is asked for a code.
+async fn before_the_step(house: &House) -> Browser {
+    let mut browser = house.browser();
+    log_in(&mut browser, OWN).await;
+    browser
+}
+
+#[tokio::test]
+async fn a_code_that_passed_does_not_pass_again_and_neither_does_the_step_before_last() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    let used = shown(&house, &key);
+    type_code(&mut before_the_step(&house).await, FactorKind::App, &used).await.has("メニュー");
+    let mut replay = before_the_step(&house).await;
+    type_code(&mut replay, FactorKind::App, &used).await.has("もう使われています");
+    house.clock.turn(Span::from_secs(30));
+    let late = shown(&house, &key);
+    house.clock.turn(Span::from_secs(60));
+    type_code(&mut replay, FactorKind::App, &late).await.has("もう使われています");
+    house.clock.turn(Span::from_secs(60));
+    type_code(&mut replay, FactorKind::App, &shown(&house, &key)).await.has("メニュー");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn wrong_codes_have_to_wait_longer_and_longer() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    let mut thief = before_the_step(&house).await;
+    type_code(&mut thief, FactorKind::App, &other_than(&shown(&house, &key))).await.has("もう使われています");
+    type_code(&mut thief, FactorKind::App, &other_than(&shown(&house, &key))).await.has("もう使われています");
+    type_code(&mut thief, FactorKind::App, &shown(&house, &key)).await.has("しばらく受け付けません");
+    // The member's own device is not shut out with the thief.
+    let mut own = phone.clone();
+    own.cookies.remove("karamail");
+    log_in(&mut own, OWN).await;
+    type_code(&mut own, FactorKind::App, &shown(&house, &key)).await.has("メニュー");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_code_by_mail_is_burnt_by_five_wrong_tries_and_over_after_an_hour_or_another_session() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    let mut browser = before_the_step(&house).await;
+    send(&mut browser, "/login/code/send", &[]).await.has("送りました");
+    let (code, _) = mailed(&house).await;
+    for left in (0..5).rev() {
+        house.clock.turn(Span::from_secs(61));
+        let said = if left == 0 { "5回続いたため" } else { "ワンタイムパスワードがちがいます" };
+        type_code(&mut browser, FactorKind::Mail, &other_than(&code)).await.has(said);
+    }
+    house.clock.turn(Span::from_secs(61));
+    browser.page.has_not("name=\"otp\"");
+    send(&mut browser, "/login/code/send", &[]).await;
+    let (code, _) = mailed(&house).await;
+    // A code belongs to the session that ordered it.
+    let mut thief = before_the_step(&house).await;
+    thief.get("/login/code/mail").await.has_not("name=\"otp\"");
+    let (_, body) = form(&thief, "/login/code/send", &[("otp", &code)]);
+    thief.send("POST", "/login/code/mail", Some(&body)).await;
+    thief.get("/login/code/mail").await.has("このワンタイムパスワードは使えません");
+    house.clock.turn(Span::from_secs(25 * 60));
+    browser.get("/login/code/mail").await;
+    house.clock.turn(Span::from_secs(25 * 60));
+    browser.get("/login/code/mail").await;
+    house.clock.turn(Span::from_secs(10 * 60));
+    browser.get("/login/code/mail").await.has_not("name=\"otp\"");
+    let (_, body) = form(&browser, "/login/code/send", &[("otp", &code)]);
+    browser.send("POST", "/login/code/mail", Some(&body)).await;
+    browser.get("/login/code/mail").await.has("このワンタイムパスワードは使えません");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn of_guesses_of_the_backup_code_side_by_side_five_are_judged() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (_, backup) = set_up_app(&house, &mut phone).await;
+    let backup = backup.unwrap();
+    let mut thief = before_the_step(&house).await;
+    thief.get("/login/backup").await;
+    let (action, body) = form(&thief, "/login/backup", &[("code", &other_than(&backup))]);
+    let mut guesses = JoinSet::new();
+    for _ in 0..20 {
+        let (mut browser, action, body) = (thief.clone(), action.clone(), body.clone());
+        guesses.spawn(async move {
+            browser.send("POST", &action, Some(&body)).await;
+            browser.get("/login/backup").await.body.contains("5回までです")
+        });
+    }
+    let waits = guesses.join_all().await.into_iter().filter(|waits| *waits).count();
+    assert_eq!(waits, 15);
+    send(&mut thief, "/login/backup", &[("code", &backup)]).await.has("5回までです");
+    house.clock.turn(Span::from_secs(3_600));
+    let mut own = before_the_step(&house).await;
+    own.get("/login/backup").await;
+    send(&mut own, "/login/backup", &[("code", &backup)]).await.has("設定し直してください");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_a_browser_carries_is_no_use_to_another_session() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/app").await;
+    let key = secret(&phone.page);
+    let (action, body) = form(&phone, "/account/two-factor/app", &[("otp", &shown(&house, &key))]);
+    phone.send("POST", &action, Some(&body)).await;
+    let once = phone.cookies.get("karamail-once").unwrap().clone();
+    let backup = phone.get("/account/two-factor/done").await.between("class=\"mailbox large\">", "<").to_owned();
+    assert!(!phone.cookies.contains_key("karamail-once"));
+
+    // The same member, later: neither the secret that was shown before nor the backup code opens.
+    house.clock.turn(Span::from_secs(60));
+    let mut later = before_the_step(&house).await;
+    type_code(&mut later, FactorKind::App, &shown(&house, &key)).await.has("メニュー");
+    later.cookies.insert("karamail-once".to_owned(), once);
+    later.get("/account/two-factor/done").await.has_not(&backup).has("もう一度表示すること");
+    let offer = phone_offer(&body);
+    later.get("/account/two-factor/app").await;
+    let (action, own) = form(&later, "/account/two-factor/app", &[("otp", &shown(&house, &key))]);
+    let forged: String = own.split('&').filter(|pair| !pair.starts_with("offer=")).collect::<Vec<_>>().join("&");
+    later.send("POST", &action, Some(&format!("{forged}&{offer}"))).await;
+    later.get("/account/two-factor/app").await.has("このワンタイムパスワードは使えません");
+    house.close().await;
+}
+
+fn phone_offer(body: &str) -> &str {
+    body.split('&').find(|pair| pair.starts_with("offer=")).unwrap()
+}
+
+#[tokio::test]
+async fn a_get_changes_nothing() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    for page in ["app", "mail", "remove/app", "done", "mail/send", "backup"] {
+        phone.get(&format!("/account/two-factor/{page}")).await;
+    }
+    phone.get("/account/two-factor").await.has_not("に設定しました");
+    assert!(house.store.read::<_, StoreError, _>(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap().is_empty());
+    house.close().await;
+}

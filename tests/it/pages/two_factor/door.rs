@@ -1,0 +1,121 @@
+//! The second step of a login, and the way in for whoever has lost the factor.
+
+use super::*;
+use crate::pages::house::ADDRESS;
+
+#[tokio::test]
+async fn r025_a_login_asks_for_a_code_after_the_password_and_the_member_chooses_which() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    other.page.has("ワンタイムパスワードの入力").has("autocomplete=\"one-time-code\"").has("inputmode=\"numeric\"");
+    other.page.has("ログインできない方はこちら").has("メールでワンタイムパスワードを受け取る");
+    for page in ["/account", "/account/two-factor", "/account/two-factor/app"] {
+        other.get(page).await.has("ワンタイムパスワードの入力");
+    }
+    type_code(&mut other, FactorKind::App, &shown(&house, &key)).await.has("メニュー");
+
+    let mut third = house.browser();
+    log_in(&mut third, OWN).await;
+    third.get("/login/code/mail").await.has("メール送信").has_not("name=\"otp\"");
+    send(&mut third, "/login/code/send", &[]).await.has("h***@docomo.ne.jp").has_not("hanako@docomo.ne.jp");
+    third.page.has("有効期限はメール送信後60分です").has("1分に1回、1時間に5回、1日に10回");
+    send(&mut third, "/login/code/send", &[]).await.has("続けて送れる回数を超えました");
+    let (code, to) = mailed(&house).await;
+    assert_eq!(to, "hanako@docomo.ne.jp");
+    let spaced = format!("{} {}", &code[..3], &code[3..]);
+    type_code(&mut third, FactorKind::Mail, &spaced).await.has("メニュー");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r122_a_registration_asks_for_it_too_and_goes_on_where_it_was() {
+    let house = house().await;
+    let token = house.registration(ADDRESS, Some("DEMO")).await;
+    let mut phone = house.browser();
+    phone.log_in(&token, "0001", START).await;
+    phone.submit(&[("new", OWN), ("again", OWN)]).await.has("どちらかを設定してください");
+    phone.get(&format!("/r/{token}/priority")).await.has("どちらかを設定してください");
+    let here = phone.path.clone();
+    assert_eq!(here, format!("/account/two-factor?r={token}"));
+    phone.get(&format!("/account/two-factor/app?r={token}")).await;
+    let key = secret(&phone.page);
+    let code = shown(&house, &key);
+    send(&mut phone, "/account/two-factor/app", &[("otp", &code)]).await.has("登録が完了しました");
+    let next = phone.page.between("<p><a class=\"button\" href=\"", "\"").to_owned();
+    assert_eq!(next, format!("/r/{token}/priority"));
+    phone.get(&next).await.has("優先順位を選ぶ");
+
+    house.clock.turn(Span::from_secs(60));
+    let mut other = house.browser();
+    other.log_in(&token, "0001", OWN).await.has("ワンタイムパスワードの入力");
+    other.get(&format!("/r/{token}/priority")).await.has("ワンタイムパスワードの入力");
+    type_code(&mut other, FactorKind::App, &shown(&house, &key)).await.has("優先順位を選ぶ");
+    other.submit(&[("priority", "1")]).await.has("登録が完了しました");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r147_r148_the_backup_code_clears_the_settings_and_leads_to_the_set_up() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (old, backup) = set_up_app(&house, &mut phone).await;
+    let backup = backup.unwrap();
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    other.get("/login/backup").await.has("バックアップコードを入力してください").has("キャンセル").has("OK");
+    other.page.has("href=\"/login/code\"");
+    send(&mut other, "/login/backup", &[("code", "")]).await.has("エラー：");
+    send(&mut other, "/login/backup", &[("code", &other_than(&backup.replace(' ', "")))]).await.has("ちがいます");
+    send(&mut other, "/login/backup", &[("code", &backup)]).await.has("設定し直してください");
+    assert_eq!(path(&other), "/account/two-factor");
+    other.get("/account").await.has("どちらかを設定してください");
+    phone.get("/account").await.has("ログイン").has_not("メニュー");
+
+    // Set up again: what there was is gone, and there is a new backup code.
+    let (new, next) = set_up_app(&house, &mut other).await;
+    assert!(next.is_some_and(|next| next != backup));
+    other.get("/account").await.has("メニュー");
+    let mut third = house.browser();
+    log_in(&mut third, OWN).await;
+    type_code(&mut third, FactorKind::App, &shown(&house, &old)).await.has("もう使われています");
+    house.clock.turn(Span::from_secs(30));
+    type_code(&mut third, FactorKind::App, &shown(&house, &new)).await.has("メニュー");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_backup_code_is_asked_of_nobody_without_a_right_password() {
+    let house = house().await;
+    let mut stranger = house.browser();
+    for page in ["/login/backup", "/login/code", "/login/code/mail"] {
+        stranger.get(page).await.has("name=\"password\"");
+    }
+    let mut phone = first_login(&house).await;
+    set_up_app(&house, &mut phone).await;
+    phone.get("/login/backup").await.has("メニュー").has_not("バックアップコードを入力");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn both_steps_speak_english() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor?lang=en").await.has("Two-factor login").has("Set up");
+    set_english(&house, &mut phone).await;
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    other.get("/login/code?lang=en").await.has("Enter your one-time password").has("If you cannot log in");
+    other.get("/login/backup").await.has("Enter your backup code").has("Cancel");
+    house.close().await;
+}
+
+async fn set_english(house: &House, phone: &mut Browser) {
+    phone.get("/account/two-factor/app").await.has("STEP 2").has("To type it by hand");
+    let code = shown(house, &secret(&phone.page));
+    send(phone, "/account/two-factor/app", &[("otp", &code)]).await.has("Please note down this backup code");
+}

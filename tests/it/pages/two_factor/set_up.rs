@@ -1,0 +1,230 @@
+//! Setting factors up, adding another, and taking one away.
+
+use super::*;
+use crate::pages::frame::check;
+
+#[tokio::test]
+async fn r022_where_the_organisation_asks_for_it_the_set_up_comes_after_the_first_password_and_before_all_else() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    for page in ["/account", "/account/password", "/account/two-factor/done", "/account/two-factor/remove/app"] {
+        phone.get(page).await.has("どちらかを設定してください");
+        assert_eq!(path(&phone), "/account/two-factor", "{page}");
+    }
+    set_up_app(&house, &mut phone).await;
+    phone.get("/account").await.has("メニュー").has("二要素認証");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r023_where_it_does_not_there_is_none() {
+    let house = House::open().await;
+    let mut phone = house.browser();
+    log_in(&mut phone, START).await;
+    send(&mut phone, "/login/password", &[("new", OWN), ("again", OWN)]).await.has("メニュー").has_not("二要素認証");
+    for page in ["/account/two-factor", "/account/two-factor/app", "/account/two-factor/mail"] {
+        assert_eq!(phone.get(page).await.status, 404, "{page}");
+    }
+    policy(&house, Policy { two_factor: true, ..Policy::default() }).await;
+    log_in(&mut house.browser(), OWN).await;
+    assert_eq!(phone.get("/account/two-factor").await.status, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r026_to_r030_the_page_leads_through_three_steps() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/app").await;
+    let page = &phone.page;
+    page.has("STEP1").has("Google Authenticator").has("Microsoft Authenticator").has("すでにお使いのアプリ");
+    for store in ["https://play.google.com", "https://apps.apple.com"] {
+        assert_eq!(page.body.matches(store).count(), 2, "{store}");
+    }
+    page.has("STEP2").has("<svg class=\"qr\" role=\"img\"").has("手動で入力する場合").has("複数の端末");
+    page.has("表示するたびに変わります");
+    let address = page.between("href=\"otpauth:", "\"").replace("&amp;", "&");
+    let key = data_encoding::BASE32.encode(&secret(page));
+    assert_eq!(key.len(), 32);
+    assert_eq!(address, format!("//totp/www.mc-anpi.com:DEMO%2F0001?secret={key}&issuer=www.mc-anpi.com"));
+    page.has("STEP3").has("「www.mc-anpi.com」に表示された6桁").has("autocomplete=\"one-time-code\"");
+    page.has("inputmode=\"numeric\"").has("メールアドレスで二要素認証を設定する場合はこちら");
+    assert_eq!(page.header("cache-control"), "no-store");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r027_r031_each_visit_shows_another_secret_and_each_is_good_for_its_own_form() {
+    let house = house().await;
+    let mut one = first_login(&house).await;
+    let mut two = one.clone();
+    one.get("/account/two-factor/app").await;
+    two.get("/account/two-factor/app").await;
+    let (first, second) = (secret(&one.page), secret(&two.page));
+    assert_ne!(first, second);
+    assert_ne!(one.page.between("<path d=\"", "\""), two.page.between("<path d=\"", "\""));
+    // A mistyped code shows the same secret once more, as the app holds it already.
+    send(&mut one, "/account/two-factor/app", &[("otp", &shown(&house, &second))]).await.has("もう使われています");
+    assert_eq!(secret(&one.page), first);
+    let code = shown(&house, &first);
+    send(&mut one, "/account/two-factor/app", &[("otp", &code)]).await.has("登録が完了しました");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r032_a_wrong_code_registers_nothing() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/app").await;
+    let key = secret(&phone.page);
+    let old = shown(&house, &key);
+    let form = "/account/two-factor/app";
+    send(&mut phone, form, &[("otp", "")]).await.has("ワンタイムパスワードを入力してください").has("エラー：");
+    send(&mut phone, form, &[("otp", &other_than(&old))]).await.has("aria-invalid=\"true\"");
+    house.clock.turn(Span::from_secs(90));
+    send(&mut phone, form, &[("otp", &old)]).await.has("もう使われています");
+    phone.get("/account").await.has("どちらかを設定してください");
+    phone.get("/account/two-factor").await.has("設定していません").has_not("に設定しました");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r035_r044_r045_the_backup_code_is_shown_once_and_never_again() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (_, backup) = set_up_app(&house, &mut phone).await;
+    let backup = backup.unwrap();
+    assert!(backup.len() == 9 && backup.replace(' ', "").bytes().all(|digit| digit.is_ascii_digit()), "{backup}");
+    phone.page.has("保存してください").has("メインメニューへ").has("続けてメールアドレスの登録も行う場合はこちら");
+    assert_eq!(path(&phone), "/account/two-factor/done");
+    for page in ["/account/two-factor/done", "/account/two-factor", "/account/two-factor/done?lang=ja"] {
+        phone.get(page).await.has_not(&backup).has_not(&backup.replace(' ', "")).has("もう一度表示すること");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r024_r034_r036_r043_mail_is_set_up_beside_the_app_with_an_address_of_its_own() {
+    let house = house().await;
+    let member = house.store.read::<_, StoreError, _>(|tx| {
+        let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
+        Ok(tx.member(org.id, &"0001".parse().unwrap())?.unwrap().id)
+    });
+    let member = member.await.unwrap();
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/mail").await.has("二段階目の確認です").has("認証アプリをおすすめします");
+    let form = "/account/two-factor/mail/send";
+    send(&mut phone, form, &[("email", "nobody")]).await.has("メールアドレスを正しく入力").has("value=\"nobody\"");
+    send(&mut phone, form, &[("email", "hanako@docomo.ne.jp")]).await.has("有効期限はメール送信後60分です");
+    phone.page.has("hanako@docomo.ne.jp").has("2026/11/22 08:00 まで");
+    let (code, _) = mailed(&house).await;
+    send(&mut phone, "/account/two-factor/mail", &[("otp", &other_than(&code))]).await.has("ちがいます");
+    send(&mut phone, "/account/two-factor/mail", &[("otp", &code)]).await.has("登録が完了しました");
+    phone.page.has("続けてスマホアプリの登録も行う場合はこちら").has("バックアップコード");
+    assert_eq!(house.addresses(member).await, "", "it is no contact address");
+
+    // The other one, too; there is no second backup code.
+    let (_, backup) = set_up_app(&house, &mut phone).await;
+    assert_eq!(backup, None);
+    phone.page.has("前にお渡ししたもの");
+    phone.get("/account/two-factor").await.has("hanako@docomo.ne.jp");
+    assert_eq!(phone.page.body.matches("に設定しました").count(), 2);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r144_r146_one_of_two_is_removed_against_a_code_and_can_be_set_up_again() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    phone.get("/account/two-factor/remove/mail").await.has("解除してもよろしいですか").has("キャンセル");
+    phone.page.has_not("これ一つだけです");
+    let form = "/account/two-factor/remove/mail/app";
+    send(&mut phone, form, &[("otp", &other_than(&shown(&house, &key)))]).await.has("ワンタイムパスワードがちがう");
+    house.clock.turn(Span::from_secs(30));
+    send(&mut phone, form, &[("otp", &shown(&house, &key))]).await.has("メールでの二要素認証を解除しました");
+    phone.page.has_not("hanako@docomo.ne.jp").has("設定していません");
+    phone.get("/account").await.has("メニュー");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r144_the_last_one_is_exchanged_and_the_set_up_comes_at_once() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    phone.get("/account/two-factor/remove/app").await.has("これ一つだけです");
+    let form = "/account/two-factor/remove/app/app";
+    send(&mut phone, form, &[("otp", &shown(&house, &key))]).await.has("続けて、新しい方法を設定してください");
+    phone.page.has("今までの方法は、新しい方法を設定したとき");
+    phone.get("/account").await.has("どちらかを設定してください");
+    // Whoever logs in meanwhile is still asked for the old one.
+    house.clock.turn(Span::from_secs(60));
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    other.page.has("認証アプリに表示されている6桁");
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    phone.get("/account/two-factor").await.has("hanako@docomo.ne.jp").has("設定していません");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r145_every_page_of_a_member_leads_to_it() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_app(&house, &mut phone).await;
+    for page in ["/account", "/account/password", "/account/two-factor", "/account/two-factor/done", "/logout"] {
+        phone
+            .get(page)
+            .await
+            .has("<a class=\"icon\" href=\"/account/two-factor\" title=\"二要素認証\" aria-label=\"二要素認証\"");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_change_after_a_while_asks_for_the_password_first() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_app(&house, &mut phone).await;
+    house.clock.turn(Span::from_secs(300));
+    for page in ["app", "mail", "remove/app"] {
+        phone.get(&format!("/account/two-factor/{page}")).await.has("autocomplete=\"current-password\"");
+        assert_eq!(path(&phone), "/login/again");
+    }
+    send(&mut phone, "/login/again", &[("password", OWN)]).await.has("認証アプリの解除");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn every_page_of_it_has_both_languages_and_fits_the_budget() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let look = |page: &Page, language: &str| check(page, language, &["見本", "花子", "デモ団体"]);
+    for (language, name) in
+        [("en", "two-factor"), ("ja", "two-factor"), ("en", "two-factor/app"), ("ja", "two-factor/app")]
+    {
+        look(phone.get(&format!("/account/{name}?lang={language}")).await, language);
+    }
+    phone.get("/account/two-factor/mail").await;
+    let form = "/account/two-factor/mail/send";
+    look(send(&mut phone, form, &[("email", "x")]).await, "ja");
+    look(send(&mut phone, form, &[("email", "hanako@docomo.ne.jp")]).await, "ja");
+    let (code, _) = mailed(&house).await;
+    look(phone.get("/account/two-factor/mail?lang=en").await, "en");
+    look(send(&mut phone, "/account/two-factor/mail", &[("otp", "0")]).await, "en");
+    look(send(&mut phone, "/account/two-factor/mail", &[("otp", &code)]).await, "en");
+    for page in ["", "/done", "/remove/mail"] {
+        look(phone.get(&format!("/account/two-factor{page}?lang=ja")).await, "ja");
+        look(phone.get(&format!("/account/two-factor{page}?lang=en")).await, "en");
+    }
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    for page in ["code", "backup"] {
+        look(other.get(&format!("/login/{page}?lang=ja")).await, "ja");
+        look(other.get(&format!("/login/{page}?lang=en")).await, "en");
+    }
+    look(send(&mut other, "/login/backup", &[("code", "1")]).await, "en");
+    house.close().await;
+}
