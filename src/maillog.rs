@@ -316,6 +316,18 @@ fn of_test(name: &'static str, test: ContactTestId, job: Option<JobId>, address:
     line.field("test", test.to_string()).person("address", address)
 }
 
+/// A member took an address back.
+pub fn withdrawn(
+    tx: &mut Tx<'_>,
+    address: &EmailAddress,
+    org: &OrgCode,
+    id: &LoginId,
+    priority: Priority,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    of_member("withdrawn", address, org, id, priority, at).record(tx)
+}
+
 /// A member's address is registered.
 pub fn registered(
     tx: &mut Tx<'_>,
@@ -325,13 +337,23 @@ pub fn registered(
     priority: Priority,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    Line::new("registered", at)
+    of_member("registered", address, org, id, priority, at).record(tx)
+}
+
+fn of_member(
+    name: &'static str,
+    address: &EmailAddress,
+    org: &OrgCode,
+    id: &LoginId,
+    priority: Priority,
+    at: Timestamp,
+) -> Line {
+    Line::new(name, at)
         .about(address)
         .field("org", org.as_str())
         .field("id", id.as_str())
         .field("priority", priority.number())
         .person("address", address)
-        .record(tx)
 }
 
 /// Writes one event as one line, without a line end.

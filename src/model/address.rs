@@ -3,6 +3,7 @@
 //! The identity of an address is its dequoted form: `"a..b."@docomo.ne.jp` and `a..b.@docomo.ne.jp` are one. What goes on
 //! the wire is quoted where RFC 5321 asks for it, as Postfix does, so carriers have seen that form before.
 
+use super::org::half_width;
 use std::fmt;
 use std::str::FromStr;
 
@@ -124,6 +125,15 @@ impl EmailAddress {
             return Err(AddressError::LocalTooLong);
         }
         Ok(Self { local: local.to_owned(), domain })
+    }
+
+    /// Reads an address as a person types it into a form: full-width letters count as half-width ones, and blanks around it
+    /// do not count.
+    ///
+    /// # Errors
+    /// It is no address; which part, says the error.
+    pub fn typed(text: &str) -> Result<Self, AddressError> {
+        half_width(text).parse()
     }
 
     /// Gives the part before the `@`, without quotes.
@@ -374,6 +384,20 @@ mod tests {
             &long_domain,
         ] {
             assert!(text.parse::<EmailAddress>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_taken_as_a_japanese_keyboard_types_it() {
+        for (typed, meant) in [
+            (" hanako@docomo.ne.jp\t", "hanako@docomo.ne.jp"),
+            ("ｈａｎａｋｏ＠ｄｏｃｏｍｏ．ｎｅ．ｊｐ", "hanako@docomo.ne.jp"),
+            ("　a..b.@docomo.ne.jp　", "a..b.@docomo.ne.jp"),
+        ] {
+            assert_eq!(EmailAddress::typed(typed), Ok(address(meant)), "{typed}");
+        }
+        for typed in ["", "　", "花子", "a@b.jp\r\nBcc: c@d.jp", "a@b.jp,c@d.jp", "a b@c.jp"] {
+            assert!(EmailAddress::typed(typed).is_err(), "{typed:?}");
         }
     }
 

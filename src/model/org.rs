@@ -19,7 +19,7 @@ pub enum OrgError {
 
 /// Turns full-width letters, digits and marks (as a Japanese keyboard gives them) into half-width ones, and drops blanks
 /// around them.
-fn half_width(text: &str) -> String {
+pub(super) fn half_width(text: &str) -> String {
     text.trim()
         .chars()
         .map(|c| match c {

@@ -16,6 +16,8 @@ pub mod members;
 pub mod notice;
 pub mod otp;
 pub mod password;
+pub mod profile;
+pub mod reach;
 pub mod reception;
 pub mod registration;
 pub mod reset;
