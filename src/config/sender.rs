@@ -15,6 +15,8 @@ pub struct Sender {
     pub title_en: String,
     /// The domain that return addresses lie in (`bounce_domain`).
     pub bounce_domain: Domain,
+    /// The receiving domains where our mail carries the mark of an official account (`official_at`).
+    pub official_at: Vec<Domain>,
 }
 
 /// The longest title, in characters: phones show about as much, and docomo limits the header.
@@ -39,7 +41,8 @@ impl Sender {
         let [title, title_en] =
             [("title", Self::TITLE), ("title_en", Self::TITLE_EN)].map(|(key, usual)| title(&mut section, key, usual));
         let bounce_domain = section.required("bounce_domain", "\"bounce.example.jp\"");
-        Some(Self { address: address?, title, title_en, bounce_domain: bounce_domain? })
+        let official_at = section.list("official_at").unwrap_or_default();
+        Some(Self { address: address?, title, title_en, bounce_domain: bounce_domain?, official_at })
     }
 }
 
