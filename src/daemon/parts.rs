@@ -12,6 +12,7 @@ use crate::outbound::sign::Signer;
 use crate::outbound::worker::{Parts as WorkerParts, Settings as WorkerSettings, Worker};
 use crate::queue::Class;
 use crate::service::compose::{Composer, Rings, Settings as ComposeSettings};
+use crate::service::contact_test;
 use crate::service::hasher::Hasher;
 use crate::service::reception::{Reception, Settings as ReceptionSettings};
 use crate::service::registration::Own;
@@ -77,6 +78,11 @@ pub(super) fn pages(config: &Config, store: &Store, keys: &Arc<Keys>, world: &Wo
         title_en: config.sender.title_en.clone(),
         sender: config.sender.address.clone(),
         registration: registration.clone(),
+        official_at: config.sender.official_at.clone(),
+        contact_test: contact_test::Settings {
+            link_lifetime: config.registration.link_lifetime,
+            give_up: config.delivery.schedule(Class::ContactTest).give_up,
+        },
         outbox: captures,
         trusted_proxies: config.web.trusted_proxies.clone(),
     };

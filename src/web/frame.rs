@@ -24,7 +24,7 @@ const BESIDE: &[MemberPlace] = &[((two_factor::PAGE, |t| t.two_factor.link), |vi
 /// Pages below another (everything behind the address, too), and the one to which the arrow leads back.
 const BELOW: &[(&str, Place)] = &[("/account/password", (turn::MENU, |t| t.account.to_menu))];
 /// Where more help is, at the foot.
-const HELP: &[Place] = &[];
+const HELP: &[Place] = &[("/help/mail", |t| t.arrival.title)];
 
 /// How long before its end a session's end is announced (WCAG 2.2.1).
 const NOTICE: Span = Span::from_secs(5 * 60);

@@ -62,7 +62,8 @@ async fn icon() -> Reply {
 
 /// Says that cookies are needed (R003).
 async fn cookies(Extension(visit): Extension<Visit>) -> Reply {
-    Reply::notice(Notice::Cookies { back: visit.registration().map(str::to_owned) })
+    let registration = visit.registration().map(|token| format!("/r/{token}"));
+    Reply::notice(Notice::Cookies { back: registration.or_else(|| visit.test().map(|token| format!("/c/{token}"))) })
 }
 
 /// Asks whether to log out (R056), or says that nobody is logged in any more.

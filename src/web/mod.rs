@@ -12,11 +12,13 @@ mod account;
 mod again;
 mod backup;
 mod code;
+mod contact;
 mod cookie;
 mod draft;
 mod fault;
 mod form;
 mod frame;
+mod help;
 mod home;
 mod login;
 mod note;
@@ -26,6 +28,7 @@ mod page;
 mod password;
 mod register;
 mod reply;
+mod standing;
 mod texts;
 mod turn;
 mod two_factor;
@@ -35,16 +38,18 @@ use self::page::{Pages, SendTo};
 use self::reply::{Reply, Trouble};
 use crate::clock::Clock;
 use crate::keys::Keys;
-use crate::model::{EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
+use crate::model::{Domain, EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
 use crate::net::http::{self, Site};
 use crate::random::{NoChance, Random};
 use crate::service::backup_code::BackupCode;
 use crate::service::draft::Drafts;
+use crate::service::contact_test::{self, ContactTests};
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
 use crate::service::otp::Otp;
 use crate::service::second_factor::SecondFactor;
+use crate::service::reach::Reach;
 use crate::store::Store;
 use axum::Router;
 use axum::http::StatusCode;
@@ -68,6 +73,10 @@ pub struct Settings {
     pub sender: EmailAddress,
     /// The address that takes empty mails.
     pub registration: EmailAddress,
+    /// The receiving domains where our mail carries the mark of an official account.
+    pub official_at: Vec<Domain>,
+    /// How tests of addresses are sent.
+    pub contact_test: contact_test::Settings,
     /// The folder of captured mails, where they are captured and may be read.
     pub outbox: Option<PathBuf>,
     /// The proxies whose word is taken for where a request comes from.
@@ -116,6 +125,8 @@ struct Inner {
     pages: Pages,
     login: Login,
     landing: Landing,
+    contact_tests: ContactTests,
+    reach: Reach,
     otp: Otp,
     second_factor: SecondFactor,
     backup_code: BackupCode,
@@ -153,8 +164,10 @@ impl Web {
         );
         let backup_code =
             BackupCode::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
+        let contact_tests = ContactTests::new(parts.store.clone(), Arc::clone(&parts.keys), settings.contact_test);
+        let reach = Reach::new(parts.store.clone());
         let key = Secret::new(key);
-        let inner = Inner { settings, parts, pages, login, landing, otp, second_factor, backup_code, drafts, key };
+        let inner = Inner { settings, parts, pages, login, landing, otp, second_factor, backup_code, drafts, contact_tests, reach, key };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -164,6 +177,8 @@ impl Web {
             .merge(again::routes())
             .merge(backup::routes())
             .merge(code::routes())
+            .merge(contact::routes())
+            .merge(help::routes())
             .merge(home::routes())
             .merge(login::routes())
             .merge(outbox::routes())
@@ -198,6 +213,18 @@ impl Web {
 
     fn login(&self) -> &Login {
         &self.0.login
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    fn contact_tests(&self) -> &ContactTests {
+        &self.0.contact_tests
+    }
+
+    fn reach(&self) -> &Reach {
+        &self.0.reach
     }
 
     fn links(&self) -> &Landing {

@@ -31,9 +31,11 @@ pub(super) enum Notice {
     },
     /// A link is not ours.
     Forged,
+    /// The link of a test mail.
+    Test(TestLink),
     /// The browser keeps no cookies.
     Cookies {
-        /// The token of the registration to go back to.
+        /// The page to go back to.
         back: Option<String>,
     },
     /// Another site sent the form.
@@ -51,6 +53,49 @@ pub(super) enum Notice {
         /// The token of the registration to go back to.
         back: Option<String>,
     },
+}
+
+/// What there is to say of the link of a test mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TestLink {
+    /// It was cut on its way.
+    Cut,
+    /// It is too old.
+    Expired {
+        /// When it ended.
+        until: Timestamp,
+    },
+    /// Somebody showed before that the mail arrived.
+    Arrived {
+        /// When.
+        at: Timestamp,
+    },
+    /// It is not ours.
+    Forged,
+}
+
+impl TestLink {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Cut | Self::Forged => StatusCode::NOT_FOUND,
+            Self::Expired { .. } => StatusCode::GONE,
+            Self::Arrived { .. } => StatusCode::OK,
+        }
+    }
+
+    fn words(self, t: &Texts) -> (&'static str, Vec<String>) {
+        let lines = |first: &str| vec![first.to_owned(), t.contact.again.to_owned()];
+        match self {
+            Self::Cut => (t.notice.cut_title, lines(t.notice.cut_1)),
+            Self::Expired { until } => {
+                (t.notice.expired_title, lines(&t.contact.expired_1.replace("{time}", &until.minute_jst())))
+            }
+            Self::Arrived { at } => {
+                (t.contact.arrived_title, vec![t.contact.arrived_1.replace("{time}", &at.minute_jst())])
+            }
+            Self::Forged => (t.notice.forged_title, lines(t.notice.forged_1)),
+        }
+    }
 }
 
 /// What the template shows.
@@ -73,6 +118,7 @@ impl Notice {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Cut | Self::Forged => StatusCode::NOT_FOUND,
+            Self::Test(link) => link.status(),
             Self::Expired { .. } | Self::Used { .. } => StatusCode::GONE,
             Self::Cookies { .. } | Self::LoggedOut { .. } => StatusCode::OK,
             Self::Foreign => StatusCode::FORBIDDEN,
@@ -89,7 +135,8 @@ impl Notice {
         let send = match self {
             Self::Expired { org, .. } | Self::Used { org, .. } => Some(send(org.as_ref())),
             Self::Cut | Self::Forged | Self::Missing(_) => Some(send(None)),
-            Self::Cookies { .. }
+            Self::Test(_)
+            | Self::Cookies { .. }
             | Self::Foreign
             | Self::TooLarge
             | Self::Busy
@@ -111,6 +158,7 @@ impl Notice {
                 let first = t.notice.used_1.replace("{address}", address).replace("{time}", &at.minute_jst());
                 (t.notice.used_title, vec![first, t.notice.used_2.to_owned()])
             }
+            Self::Test(link) => link.words(t),
             Self::Forged => (t.notice.forged_title, plain(&[t.notice.forged_1, t.notice.forged_2])),
             Self::Cookies { .. } => (t.notice.cookies_title, plain(&[t.notice.cookies_1, t.notice.cookies_2])),
             Self::Foreign => (t.notice.foreign_title, plain(&[t.notice.foreign_1, t.notice.foreign_2])),
@@ -126,11 +174,15 @@ impl Notice {
         let back =
             |token: &Option<String>| token.as_ref().map_or_else(|| "/".to_owned(), |token| format!("/r/{token}"));
         match self {
-            Self::Cookies { back: token } => Some(On { href: back(token), label: t.notice.try_again }),
+            Self::Cookies { back } => {
+                Some(On { href: back.clone().unwrap_or_else(|| "/".to_owned()), label: t.notice.try_again })
+            }
             Self::LoggedOut { back: token @ Some(_) } => Some(On { href: back(token), label: t.notice.log_in_again }),
             // The same page once more, as it was asked for.
             Self::Busy | Self::Broken => Some(On { href: String::new(), label: t.notice.try_again }),
-            Self::Foreign | Self::TooLarge => Some(On { href: "/".to_owned(), label: t.notice.start_page }),
+            Self::Foreign | Self::TooLarge | Self::Test(_) => {
+                Some(On { href: "/".to_owned(), label: t.notice.start_page })
+            }
             Self::Cut
             | Self::Expired { .. }
             | Self::Used { .. }

@@ -43,6 +43,9 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("logout.html", include_str!("pages/logout.html")),
     ("notice.html", include_str!("pages/notice.html")),
     ("outbox.html", include_str!("pages/outbox.html")),
+    ("contact.html", include_str!("pages/contact.html")),
+    ("contact_done.html", include_str!("pages/contact_done.html")),
+    ("help_mail.html", include_str!("pages/help_mail.html")),
     ("password.html", include_str!("pages/password.html")),
     ("priority.html", include_str!("pages/priority.html")),
 ];

@@ -63,11 +63,14 @@ texts! {
     areas {
         account;
         code;
+        arrival;
+        contact;
         home;
         login;
         notice;
         outbox;
         password;
+        reach;
         register;
         two_factor;
     }

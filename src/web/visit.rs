@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// How many random bytes a session's cookie has.
 const SESSION_BYTES: usize = 32;
 /// The names of a query that a link to the same page in the other language keeps.
-const KEPT: &[&str] = &["show", "priority", "r", "back"];
+const KEPT: &[&str] = &["show", "priority", "r", "c", "back"];
 
 /// One request; clones share it.
 #[derive(Debug, Clone)]
@@ -194,6 +194,12 @@ impl Visit {
         behind.into_iter().chain([self.0.query.get("r")]).find(|token| is_token(token))
     }
 
+    /// Gives the token of the test mail that this page belongs to, or that its query names.
+    pub(super) fn test(&self) -> Option<&str> {
+        let behind = self.0.path.strip_prefix("/c/").and_then(|rest| rest.split('/').next());
+        behind.into_iter().chain([self.0.query.get("c")]).find(|token| is_token(token))
+    }
+
     /// Gives the fingerprint of the device for counting failed logins: a device that logged in to this account before
     /// counts for itself, all others of a network together (OWASP, device cookies).
     pub(super) fn device(&self, key: &[u8; 32], account: &[u8; 32]) -> [u8; 32] {
@@ -212,7 +218,10 @@ impl Visit {
 
 /// Gives the address of the page that says that cookies are needed.
 pub(super) fn cookies_page(visit: &Visit) -> String {
-    beside("/cookies", visit)
+    match visit.test() {
+        Some(token) => format!("/cookies?c={token}"),
+        None => beside("/cookies", visit),
+    }
 }
 
 /// Gives the address of a page, with the registration to come back to from there.

@@ -2,8 +2,10 @@
 
 mod attacks;
 mod backup;
+mod contact;
 mod crawl;
 mod frame;
+mod help;
 pub mod house;
 mod journey;
 mod login;

@@ -27,10 +27,7 @@ fn named(rest: &str, path: &Path) -> String {
 
 /// Fills in what a route leaves open.
 fn filled(route: &str, token: &str) -> String {
-    let path = match route.strip_prefix("/r/{token}") {
-        Some(rest) => format!("/r/{token}{rest}"),
-        None => route.replace("{kind}", "app").replace("{proof}", "app"),
-    };
+    let path = route.replace("{token}", token).replace("{kind}", "app").replace("{proof}", "app");
     assert!(!path.contains('{'), "say here what stands for the open part of {route}");
     path
 }

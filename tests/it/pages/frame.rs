@@ -123,6 +123,10 @@ fn words(page: &Page) -> String {
             text = format!("{before}{}", rest.split_once(to).unwrap().1);
         }
     }
+    // What is marked as Japanese may be Japanese (WCAG 3.1.2).
+    while let Some((before, rest)) = text.split_once("<span lang=\"ja\">") {
+        text = format!("{before}{}", rest.split_once("</span>").unwrap().1);
+    }
     text
 }
 

@@ -5,6 +5,7 @@ use karamail::keys::Keys;
 use karamail::link::{Link, Purpose};
 use karamail::model::{EmailAddress, Language, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp};
 use karamail::random::Random;
+use karamail::service::contact_test;
 use karamail::service::hasher::Hasher;
 use karamail::service::start_password;
 use karamail::store::{EventFilter, Location, NewMember, Options, Store, StoreError};
@@ -41,6 +42,11 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         title_en: "Emergency Service".to_owned(),
         sender: "anpi@mob-connect.com".parse().unwrap(),
         registration: "bizanpi@mc-anpi.com".parse().unwrap(),
+        official_at: Vec::new(),
+        contact_test: contact_test::Settings {
+            link_lifetime: Span::from_secs(86_400),
+            give_up: Span::from_secs(7_200),
+        },
         outbox: Some(folder.join("outbox")),
         trusted_proxies: Vec::new(),
     }

@@ -1,0 +1,62 @@
+//! The page on mail that does not arrive; at most 60 characters a sentence. What stands in `{0}`, `{1}` is what other
+//! services call their settings, the same in both languages.
+
+texts! {
+    title: "メールが届かないとき", "When mail does not arrive";
+    lead: "原因の多くは、受け取る側の迷惑メール対策です。上から順に確かめてください。", "Most often it is the spam filter of the mailbox. Please go through this page from the top.";
+    own: "あなたのアドレスのようす", "Your addresses";
+    own_none: "登録されているアドレスはありません。", "No address is registered.";
+    allow: "1. 受信を許可する", "1. Allow our mail";
+    allow_lead: "許可するリスト（{0}など）に、次のどちらかを加えてください。", "Add one of these to the senders you allow ({0}).";
+    allow_address: "アドレス", "Address";
+    allow_domain: "ドメイン", "Domain";
+    allow_note: "空メールのあて先とは別のものです。", "This is not the address for empty mails.";
+    url: "2. URL付きメールを許可する", "2. Allow mail with links";
+    url_lead: "このサービスのメールには、リンク（URL）が書かれています。URL付きのメールを拒否する設定は、解除してください。", "Our mails contain a link. If you refuse mail with links, please switch that off.";
+    url_otp: "ワンタイムパスワードだけが届くときは、この設定が原因です。", "If only one-time passwords arrive, this setting is the reason.";
+    url_docomo: "ドコモの例：{0}", "docomo, for example: {0}";
+    long: "3. 長いメールを一度に受け取る（ソフトバンク）", "3. Receive long mails at once (SoftBank)";
+    long_lead: "長いメールを2回に分けて受け取ると、リンクが途中で切れることがあります。{0}に変えると、一度に受け取れます。", "A phone that fetches a long mail in two parts may cut the link. Set it to {0}, and it fetches all at once.";
+    long_path: "開くところ：{0}", "Where: {0}";
+    services: "4. メールサービスごとの手順", "4. Step by step, by mail service";
+    services_lead: "画面の名前は変わることがあります。見つからないときは、各社の案内で{0}をさがしてください。", "Names of menus may change. If you do not find one, look for {0} in your provider’s help.";
+    docomo: "ドコモ（docomo.ne.jp）", "docomo (docomo.ne.jp)";
+    docomo_1: "{0}を開きます。", "Open {0}.";
+    docomo_2: "{0}で{1}を選びます。", "Under {0} choose {1}.";
+    docomo_3: "{0}に、上のドメインを加えます。", "Add the domain above to {0}.";
+    docomo_4: "{0}は、携帯電話からのメールしか受け取りません。使っているときは、{1}に変えます。", "{0} takes mail from phones only. If you use it, change to {1}.";
+    docomo_5: "{0}を使っているときは、専用の迷惑メールフォルダも確かめます。", "With {0}, look into its own spam folder, too.";
+    au: "エーユー（ezweb.ne.jp、au.com）、UQ mobile（uqmobile.jp）", "au (ezweb.ne.jp, au.com), UQ mobile (uqmobile.jp)";
+    au_1: "メールの設定から、{0}を開きます。", "Open {0} from the settings of your mail.";
+    au_2: "{0}に上のドメインを加え、{1}を選びます。", "Add the domain above to {0} and choose {1}.";
+    au_3: "{0}は、なりすましの規制などより先に効きます。", "{0} goes before the other filters.";
+    au_4: "なりすましの規制が{0}のときは、知らせなしにメールが消えることがあります。", "With the forgery filter at {0}, mails may vanish without notice.";
+    softbank: "ソフトバンク（softbank.ne.jp、i.softbank.jp）、ワイモバイル（ymobile.ne.jp）", "SoftBank (softbank.ne.jp, i.softbank.jp), Y!mobile (ymobile.ne.jp)";
+    softbank_1: "My SoftBank または My Y!mobile で、{0}を開きます。", "Open {0} in My SoftBank or My Y!mobile.";
+    softbank_2: "{0}に、上のドメインを加えます。", "Add the domain above to {0}.";
+    softbank_3: "なりすましメールを拒否しているときは、{0}にも加えます。許可のリストより先に判定されるためです。", "If you refuse forged mail, add it to {0}, too: that filter goes before the list.";
+    rakuten: "楽天モバイル（rakumail.jp）", "Rakuten Mobile (rakumail.jp)";
+    rakuten_1: "{0}の設定から、迷惑メール対策を開きます。", "Open the spam settings of {0}.";
+    rakuten_2: "受信を許可する一覧に、上のドメインを加えます。", "Add the domain above to the senders you allow.";
+    rakuten_3: "迷惑メールのフォルダも確かめます。", "Look into the spam folder, too.";
+    gmail: "Gmail（グーグル）", "Gmail";
+    gmail_1: "「迷惑メール」と「プロモーション」に入っていないか、確かめます。", "Look into Spam and Promotions.";
+    gmail_2: "入っていたら、メールを開いて「迷惑メールではない」を押します。", "If the mail is there, open it and press “Not spam”.";
+    gmail_3: "パソコンでは「フィルタ」に上のドメインを登録し、「迷惑メールにしない」を選びます。", "On a computer, make a filter for the domain above with “Never send it to Spam”.";
+    icloud: "iCloudメール", "iCloud Mail";
+    icloud_1: "「迷惑メール」フォルダを確かめ、入っていたら受信箱へ移します。", "Look into Junk, and move the mail to the inbox if it is there.";
+    icloud_2: "上のアドレスを「連絡先」に加えておきます。", "Add the address above to your contacts.";
+    icloud_3: "「メールを非公開」のアドレスのときは、転送先も確かめます。", "With “Hide My Email”, check where it forwards to.";
+    yahoo: "Yahoo!メール（yahoo.co.jp、ymail.ne.jp）", "Yahoo! JAPAN Mail (yahoo.co.jp, ymail.ne.jp)";
+    yahoo_1: "{0}のフォルダを確かめます。", "Look into the folder {0}.";
+    yahoo_2: "{0}を使っているときは、その{1}に上のドメインを加えます。", "With {0}, add the domain above to its {1}.";
+    yahoo_3: "{0}で、上のドメインのメールを受信箱に入れるように決めます。", "Set a filter ({0}) that puts mail of the domain above into the inbox.";
+    typing: "5. アドレスのつづりを確かめる", "5. Check the spelling";
+    typing_1: "「.」と「,」、「0」と「o」、「1」と「l」、「_」と「-」のまちがいが、よくあります。", "Often mixed up: “.” and “,”, “0” and “o”, “1” and “l”, “_” and “-”.";
+    typing_2: "ドコモは docomo.ne.jp です。iPhoneのソフトバンクは i.softbank.jp で、ne は付きません。", "It is docomo.ne.jp, and i.softbank.jp without “ne”.";
+    official: "公式アカウントのマーク", "The mark of an official account";
+    official_lead: "次のあて先では、このサービスのメールに、公式アカウントのマーク（{0}）が付きます。", "At these domains our mail carries the mark of an official account ({0}).";
+    then: "確かめたあとに", "Then try again";
+    then_test: "連絡先の画面から、テストメールを送ってください。", "Send a test mail from the page of your addresses.";
+    then_admin: "それでも届かないときは、団体の管理者にご相談ください。", "If mail still does not arrive, please ask your organisation’s administrator.";
+}
