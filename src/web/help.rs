@@ -123,46 +123,55 @@ fn sentence(text: &'static str, names: &[&'static str]) -> Sentence {
 }
 
 fn services(t: &Texts) -> Vec<Service> {
-    let t = &t.arrival;
     let plain = |text| sentence(text, &[]);
     let service = |name, steps| Service { name, steps };
     vec![
         service(
-            t.docomo,
+            t.arrival.docomo,
             vec![
-                sentence(t.docomo_1, &["「dメニュー」→「お客様サポート」→「メール設定」"]),
-                sentence(t.docomo_2, &["「指定受信/拒否設定」", "「設定を利用する」"]),
-                sentence(t.docomo_3, &["「受信するメールの登録」"]),
-                sentence(t.docomo_4, &["「かんたん設定」の「受信拒否 強」", "「受信拒否 弱」"]),
-                sentence(t.docomo_5, &["「迷惑メールおまかせブロック」"]),
+                sentence(t.arrival.docomo_1, &["「dメニュー」→「お客様サポート」→「メール設定」"]),
+                sentence(t.arrival.docomo_2, &["「指定受信/拒否設定」", "「設定を利用する」"]),
+                sentence(t.arrival.docomo_3, &["「受信するメールの登録」"]),
+                sentence(t.arrival.docomo_4, &["「かんたん設定」の「受信拒否 強」", "「受信拒否 弱」"]),
+                sentence(t.arrival.docomo_5, &["「迷惑メールおまかせブロック」"]),
             ],
         ),
         service(
-            t.au,
+            t.arrival.au,
             vec![
-                sentence(t.au_1, &["「迷惑メールフィルター」"]),
-                sentence(t.au_2, &["「受信リスト」", "「必ず受信」"]),
-                sentence(t.au_3, &["「必ず受信」"]),
-                sentence(t.au_4, &["「高」"]),
+                sentence(t.arrival.au_1, &["「迷惑メールフィルター」"]),
+                sentence(t.arrival.au_2, &["「受信リスト」", "「必ず受信」"]),
+                sentence(t.arrival.au_3, &["「必ず受信」"]),
+                sentence(t.arrival.au_4, &["「高」"]),
             ],
         ),
         service(
-            t.softbank,
+            t.arrival.softbank,
             vec![
-                sentence(t.softbank_1, &["「メール設定」→「迷惑メール対策」→「詳細設定をみる」"]),
-                sentence(t.softbank_2, &["「受信許可リスト」"]),
-                sentence(t.softbank_3, &["「救済リスト」"]),
+                sentence(t.arrival.softbank_1, &["「メール設定」→「迷惑メール対策」→「詳細設定をみる」"]),
+                sentence(t.arrival.softbank_2, &["「受信許可リスト」"]),
+                sentence(t.arrival.softbank_3, &["「救済リスト」"]),
             ],
         ),
-        service(t.rakuten, vec![sentence(t.rakuten_1, &["「楽メール」"]), plain(t.rakuten_2), plain(t.rakuten_3)]),
-        service(t.gmail, vec![plain(t.gmail_1), plain(t.gmail_2), plain(t.gmail_3)]),
-        service(t.icloud, vec![plain(t.icloud_1), plain(t.icloud_2), plain(t.icloud_3)]),
         service(
-            t.yahoo,
+            t.arrival.rakuten,
             vec![
-                sentence(t.yahoo_1, &["「迷惑メール」"]),
-                sentence(t.yahoo_2, &["「なりすましメール拒否」", "「救済リスト」"]),
-                sentence(t.yahoo_3, &["「フィルター」"]),
+                sentence(t.arrival.rakuten_1, &["「楽メール」"]),
+                plain(t.arrival.rakuten_2),
+                plain(t.arrival.rakuten_3),
+            ],
+        ),
+        service(t.arrival.gmail, vec![plain(t.arrival.gmail_1), plain(t.arrival.gmail_2), plain(t.arrival.gmail_3)]),
+        service(
+            t.arrival.icloud,
+            vec![plain(t.arrival.icloud_1), plain(t.arrival.icloud_2), plain(t.arrival.icloud_3)],
+        ),
+        service(
+            t.arrival.yahoo,
+            vec![
+                sentence(t.arrival.yahoo_1, &["「迷惑メール」"]),
+                sentence(t.arrival.yahoo_2, &["「なりすましメール拒否」", "「救済リスト」"]),
+                sentence(t.arrival.yahoo_3, &["「フィルター」"]),
             ],
         ),
     ]

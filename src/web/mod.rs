@@ -42,14 +42,14 @@ use crate::model::{Domain, EmailAddress, Network, OrgCode, Secret, Timestamp, ma
 use crate::net::http::{self, Site};
 use crate::random::{NoChance, Random};
 use crate::service::backup_code::BackupCode;
-use crate::service::draft::Drafts;
 use crate::service::contact_test::{self, ContactTests};
+use crate::service::draft::Drafts;
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
 use crate::service::otp::Otp;
-use crate::service::second_factor::SecondFactor;
 use crate::service::reach::Reach;
+use crate::service::second_factor::SecondFactor;
 use crate::store::Store;
 use axum::Router;
 use axum::http::StatusCode;
@@ -167,7 +167,20 @@ impl Web {
         let contact_tests = ContactTests::new(parts.store.clone(), Arc::clone(&parts.keys), settings.contact_test);
         let reach = Reach::new(parts.store.clone());
         let key = Secret::new(key);
-        let inner = Inner { settings, parts, pages, login, landing, otp, second_factor, backup_code, drafts, contact_tests, reach, key };
+        let inner = Inner {
+            settings,
+            parts,
+            pages,
+            login,
+            landing,
+            otp,
+            second_factor,
+            backup_code,
+            drafts,
+            contact_tests,
+            reach,
+            key,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
