@@ -8,6 +8,7 @@ mod choose;
 
 pub use choose::{Choice, Chosen};
 
+use super::audit::{self, By, Entry};
 use super::hasher::{HashError, Hasher};
 use super::password;
 use super::session::{self, Stage, Visitor};
@@ -125,7 +126,9 @@ impl Login {
             return Ok(Verdict::Refused);
         };
         let right = self.is_right(&facts, &typed.password).await?;
+        let known = facts.member.clone();
         let Some(member) = facts.member.filter(|member| right && !start_password::is_over(member, now)) else {
+            self.store.write(move |tx| failed(tx, known.as_ref(), right, now)).await?;
             return Ok(Verdict::Refused);
         };
         self.store
@@ -174,9 +177,13 @@ impl Login {
             return Ok(false);
         }
         let right = self.is_right(&Facts { member: Some(visitor.member.clone()), sealed: None }, typed).await?;
-        if right {
-            self.store.write::<_, StoreError, _>(move |tx| tx.login_succeeded(&account, &device)).await?;
-        }
+        let member = visitor.member.clone();
+        self.store
+            .write::<_, StoreError, _>(move |tx| match right {
+                true => tx.login_succeeded(&account, &device),
+                false => failed(tx, Some(&member), false, now),
+            })
+            .await?;
         Ok(right)
     }
 
@@ -197,6 +204,16 @@ impl Login {
         let opened = start_password::open(self.keys.seal(), member.id, sealed);
         opened.inspect_err(|cause| tracing::error!(member = %member.id, %cause, "a start password stays closed")).ok()
     }
+}
+
+/// Records that somebody did not get in. What was typed is not told: a password typed into the wrong field is one, too.
+fn failed(tx: &mut Tx<'_>, member: Option<&Member>, right: bool, now: Timestamp) -> Result<(), StoreError> {
+    let (name, by) = (audit::LOGIN_FAIL, By::Member);
+    let entry = match member {
+        Some(member) => Entry::of(name, member, by).field("why", if right { "expired" } else { "password" }),
+        None => Entry { name, org: None, member: None, by, fields: serde_json::Map::new() }.field("why", "unknown"),
+    };
+    audit::record(tx, entry, now)
 }
 
 /// Counts the try and, if it may be judged, loads what it is judged by.
@@ -231,6 +248,7 @@ fn let_in(tx: &mut Tx<'_>, judged: &Member, entrance: &Entrance, now: Timestamp)
     }
     let stage = session::begin(tx, &entrance.session, &member, now)?;
     tx.note_login(member.id, now)?;
+    audit::record(tx, Entry::of(audit::LOGIN_SUCCESS, &member, By::Member), now)?;
     Ok(Verdict::In(Box::new(member), stage))
 }
 

@@ -1,10 +1,13 @@
 //! Choosing a password: the first one of one's own, and another one later (R017, R018, R073, R090).
 //!
 //! What always holds: only somebody who typed the password lately chooses another one; a new password ends every other session
-//! of the member, and the one at hand goes on under another name.
+//! of the member and is told to every address of the member; the session at hand goes on under another name.
 
 use super::{Facts, Login, LoginError};
 use crate::model::{MemberId, Secret, Strength, Timestamp};
+use crate::queue::Notice;
+use crate::service::audit::{self, By, Entry};
+use crate::service::notice;
 use crate::service::password::{self, Known, Refusal};
 use crate::service::session::{self, Stage, Visitor};
 use crate::service::start_password;
@@ -113,11 +116,16 @@ fn known<'a>(visitor: &'a Visitor, start: Option<&'a Secret<String>>) -> Known<'
 fn set(tx: &mut Tx<'_>, change: &Change, now: Timestamp) -> Result<Option<Stage>, LoginError> {
     let (id, stage) = (change.member, change.stage);
     let stands = tx.session(&change.old)?.is_some_and(|old| old.member == id && old.stage == stage.as_str());
-    let same = tx.member_by_id(id)?.is_some_and(|member| member.password_hash == change.before);
-    if !stands || !same {
+    let Some(member) = tx.member_by_id(id)?.filter(|member| stands && member.password_hash == change.before) else {
         return Ok(None);
-    }
+    };
     tx.set_password(id, &change.hash, now)?;
+    // The first one is no surprise to anybody: the start password asks for it.
+    let first = stage == Stage::Password;
+    if !first {
+        notice::tell(tx, id, Notice::PasswordChanged, now)?;
+    }
+    audit::record(tx, Entry::of(audit::PASSWORD_CHANGE, &member, By::Member).field("first", first), now)?;
     let stage = session::typed_again(tx, &change.old, &change.new, now)?;
     tx.end_sessions_of(id, Some(&change.new))?;
     Ok(stage)

@@ -1,8 +1,9 @@
 //! `/login` and what follows it: the first password, the menu, logging out, and coming back.
 
 use super::house::{ADDRESS, Browser, House, OWN, START};
-use karamail::model::{Language, MemberId, Policy, Span};
-use karamail::store::StoreError;
+use karamail::model::{Language, MemberId, Policy, Priority, Span};
+use karamail::queue::{Content, Notice};
+use karamail::store::{JobFilter, StoreError};
 
 /// What the page at `path` asks for, with the `autocomplete` of each field.
 fn fields(page: &super::house::Page) -> Vec<(String, String)> {
@@ -437,5 +438,46 @@ async fn r002_back_and_reload_do_no_harm() {
     phone.get("/login/password").await.has("<h1>メニュー</h1>");
     phone.get("/account").await;
     phone.get("/account").await.has("<h1>メニュー</h1>");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_password_is_told_to_every_address_and_what_happens_at_the_door_is_recorded() {
+    let house = House::open().await;
+    let member = house.member("0003", "三号", Language::Ja, Some(START)).await;
+    house.put(member, Priority::First, "first@example.jp").await;
+    house.put(member, Priority::Third, "third@example.jp").await;
+    let told = || async {
+        let jobs = house.store.read::<_, StoreError, _>(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap();
+        let mut told: Vec<String> = jobs
+            .iter()
+            .filter(|job| job.order.content == Content::Security { member, what: Notice::PasswordChanged })
+            .map(|job| job.order.to.to_string())
+            .collect();
+        told.sort();
+        told
+    };
+    let mut phone = house.browser();
+    phone.sign_in("9999", START).await;
+    phone.sign_in("0003", "wrong").await;
+    phone.sign_in("0003", START).await;
+    phone.submit(&[("new", OWN), ("again", OWN)]).await.has("<h1>メニュー</h1>");
+    assert!(told().await.is_empty());
+    phone.get("/account/password").await;
+    phone.submit(&[("new", "umi-to-yama-10"), ("again", "umi-to-yama-10")]).await.has("パスワードを変更しました");
+    assert_eq!(told().await, ["first@example.jp", "third@example.jp"]);
+    let rows = house.store.read::<_, StoreError, _>(|tx| tx.audit(None, 0, 99)).await.unwrap();
+    let said: Vec<(&str, bool, &str)> =
+        rows.iter().map(|row| (row.name.as_str(), row.member == Some(member), row.fields.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            ("authn_login_fail", false, r#"{"why":"unknown"}"#),
+            ("authn_login_fail", true, r#"{"why":"password"}"#),
+            ("authn_login_success", true, "{}"),
+            ("authn_password_change", true, r#"{"first":true}"#),
+            ("authn_password_change", true, r#"{"first":false}"#),
+        ]
+    );
     house.close().await;
 }
