@@ -1,22 +1,24 @@
 //! Carries the mails of one destination over one connection.
 //!
 //! For each job: a connection, the mail composed and signed, the transaction, and what came of it written down. Where the
-//! seat has another mail that can wait, its commands go right behind the body of the one before. What goes wrong with a
-//! server before it has said anything about the mail sends the courier on to the next one.
+//! seat has another mail that can wait, its commands go right behind the body of the one before. A server that breaks off, or
+//! closes for a reason of its own, before it has said anything about the mail sends the courier on to the next one, once; what a
+//! call to slow down is, and what says nothing at all, is decided in [`super::errand`].
 //!
 //! Knows nothing of where jobs come from. What always holds: a mail's outcome is in the store before the body of the next is
 //! written, so that a crash repeats at most one mail for each connection; a mail of which a server has heard nothing but
 //! commands behind another's body goes back as if it had not been tried; mail that can wait is composed when there is a
 //! server to hand it to, what is urgent maybe a moment before; when no server of a destination is to be reached, what is
-//! urgent there shares that fate and does not try one by one, and what can wait goes back to the store untried;
+//! urgent there shares that fate and does not try one by one, and what can wait goes back to the store untried; what a
+//! destination is to learn from a server that failed it learns before the next is asked, and each MAIL has a token of its own;
 //! a connection refused beside open ones is no matter of any mail; no connection is opened before the last one is closed.
 
-use super::errand::{Errand, goes_on, is_before_rcpt, ours};
+use super::errand::{Detour, Errand, ours};
 use super::line::{Line, Servers, Trip};
 use super::office::{Exit, NotWritten, Office, drop_unsent, keep};
 use super::outbox::Outbox;
 use super::seat::Seat;
-use crate::model::{Reply, Span};
+use crate::model::{Reply, Span, Timestamp};
 use crate::queue::outcome::Delays;
 use crate::queue::pace::Signal;
 use crate::queue::turn::is_urgent;
@@ -29,6 +31,8 @@ use tokio::task::JoinSet;
 
 /// How long a mail that is on its way waits to hear whether another may go behind it.
 const GLANCE: Span = Span::from_millis(100);
+/// How long a mail waits for the token with which it is begun once more; where there is none within that, it waits in the store.
+const TOKEN: Span = Span::from_secs(30);
 
 /// Carries mails until nothing is left to carry.
 pub(super) struct Courier {
@@ -265,8 +269,7 @@ impl Courier {
         loop {
             let (ending, behind) = self.transact(servers, &mut line, &turn).await;
             turn.errand.trip.meet(line.session.server(), line.session.tls());
-            let again = turn.errand.turn_over(&ending);
-            if again || goes_on(&ending) {
+            if let Some(detour) = turn.errand.detour(&ending, line.session.sent() > 1, turn.went_ahead) {
                 self.unsent(behind);
                 turn.went_ahead = false;
                 if self.office.pool.has_ended() {
@@ -274,12 +277,11 @@ impl Courier {
                     return false;
                 }
                 let host = line.session.host().to_owned();
-                match self.again(servers, line, &mut turn.errand, &ending).await {
-                    Some(next) => line = next,
-                    None => {
-                        self.end(turn.errand, &host, ending.upshot);
-                        return true;
-                    }
+                self.seat.report(detour.signal());
+                match Box::pin(self.again(servers, line, &mut turn.errand, &detour)).await {
+                    Ok(next) => line = next,
+                    // What the destination was to learn from it has been told.
+                    Err(unreached) => return self.stranded(turn.errand, &host, ending.upshot, unreached),
                 }
                 continue;
             }
@@ -365,30 +367,70 @@ impl Courier {
         }
     }
 
-    /// Gives the connection by which a mail is tried once more; nothing where none is left, and the mail has ended as it did.
-    async fn again(&mut self, servers: &Servers, line: Line, errand: &mut Errand, ending: &Ending) -> Option<Line> {
-        let usable = ending.after != After::Gone;
-        if usable && line.session.sent() < self.seat.messages() {
-            return Some(line);
+    /// Gives the connection by which a mail is tried once more, when it has the token for that.
+    ///
+    /// # Errors
+    /// There is none, and the mail has ended as it did; or as is said here, where that was no end.
+    async fn again(
+        &mut self,
+        servers: &Servers,
+        line: Line,
+        errand: &mut Errand,
+        detour: &Detour,
+    ) -> Result<Line, Option<Outcome>> {
+        let line = self.elsewhere(servers, line, errand, detour).await?;
+        let until = match detour {
+            // What was said of the one form is not the last word on the mail.
+            Detour::Otherwise => Timestamp::from_millis(i64::MAX),
+            Detour::Anew(_) | Detour::Sibling(_) => self.office.clock.now().plus(TOKEN),
+        };
+        if self.seat.again(until).await {
+            return Ok(line);
         }
-        // A connection that has served before and ends before RCPT says nothing about this mail or this server: it was
-        // closed after its last mail. The way begins anew, as it does where the old one is that of another domain.
-        let served_before = line.session.sent() > 1 && is_before_rcpt(&ending.upshot);
-        let domain = errand.job.order.to.domain();
         self.seat.closed();
-        let way = if usable {
-            line.session.quit().await;
-            None
-        } else {
-            line.way_of(domain).filter(|_| !served_before)
-        };
-        let next = match way {
-            Some(way) => servers.go_on(way, &mut errand.trip).await,
-            None => servers.connect(domain, &mut errand.trip).await,
-        };
-        let line = next.ok()?;
+        line.session.quit().await;
+        Err(None)
+    }
+
+    async fn elsewhere(
+        &mut self,
+        servers: &Servers,
+        line: Line,
+        errand: &mut Errand,
+        detour: &Detour,
+    ) -> Result<Line, Option<Outcome>> {
+        let (domain, trip) = (errand.job.order.to.domain(), &mut errand.trip);
+        let next = match detour {
+            Detour::Otherwise if line.session.sent() < self.seat.messages() => return Ok(line),
+            Detour::Otherwise => {
+                self.seat.closed();
+                line.session.quit().await;
+                servers.connect(domain, trip).await.map_err(Some)
+            }
+            Detour::Anew(_) => {
+                drop(line);
+                self.seat.closed();
+                servers.connect(domain, trip).await.map_err(Some)
+            }
+            Detour::Sibling(_) => {
+                self.seat.closed();
+                servers.sibling(line, domain, trip).await.ok().ok_or(None)
+            }
+        }?;
         self.seat.opened();
-        Some(line)
+        Ok(next)
+    }
+
+    /// Ends a mail for which no connection was found once more; says whether the courier may go on.
+    fn stranded(&mut self, errand: Errand, host: &str, upshot: Upshot, unreached: Option<Outcome>) -> bool {
+        if let Some(outcome) = unreached {
+            self.unreached(errand.job, &errand.trip, &outcome);
+            return false;
+        }
+        let (job, trip, outcome) = errand.end(Some(host), upshot, self.office.clock.now());
+        self.carried += 1;
+        self.record(job, trip, outcome);
+        true
     }
 
     /// Keeps the connection for the next mail, or leaves it.

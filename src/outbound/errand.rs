@@ -1,10 +1,18 @@
 //! One mail on its way to a server, and what a server's word means for it.
 //!
+//! Where a server breaks off before it has judged the mail, or closes for a reason of its own (421 4.3.z and 4.4.z: it shuts
+//! down, it is full), RFC 5321 5.1 lets the next server of the domain have it: one of them, once. Any other 421 asks us to slow
+//! down, as Yahoo! JAPAN's `421 [TSS04]` does; the system says it, not one of its servers, so the mail waits for another try.
+//! A connection that has carried a mail and is closed without a word before the next MAIL is answered was idle for too long for
+//! the server: that says nothing, and the way begins anew, as it does for a mail whose commands went behind the body of another
+//! that was the last one the server would have.
+//!
 //! Knows nothing of connections or of other mails. What always holds: the other form of an odd local part is tried once, and
-//! only after a server has refused the syntax of the first.
+//! only after a server has refused the syntax of the first; two servers at most break off on one mail in one attempt.
 
 use super::line::Trip;
 use crate::model::{Carrier, Reply, ReversePath, Stage, Timestamp};
+use crate::queue::pace::Signal;
 use crate::queue::{Blame, Cause, Job, Outcome, Verdict, verdict};
 use crate::service::compose::Outgoing;
 use crate::smtp::client::{After, Ending, Envelope, Letter, Unfit, Upshot};
@@ -19,6 +27,29 @@ pub(super) struct Errand {
     pub(super) began: Timestamp,
     /// The local part is written in the form that is not the remembered one.
     otherwise: bool,
+    /// A server has broken off on it in this attempt.
+    moved_on: bool,
+}
+
+/// How a mail is tried once more that no server has judged.
+pub(super) enum Detour {
+    /// The recipient written otherwise.
+    Otherwise,
+    /// By a new connection, as the last one was over before this mail; what that said, if anything.
+    Anew(Option<Signal>),
+    /// By the next server; what the one before has said about the destination.
+    Sibling(Signal),
+}
+
+impl Detour {
+    /// Gives what was learned about the destination.
+    pub(super) const fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Otherwise => None,
+            Self::Anew(signal) => *signal,
+            Self::Sibling(signal) => Some(*signal),
+        }
+    }
 }
 
 impl Errand {
@@ -26,12 +57,33 @@ impl Errand {
         let Outgoing { sender, to, form, message } = mail;
         let envelope = Envelope { sender: ReversePath::Address(sender), recipient: to };
         let letter = Letter { envelope, form, message, give_up: job.order.give_up };
-        Self { job, trip, letter: Arc::new(letter), began: now, otherwise: false }
+        Self { job, trip, letter: Arc::new(letter), began: now, otherwise: false, moved_on: false }
+    }
+
+    /// Says how the mail is tried once more, where this was not its end; `served`: the connection had carried a mail before,
+    /// `went_ahead`: behind whose body its commands had gone.
+    pub(super) fn detour(&mut self, ending: &Ending, served: bool, went_ahead: bool) -> Option<Detour> {
+        if self.turn_over(ending) {
+            return Some(Detour::Otherwise);
+        }
+        let detour = match &ending.upshot {
+            Upshot::Broken { stage: Stage::Mail, .. } if served => return Some(Detour::Anew(None)),
+            Upshot::Broken { .. } => Detour::Sibling(Signal::Broken),
+            Upshot::Refused { stage: Stage::Mail, reply } if went_ahead && reply.code == 421 => {
+                Detour::Anew(Some(Signal::Throttled))
+            }
+            Upshot::Refused { reply, .. } if verdict::is_of_one_server(reply) => Detour::Sibling(Signal::Throttled),
+            Upshot::Refused { .. } | Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => {
+                return None;
+            }
+        };
+        let moved_on = std::mem::replace(&mut self.moved_on, true);
+        (!moved_on).then_some(detour)
     }
 
     /// Writes the recipient's local part in its other form, where the server refused the syntax of the first; says whether
     /// the mail is to be tried again so.
-    pub(super) fn turn_over(&mut self, ending: &Ending) -> bool {
+    fn turn_over(&mut self, ending: &Ending) -> bool {
         let recipient = &self.letter.envelope.recipient;
         let turns = !self.otherwise
             && ending.after != After::Gone
@@ -47,7 +99,7 @@ impl Errand {
 
     /// Ends the errand; gives what is told of it.
     pub(super) fn end(self, server: Option<&str>, upshot: Upshot, now: Timestamp) -> (Job, Trip, Outcome) {
-        let Self { job, mut trip, letter, began, otherwise } = self;
+        let Self { job, mut trip, letter, began, otherwise, .. } = self;
         trip.delays.send = now.since(began);
         trip.form = (otherwise && is_read(&upshot)).then_some(letter.form);
         let outcome = outcome_of(Carrier::of(job.order.to.domain(), server), upshot);
@@ -65,22 +117,6 @@ fn is_read(upshot: &Upshot) -> bool {
         Upshot::Accepted(_) | Upshot::Unknown(_) => true,
         Upshot::Refused { stage, .. } => *stage >= Stage::Rcpt && !refuses_syntax(upshot),
         Upshot::Broken { .. } | Upshot::Expired | Upshot::Unfit(_) => false,
-    }
-}
-
-/// Says whether the next server may be asked: this one broke off before the final dot, or said that it closes.
-pub(super) const fn goes_on(ending: &Ending) -> bool {
-    match &ending.upshot {
-        Upshot::Broken { .. } => true,
-        Upshot::Refused { reply, .. } => reply.code == 421,
-        Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => false,
-    }
-}
-
-pub(super) const fn is_before_rcpt(upshot: &Upshot) -> bool {
-    match upshot {
-        Upshot::Broken { stage, .. } | Upshot::Refused { stage, .. } => matches!(stage, Stage::Mail),
-        Upshot::Accepted(_) | Upshot::Unknown(_) | Upshot::Expired | Upshot::Unfit(_) => false,
     }
 }
 

@@ -1,7 +1,8 @@
 //! A connection to a destination, found and opened: servers one after another until one takes us in.
 //!
-//! Knows nothing of mails. What always holds: each server is tried at most once on a [`Way`]; what was met on the way is
-//! in the [`Trip`], whether it led anywhere or not.
+//! Knows nothing of mails. What always holds: each server is tried at most once on a [`Way`]; a server that turns us away with
+//! 421 may be the one of several that is closing, so one more is asked, and no third; what was met on the way is in the [`Trip`],
+//! whether it led anywhere or not.
 
 use super::demand::Demand;
 use super::dial::{Dialer, Peer, Trouble};
@@ -32,7 +33,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Gives the way on, for the mail of `domain`; nothing where it leads to the servers of another.
-    pub(super) fn way_of(self, domain: &Domain) -> Option<Way> {
+    fn way_of(self, domain: &Domain) -> Option<Way> {
         (self.way.domain() == domain).then_some(self.way)
     }
 
@@ -90,6 +91,20 @@ impl Servers {
         self.go_on(found.map_err(|unresolved| outcome_of(&unresolved))?, trip).await
     }
 
+    /// Opens a connection to the next server for the mail of a domain, behind one that broke off.
+    ///
+    /// # Errors
+    /// None is left that takes us in: what that means for the mail.
+    pub(super) async fn sibling(&self, line: Line, domain: &Domain, trip: &mut Trip) -> Result<Line, Outcome> {
+        let failed = line.peer.address;
+        let way = match line.way_of(domain) {
+            Some(way) => way,
+            // The old way is that of another domain.
+            None => self.ways.find(domain).await.map_err(|unresolved| outcome_of(&unresolved))?.past(failed),
+        };
+        self.go_on(way, trip).await
+    }
+
     /// Says whether a domain's mail may go over an open connection: the server is one of its own now, and what it showed is
     /// what that domain asks for. Two domains that share a server need not ask for the same.
     pub(super) async fn serves(&self, line: &mut Line, domain: &Domain) -> bool {
@@ -122,8 +137,8 @@ impl Servers {
     ///
     /// # Errors
     /// None is left that takes us in: what that means for the mail.
-    pub(super) async fn go_on(&self, mut way: Way, trip: &mut Trip) -> Result<Line, Outcome> {
-        let mut met = None;
+    async fn go_on(&self, mut way: Way, trip: &mut Trip) -> Result<Line, Outcome> {
+        let (mut met, mut turned_away) = (None, false);
         loop {
             let began = self.clock.now();
             let peer = way.next().await;
@@ -152,7 +167,13 @@ impl Servers {
                 Err(trouble) => {
                     trip.meet(&peer.to_string(), None);
                     tracing::debug!(server = %peer, stage = %trouble.stage, said = %trouble.reply, "no connection");
-                    met = Some(outcome_of_trouble(trouble, way.domain(), &peer));
+                    let closes = trouble.reply.code == 421;
+                    let outcome = outcome_of_trouble(trouble, way.domain(), &peer);
+                    if closes && turned_away {
+                        return Err(outcome);
+                    }
+                    turned_away |= closes;
+                    met = Some(outcome);
                 }
             }
         }

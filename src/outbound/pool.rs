@@ -465,6 +465,11 @@ impl Pool {
         self.tell(&mut state, to, &learned);
     }
 
+    /// Takes the token for a mail that is begun once more; gives when it may go, and the epoch, unless that is behind `until`.
+    pub(super) fn again(&self, to: &Name, until: Timestamp) -> Option<(Timestamp, u64)> {
+        self.lock().lanes.again(to, until, self.clock.now())
+    }
+
     /// No server of a destination takes the connection in that a job was for; gives the jobs that share this fate: none where
     /// other connections are open, which then take them.
     pub(super) fn unreached(&self, to: &Name, job: Job) -> Vec<Job> {

@@ -175,6 +175,15 @@ impl Seat {
         self.pool.answered(&self.to, signal.map(|signal| (signal, epoch)));
     }
 
+    /// Takes the token for the mail that is begun once more after it has been tried, and waits for its moment; false where that
+    /// is behind `until`.
+    pub(super) async fn again(&self, until: Timestamp) -> bool {
+        let Some((moment, epoch)) = self.pool.again(&self.to, until) else { return false };
+        self.epochs.0.store(epoch, Ordering::Relaxed);
+        self.pool.clock.sleep_until(moment).await;
+        true
+    }
+
     /// No server takes the connection in that a job was for; gives the jobs that share this fate.
     pub(super) fn unreached(&self, job: Job) -> Vec<Job> {
         self.pool.unreached(&self.to, job)

@@ -40,6 +40,8 @@ pub struct Way {
     /// What is demanded of them.
     demand: Demand,
     tried: usize,
+    /// An address that is not tried: it has just failed.
+    past: Option<SocketAddr>,
     /// What it means that a server could not be tried; a deferral is kept before any other.
     missed: Option<Outcome>,
 }
@@ -68,6 +70,7 @@ impl Ways {
             peers: VecDeque::new(),
             demand: self.guard.usual(),
             tried: 0,
+            past: None,
             missed: None,
         };
         let Some(Smarthost { server, .. }) = &self.smarthost else {
@@ -110,7 +113,8 @@ impl Way {
             match self.ways.approach(self.rules.as_ref(), &name).await {
                 Ok((found, demand)) => {
                     let port = self.port();
-                    self.peers = found.into_iter().map(|address| peer(name.to_string(), address, port)).collect();
+                    let peers = found.into_iter().map(|address| peer(name.to_string(), address, port));
+                    self.peers = peers.filter(|peer| self.past != Some(peer.address)).collect();
                     self.demand = demand;
                 }
                 Err(barred) => {
@@ -121,6 +125,12 @@ impl Way {
         }
         self.tried += 1;
         Some((self.peers.pop_front()?, self.demand.clone()))
+    }
+
+    /// Leads past an address.
+    pub(super) fn past(mut self, address: SocketAddr) -> Self {
+        self.peers.retain(|peer| peer.address != address);
+        Self { past: Some(address), ..self }
     }
 
     /// Says whether it leads to the domain's own servers, and not to the one that takes everything.

@@ -266,6 +266,16 @@ impl Lanes {
         Learned { change, back }
     }
 
+    /// A mail that has been tried is begun once more, elsewhere: takes the token for that. Gives the moment from which it may
+    /// go, and the pace's epoch; nothing where that moment is behind `until`.
+    pub fn again(&mut self, to: &Name, until: Timestamp, now: Timestamp) -> Option<(Timestamp, u64)> {
+        let place = self.places.get_mut(to)?;
+        let moment = place.pace.next_token(now).unwrap_or(now);
+        let begun = (moment <= until).then(|| (moment, place.begin(now)));
+        self.refresh(to, now);
+        begun
+    }
+
     /// No server of a destination takes the connection in that `job` was the reason for, or was taken for. Where others are
     /// open it waits for one of them, and fewer are opened; else gives it, unless another connection has it, and the urgent ones
     /// that wait, which share its fate, and the destination is shut.

@@ -58,6 +58,8 @@ impl Signal {
                 Verdict::Throttled => Self::Throttled,
                 _ => Self::Answered,
             }),
+            // Whoever closes on us asks for less, whatever the reason given.
+            Outcome::Deferred { reply, .. } if reply.code == 421 => Some(Self::Throttled),
             Outcome::Deferred { cause, .. } => match cause {
                 Cause::Throttled => Some(Self::Throttled),
                 Cause::Lost | Cause::Unreachable => Some(Self::Broken),

@@ -250,6 +250,18 @@ pub fn wants_raw(stage: Stage, reply: &Reply) -> bool {
     stage == Stage::Rcpt && matches!(reply.code, 501 | 553) && of_syntax
 }
 
+/// Says whether a reply that closes the connection (421) is a matter of the one server, so that another of the same system may
+/// be asked: its own state (RFC 3463 3.4, as 4.3.2 where it shuts down) or the one connection's (3.5). Any other 421, and
+/// 4.4.5, is a call to slow down.
+#[must_use]
+pub fn is_of_one_server(reply: &Reply) -> bool {
+    let by_code = match reply.enhanced {
+        Some(EnhancedCode(_, subject, detail)) => subject == 3 || subject == 4 && detail != 5,
+        None => false,
+    };
+    reply.code == 421 && by_code
+}
+
 impl Meaning {
     const fn verdict(self) -> Verdict {
         match self {

@@ -12,6 +12,7 @@ mod order;
 mod passwords;
 mod recovery;
 mod routes;
+mod slow;
 mod suppression;
 mod verdicts;
 mod why;

@@ -30,6 +30,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 const BEGIN: i64 = 15 * 60_000;
 /// How long a connection waits for work.
 const IDLE: i64 = 10_000;
+/// How long a mail waits for the token with which it is begun once more.
+const TOKEN: i64 = 30_000;
 /// How soon the worker looks again while a lane has no room.
 const LOOK: i64 = 1_000;
 
@@ -46,6 +48,8 @@ enum Event {
     /// The body is written: the next mail's commands may follow.
     Dot(usize),
     Answers(usize),
+    /// Another server of the same carrier is given the mail that one broke off on.
+    Again(usize),
     /// A connection has waited long enough; the number tells its waits apart.
     Rings(usize, u64),
     Parted(usize),
@@ -58,6 +62,8 @@ enum Event {
 struct Mail {
     job: Job,
     epoch: u64,
+    /// A server has broken off on it.
+    moved_on: bool,
 }
 
 enum State {
@@ -166,6 +172,7 @@ impl World {
             Event::Stands(line) => self.stands(line),
             Event::Dot(line) => self.dot(line),
             Event::Answers(line) => self.answers(line),
+            Event::Again(line) => self.goes_again(line),
             Event::Rings(line, wait) => self.rings(line, wait),
             Event::Parted(line) => self.parted(line),
             Event::Look => self.look(),
@@ -382,7 +389,7 @@ impl World {
         if self.sites[site].in_lane[index(class)] <= self.lanes.bounds.window / 2 {
             self.refill(site, class);
         }
-        Box::new(Mail { job, epoch })
+        Box::new(Mail { job, epoch, moved_on: false })
     }
 
     fn send(&mut self, line: usize, mail: Box<Mail>) {
@@ -437,8 +444,12 @@ impl World {
         self.learn(site, learned);
         self.lines[line].sent += 1;
         match (answer, behind) {
-            (Answer::SlowDown | Answer::Nothing, behind) => {
-                self.put_off(site, &mail.job, if answer == Answer::Nothing { Cause::Lost } else { Cause::Throttled });
+            (Answer::BreaksOff, behind) if !mail.moved_on => {
+                behind.into_iter().for_each(|mail| self.unsent(site, mail.job));
+                self.moves_on(line, mail);
+            }
+            (Answer::SlowDown | Answer::Nothing | Answer::BreaksOff, behind) => {
+                self.put_off(site, &mail.job, if answer == Answer::SlowDown { Cause::Throttled } else { Cause::Lost });
                 behind.into_iter().for_each(|mail| self.unsent(site, mail.job));
                 self.leave(line);
             }
@@ -451,6 +462,32 @@ impl World {
                 }
             }
         }
+        Some(site)
+    }
+
+    /// Takes a mail to the carrier's next server, with a token of its own.
+    fn moves_on(&mut self, line: usize, mut mail: Box<Mail>) {
+        let site = self.lines[line].site;
+        self.ends_ahead(line);
+        let name = self.sites[site].name.clone();
+        match self.lanes.again(&name, at(self.now + TOKEN), at(self.now)) {
+            Some((moment, epoch)) => {
+                (mail.epoch, mail.moved_on) = (epoch, true);
+                self.lines[line].state = State::Sends { mail, behind: None };
+                self.tell(moment.millis(), Event::Again(line));
+            }
+            None => {
+                self.put_off(site, &mail.job, Cause::Lost);
+                self.leave(line);
+            }
+        }
+    }
+
+    fn goes_again(&mut self, line: usize) -> Option<usize> {
+        let site = self.lines[line].site;
+        self.sites[site].carrier.begins(self.now);
+        let State::Sends { mail, .. } = std::mem::replace(&mut self.lines[line].state, State::Ends) else { panic!() };
+        self.send(line, mail);
         Some(site)
     }
 

@@ -195,6 +195,20 @@ fn where_there_is_a_rate_few_connections_are_opened_at_a_time() {
 }
 
 #[test]
+fn a_mail_that_is_begun_once_more_takes_the_next_token_or_none() {
+    let docomo = name("docomo");
+    let limits = Limits { connections: 8, messages_per_connection: 100, rate: "1/10s".parse().ok() };
+    let mut lanes = busy(bounds(99, 8, 99), Some(limits), &docomo, 1);
+    offer(&mut lanes, &docomo, 1, Class::Alert);
+    assert_eq!(taken(&mut lanes, &docomo), Some(1));
+    let [soon, later] = [10, 20].map(|seconds| NOW.plus(Span::from_secs(seconds)));
+    assert_eq!(lanes.again(&docomo, NOW.plus(Span::from_millis(9_999)), NOW), None);
+    assert_eq!(lanes.again(&docomo, soon, NOW), Some((soon, 0)));
+    offer(&mut lanes, &docomo, 2, Class::Otp);
+    assert_eq!(lanes.take(&docomo, NOW), Take::At(later));
+}
+
+#[test]
 fn what_came_into_the_full_hour_is_looked_at_again_behind_it() {
     let (docomo, au) = (name("docomo"), name("au"));
     let [early, hour, late] = [57, 58, 65].map(|minute| Timestamp::from_millis(minute * 60_000));

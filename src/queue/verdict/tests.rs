@@ -1,6 +1,6 @@
 //! What servers have said, and how it is to be read.
 
-use super::{Class, Enhanced, Meaning, Row, TABLE, deciding, judge, verdict_of, wants_raw};
+use super::{Class, Enhanced, Meaning, Row, TABLE, deciding, is_of_one_server, judge, verdict_of, wants_raw};
 use crate::model::{Carrier, EnhancedCode, Reply, Stage};
 use crate::queue::{Blame, Cause, Outcome, Verdict};
 use proptest::prelude::{Just, any, prop_assert_ne, prop_oneof, proptest};
@@ -336,6 +336,23 @@ fn a_row_for_one_class_of_codes_leaves_the_other_alone() {
             decided_below && loose.fits(carrier, *stage, &reply)
         };
         assert!(cases().any(|case| spared(&case)), "no case needs the class of row {place}");
+    }
+}
+
+#[test]
+fn a_server_that_closes_for_a_reason_of_its_own_is_told_from_a_system_that_asks_to_slow_down() {
+    for (code, text, own) in [
+        (421, "4.3.2 closing", true),
+        (421, "4.3.0 temporary system problem", true),
+        (421, "4.4.2 timeout", true),
+        (421, "4.4.5 congested", false),
+        (421, "4.7.28 an unusual rate of mail", false),
+        (421, "[TSS04] temporarily deferred", false),
+        (421, "#4.x.2 Too many messages for this session", false),
+        (450, "4.3.2 not now", false),
+        (0, "lost", false),
+    ] {
+        assert_eq!(is_of_one_server(&Reply::new(code, text)), own, "{code} {text}");
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) enum Trouble {
     Down,
     /// It does not know every so-many-th recipient.
     Unknown(i64),
+    /// One of its servers breaks off on every so-many-th mail.
+    BreaksOff(i64),
 }
 
 /// What it says to a mail.
@@ -55,6 +57,8 @@ pub(super) enum Answer {
     Unknown,
     /// 421, and it hangs up.
     SlowDown,
+    /// The server is gone, and another is there.
+    BreaksOff,
     /// It is gone.
     Nothing,
 }
@@ -65,7 +69,7 @@ impl Answer {
             Self::Takes => Signal::Accepted,
             Self::Unknown => Signal::UnknownUser,
             Self::SlowDown => Signal::Throttled,
-            Self::Nothing => Signal::Broken,
+            Self::BreaksOff | Self::Nothing => Signal::Broken,
         }
     }
 }
@@ -88,7 +92,7 @@ pub(super) struct Carrier {
     pub(super) turned_away: Vec<i64>,
     /// When each mail came, and what was answered, in the order in which they were begun and answered.
     pub(super) came: Vec<i64>,
-    pub(super) said: [u64; 4],
+    pub(super) said: [u64; 5],
 }
 
 impl Carrier {
@@ -106,7 +110,7 @@ impl Carrier {
             recent: VecDeque::new(),
             turned_away: Vec::new(),
             came: Vec::new(),
-            said: [0; 4],
+            said: [0; 5],
         }
     }
 
@@ -120,7 +124,7 @@ impl Carrier {
         let takes = match self.trouble(now) {
             Some(Trouble::Down) => false,
             Some(Trouble::Above(most)) => self.connections < most,
-            Some(Trouble::Faster(_) | Trouble::Unknown(_)) | None => true,
+            Some(Trouble::Faster(_) | Trouble::Unknown(_) | Trouble::BreaksOff(_)) | None => true,
         };
         if takes {
             self.connections += 1
@@ -151,7 +155,10 @@ impl Carrier {
             Some(Trouble::Above(most)) if self.connections > most => Answer::SlowDown,
             Some(Trouble::Down) => Answer::Nothing,
             Some(Trouble::Unknown(every)) if chance.between((1, every)) == 1 => Answer::Unknown,
-            Some(Trouble::Faster(_) | Trouble::Unknown(_) | Trouble::Above(_)) | None => Answer::Takes,
+            Some(Trouble::BreaksOff(every)) if chance.between((1, every)) == 1 => Answer::BreaksOff,
+            Some(Trouble::Faster(_) | Trouble::Unknown(_) | Trouble::Above(_) | Trouble::BreaksOff(_)) | None => {
+                Answer::Takes
+            }
         };
         self.said[answer as usize] += 1;
         answer

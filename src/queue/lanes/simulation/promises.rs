@@ -98,6 +98,7 @@ fn troubles() -> impl Strategy<Value = Vec<(i64, i64, Trouble)>> {
         (1_usize..5).prop_map(Trouble::Above),
         (1_usize..40).prop_map(Trouble::Faster),
         (2_i64..30).prop_map(Trouble::Unknown),
+        (1_i64..30).prop_map(Trouble::BreaksOff),
         Just(Trouble::Down),
     ];
     let trouble = (0_i64..20_000, 0_i64..60_000, trouble);
