@@ -1,17 +1,6 @@
 // Drives Chromium through the landing pages as a person would, and looks at each page on the way.
-//
-// Reads one JSON object from standard input (see tests/it/browser.rs), prints what it saw, and exits 1 with a list of
-// everything that was wrong. Loads nothing but the pages it is given.
 
-import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
-
-const plan = JSON.parse(readFileSync(0, "utf8"));
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const wrong = [];
-let looks = 0;
+import { expectText, fresh, inspect, keys, plan, walkThrough, wrong } from "./look.mjs";
 
 const words = {
   ja: {
@@ -35,75 +24,6 @@ const words = {
     ask: "You are about to log out.", idle: "in about five minutes", stay: "Stay logged in",
   },
 };
-
-/** Runs inside the page: what no library looks for. */
-function measure(width) {
-  const found = [];
-  const root = document.documentElement;
-  if (root.scrollWidth > width) found.push(`scrolls sideways: ${root.scrollWidth} of ${width} px`);
-  const seen = (element) => element.offsetParent !== null && element.type !== "hidden";
-  for (const element of document.querySelectorAll("button, .button, input, summary, .languages a, .side, label.choice")) {
-    if (!seen(element) || element.type === "radio") continue;
-    const { width: w, height: h } = element.getBoundingClientRect();
-    const least = element.matches("main input, main button") ? 56 : 48;
-    if (h < least - 0.5 || w < 48 - 0.5) found.push(`${element.outerHTML.slice(0, 60)} is only ${w} × ${h} px`);
-  }
-  for (const element of document.querySelectorAll("main *, header *, footer *")) {
-    if (!seen(element) || element.matches(".unseen, .unseen *")) continue;
-    const size = parseFloat(getComputedStyle(element).fontSize);
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (own && size < 15) found.push(`${element.outerHTML.slice(0, 60)} is written in ${size} px`);
-  }
-  if (document.querySelectorAll("h1").length !== 1) found.push("has not one h1");
-  return found;
-}
-
-async function inspect(page, walk, name) {
-  looks += 1;
-  const complain = (text) => wrong.push(`${walk.lang}${walk.scripts ? "" : ", no scripts"}, ${name}: ${text}`);
-  const lang = await page.locator("html").getAttribute("lang");
-  if (lang !== walk.lang) complain(`is in ${lang}`);
-  for (const { width, colorScheme } of plan.views) {
-    await page.setViewportSize({ width, height: 844 });
-    await page.emulateMedia({ colorScheme });
-    for (const text of await page.evaluate(measure, width)) complain(`${width} px: ${text}`);
-    if (!walk.scripts) continue;
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: { type: "tag", values: tags } }), plan.tags);
-    for (const { id, nodes } of violations) {
-      complain(`${width} px, ${colorScheme}: axe ${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`);
-    }
-  }
-  await page.setViewportSize({ width: 390, height: 844 });
-  await page.emulateMedia({ colorScheme: "light" });
-  if (!walk.scripts) return;
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `${plan.shots}/${walk.lang}-${name}-${colorScheme}.png`, fullPage: true });
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
-
-async function expectText(page, text, where) {
-  await page.getByText(text).first().waitFor({ timeout: 10_000 }).catch(async () => {
-    throw new Error(`${where}: no “${text}” on ${page.url()}:\n${await page.locator("body").innerText()}`);
-  });
-}
-
-/** Opens a page in a fresh context: no cookies, the walk's language. */
-async function fresh(browser, walk, more = {}) {
-  const context = await browser.newContext({
-    viewport: { width: 390, height: 844 },
-    deviceScaleFactor: 1,
-    locale: walk.lang === "ja" ? "ja-JP" : "en-US",
-    javaScriptEnabled: walk.scripts,
-    ...more,
-  });
-  const page = await context.newPage();
-  page.on("console", (message) => message.type() === "error" && /Content Security|Refused/.test(message.text()) && wrong.push(`console: ${message.text()}`));
-  page.on("request", (request) => request.url().startsWith(plan.base) || wrong.push(`asked a third party: ${request.url()}`));
-  return page;
-}
 
 async function person(browser, walk) {
   const t = words[walk.lang];
@@ -274,14 +194,7 @@ async function strays(browser, walk) {
 async function keyboard(browser, walk) {
   const t = words[walk.lang];
   const page = await fresh(browser, walk);
-  const press = (key) => page.keyboard.press(key);
-  const reach = async (selector) => {
-    for (let step = 0; step < 40; step += 1) {
-      await press("Tab");
-      if (await page.locator(`${selector}:focus`).count()) return;
-    }
-    throw new Error(`Tab does not reach ${selector} on ${page.url()}`);
-  };
+  const { press, reach } = keys(page);
   await page.goto(`${plan.base}/r/${walk.token}`);
   for (const [selector, text] of [["#org", "DEMO"], ["#id", walk.id], ["#password", walk.start]]) {
     await reach(selector);
@@ -304,17 +217,8 @@ async function keyboard(browser, walk) {
   await page.context().close();
 }
 
-await mkdir(plan.shots, { recursive: true });
-const browser = await chromium.launch({ executablePath: plan.chromium, args: plan.flags });
-try {
+await walkThrough(async (browser) => {
   for (const walk of plan.walks) await person(browser, walk);
   for (const walk of plan.walks) await strays(browser, walk);
   await keyboard(browser, plan.keyboard);
-} catch (error) {
-  wrong.push(String(error));
-} finally {
-  await browser.close();
-}
-console.log(`${looks} looks at pages; screenshots in ${plan.shots}`);
-for (const text of wrong) console.log(`WRONG ${text}`);
-process.exitCode = wrong.length ? 1 : 0;
+});

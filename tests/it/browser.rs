@@ -1,11 +1,11 @@
-//! The pages in a real browser: Debian's Chromium, driven by `tests/browser/journey.mjs`, with scripts and without.
+//! The pages in a real browser: Debian's Chromium, driven by the scripts of `tests/browser`, with scripts and without.
 
 use crate::pages::house::{ADDRESS, House, START};
 use karamail::model::{Language, Priority, RegistrationId, Span};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -54,10 +54,59 @@ async fn install() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn chromium_walks_through_every_page_in_both_languages_with_and_without_scripts() {
+/// Each width and each scheme once; every pairing where there is time for it.
+fn views() -> Vec<Value> {
+    match std::env::var_os("KARAMAIL_LONG") {
+        Some(_) => {
+            let schemes = |width: u32| ["light", "dark"].map(|scheme| json!({ "width": width, "colorScheme": scheme }));
+            [320, 390, 1280].map(schemes).concat()
+        }
+        None => vec![json!({"width": 320, "colorScheme": "dark"}), json!({"width": 390, "colorScheme": "light"})],
+    }
+}
+
+/// Runs one of the scripts, and turns the clock where it asks for that; what it finds wrong fails the test.
+async fn drive(house: &House, script: &str, mut plan: Value) {
     assert!(Path::new(CHROMIUM).exists(), "Chromium is missing: apt-get install chromium");
     install().await;
+    let profile = tempfile::tempdir().unwrap();
+    let all = json!({
+        "base": format!("http://{}", house.at),
+        "chromium": CHROMIUM,
+        "flags": FLAGS,
+        "shots": concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots"),
+        "tags": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+        "views": views(),
+    });
+    plan.as_object_mut().unwrap().extend(all.as_object().unwrap().clone());
+    let mut node = Command::new("node")
+        .arg(script)
+        .current_dir(FOLDER)
+        .env("TMPDIR", profile.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut tell = node.stdin.take().unwrap();
+    tell.write_all(format!("{plan}\n").as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some(seconds) = line.strip_prefix("TURN ") {
+            house.clock.turn(Span::from_secs(seconds.parse().unwrap()));
+            tell.write_all(format!("{}\n", house.clock.now().seconds()).as_bytes()).await.unwrap();
+        } else {
+            said.push_str(&format!("{line}\n"));
+        }
+    }
+    assert!(node.wait().await.unwrap().success(), "{said}");
+    println!("{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chromium_walks_through_every_page_in_both_languages_with_and_without_scripts() {
     let house = House::open().await;
     std::fs::create_dir(house.outbox()).unwrap();
     let mail = "From: =?utf-8?B?5a6J5ZCm56K66KqN?= <anpi@mob-connect.com>\r\nTo: hanako@docomo.ne.jp\r\n\
@@ -73,43 +122,26 @@ async fn chromium_walks_through_every_page_in_both_languages_with_and_without_sc
     ] {
         walks.push(walk(&house, id, language, scripts).await);
     }
-    // Each width and each scheme once; every pairing where there is time for it.
-    let views = match std::env::var_os("KARAMAIL_LONG") {
-        Some(_) => {
-            let schemes = |width: u32| ["light", "dark"].map(|scheme| json!({ "width": width, "colorScheme": scheme }));
-            [320, 390, 1280].map(schemes).concat()
-        }
-        None => vec![json!({"width": 320, "colorScheme": "dark"}), json!({"width": 390, "colorScheme": "light"})],
-    };
-    let profile = tempfile::tempdir().unwrap();
     let plan = json!({
-        "base": format!("http://{}", house.at),
-        "chromium": CHROMIUM,
-        "flags": FLAGS,
-        "shots": concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots"),
-        "tags": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
-        "views": views,
         "walks": walks,
         "keyboard": {
             "lang": "ja", "scripts": false, "id": "0001", "start": START, "own": "umi-to-yama-0001",
             "token": house.registration("keyboard@example.jp", None).await,
         },
     });
-    let mut node = Command::new("node")
-        .arg("journey.mjs")
-        .current_dir(FOLDER)
-        .env("TMPDIR", profile.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    node.stdin.take().unwrap().write_all(plan.to_string().as_bytes()).await.unwrap();
-    let seen = node.wait_with_output().await.unwrap();
-    let said = String::from_utf8_lossy(&seen.stdout);
-    assert!(seen.status.success(), "{said}");
-    println!("{said}");
+    drive(&house, "journey.mjs", plan).await;
     assert_eq!(house.events("registered").await.len(), 5);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r019_r020_r056_r139_a_member_goes_everywhere_by_keyboard_alone_with_and_without_scripts() {
+    let house = House::open().await;
+    let mut walks = Vec::new();
+    for (id, language, scripts) in [("m1", Language::Ja, true), ("m2", Language::En, true), ("m3", Language::Ja, false)]
+    {
+        walks.push(walk(&house, id, language, scripts).await);
+    }
+    drive(&house, "members.mjs", json!({ "walks": walks })).await;
     house.close().await;
 }

@@ -1,0 +1,198 @@
+// What the walks share: the plan, a browser, the keyboard, and a look at a page.
+//
+// The plan is one JSON object on a line of standard input (see tests/it/browser.rs). What was seen goes to standard output,
+// with a list of everything that was wrong. Loads nothing but the pages it is given.
+
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const told = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+export const plan = JSON.parse((await told.next()).value);
+export const wrong = [];
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let looks = 0;
+
+/** Turns the clock of the pages on, and gives their time in seconds. */
+export async function turn(seconds) {
+  console.log(`TURN ${seconds}`);
+  return Number((await told.next()).value);
+}
+
+/** What each field says it is for (WCAG 1.3.5). */
+const tokens = {
+  org: "organization", id: "username", family: "off", password: "current-password", new: "new-password", again: "new-password",
+  otp: "one-time-code", code: "off", email: "email",
+};
+
+/** Runs inside the page: what no library looks for. */
+function measure({ width, tokens }) {
+  const found = [];
+  const root = document.documentElement;
+  const seen = (element) => element.checkVisibility({ visibilityProperty: true }) && element.type !== "hidden";
+  const short = (element) => element.outerHTML.slice(0, 80);
+  const text = (element) => element.textContent.replace(/\s+/g, " ").trim();
+  if (root.scrollWidth > width) found.push(`scrolls sideways: ${root.scrollWidth} of ${width} px`);
+  root.style.fontSize = "200%";
+  if (root.scrollWidth > width) found.push(`scrolls sideways with letters of twice the size: ${root.scrollWidth} of ${width} px`);
+  root.style.fontSize = "";
+
+  for (const element of document.querySelectorAll("button, a[href], input, summary, label.choice")) {
+    const inText = element.matches("a") && getComputedStyle(element).display === "inline" && text(element) !== text(element.parentElement);
+    if (!seen(element) || element.type === "radio" || element.matches(".skip") || inText) continue;
+    const { width: w, height: h } = element.getBoundingClientRect();
+    const least = element.matches("main input, main button") ? 56 : 48;
+    if (h < least - 0.5 || w < 48 - 0.5) found.push(`${short(element)} is only ${w} × ${h} px`);
+  }
+  for (const element of document.querySelectorAll("main *, header *, footer *")) {
+    if (!seen(element) || element.matches(".unseen, .unseen *")) continue;
+    const size = parseFloat(getComputedStyle(element).fontSize);
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (own && size < 15) found.push(`${short(element)} is written in ${size} px`);
+  }
+  for (const input of document.querySelectorAll("main input:not([type=hidden]):not([type=radio])")) {
+    const token = tokens[input.name];
+    if (token !== input.autocomplete) found.push(`${input.name} is filled in as “${input.autocomplete}”, not “${token}”`);
+  }
+
+  if (document.querySelectorAll("h1").length !== 1) found.push("has not one h1");
+  const [current, other] = ["[aria-current]", "a[hreflang]"].map((what) => document.querySelectorAll(`header .languages ${what}`));
+  if (current.length !== 1 || current[0].lang !== root.lang) found.push("does not say which language this is");
+  if (other.length !== 1 || other[0].lang === root.lang || other[0].lang !== other[0].hreflang) found.push("has no way to the other language");
+  if (document.querySelectorAll("footer summary").length < 2) found.push("has no help");
+  if (document.querySelector(".bar.member") && !document.querySelector("header a[href^='/logout']")) found.push("has no way to log out");
+  return found;
+}
+
+/** Runs inside the page: the places where Tab should stop, in the order of the source, or where it stands. */
+function stops(only) {
+  const number = (element) => [...document.querySelectorAll("*")].indexOf(element);
+  if (only === "here") return number(document.activeElement === document.body ? null : document.activeElement);
+  const root = document.querySelector("dialog[open]") ?? document;
+  const all = [...root.querySelectorAll("a[href], button, input:not([type=hidden]), summary, [tabindex]")].filter((element) => {
+    if (element.tabIndex < 0 || !element.checkVisibility({ visibilityProperty: true })) return false;
+    if (element.type !== "radio") return true;
+    const group = [...document.getElementsByName(element.name)];
+    return element === (group.find((radio) => radio.checked) ?? group[0]);
+  });
+  all[0].focus();
+  return all.map(number);
+}
+
+/** Goes through the page with Tab: everything is reached, in the order of the source. */
+async function tabThrough(page, complain) {
+  const expected = await page.evaluate(stops, "all");
+  const reached = [expected[0]];
+  while (reached.length <= expected.length) {
+    await page.keyboard.press("Tab");
+    const here = await page.evaluate(stops, "here");
+    if (here < 0 || here === expected[0]) break;
+    reached.push(here);
+  }
+  if (reached.join() !== expected.join()) complain(`Tab stops at ${reached}, where the source has ${expected}`);
+}
+
+/** Looks at the page in every view of the plan; keeps a picture of it. */
+export async function inspect(page, walk, name) {
+  looks += 1;
+  const complain = (text) => wrong.push(`${walk.lang}${walk.scripts ? "" : ", no scripts"}, ${name}: ${text}`);
+  const lang = await page.locator("html").getAttribute("lang");
+  if (lang !== walk.lang) complain(`is in ${lang}`);
+  for (const { width, colorScheme } of plan.views) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.emulateMedia({ colorScheme });
+    for (const text of await page.evaluate(measure, { width, tokens })) complain(`${width} px: ${text}`);
+    if (!walk.scripts) continue;
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: { type: "tag", values: tags } }), plan.tags);
+    for (const { id, nodes } of violations) {
+      complain(`${width} px, ${colorScheme}: axe ${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`);
+    }
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const colorScheme of walk.scripts ? ["dark", "light"] : ["light"]) {
+    await page.emulateMedia({ colorScheme });
+    if (walk.scripts) await page.screenshot({ path: `${plan.shots}/${walk.lang}-${name}-${colorScheme}.png`, fullPage: true });
+  }
+  await tabThrough(page, complain);
+}
+
+/** Waits for a text of the page. */
+export async function expectText(page, text, where) {
+  await page.getByText(text).first().waitFor({ timeout: 10_000 }).catch(async () => {
+    throw new Error(`${where}: no “${text}” on ${page.url()}:\n${await page.locator("body").innerText()}`);
+  });
+}
+
+/** Waits for the page with this heading. */
+export async function expectTitle(page, title) {
+  await page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor({ timeout: 10_000 }).catch(async () => {
+    throw new Error(`no page “${title}” but ${page.url()}:\n${await page.locator("body").innerText()}`);
+  });
+}
+
+/** Opens a page in a fresh context: no cookies, the walk's language. */
+export async function fresh(browser, walk) {
+  const context = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 1,
+    locale: walk.lang === "ja" ? "ja-JP" : "en-US",
+    javaScriptEnabled: walk.scripts,
+  });
+  const page = await context.newPage();
+  page.on("console", (message) => message.type() === "error" && /Content Security|Refused/.test(message.text()) && wrong.push(`console: ${message.text()}`));
+  page.on("request", (request) => request.url().startsWith(plan.base) || wrong.push(`asked a third party: ${request.url()}`));
+  return page;
+}
+
+/** Looks at what a first visit loads. */
+export async function weigh(browser, walk, path) {
+  const page = await fresh(browser, walk);
+  const answers = [];
+  page.on("response", (response) => answers.push(response));
+  await page.goto(plan.base + path, { waitUntil: "networkidle" });
+  const sizes = await Promise.all(answers.map(async (answer) => (await answer.body()).length));
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  if (sizes.length > 2 || all > 30 * 1024) wrong.push(`${path} takes ${sizes.length} requests and ${all} bytes`);
+  await page.context().close();
+}
+
+/** The keyboard of a page. */
+export function keys(page) {
+  const press = (key) => page.keyboard.press(key);
+  const reach = async (selector) => {
+    for (let step = 0; step < 80; step += 1) {
+      await press("Tab");
+      if (await page.evaluate((what) => document.activeElement.matches(what), selector)) return;
+    }
+    throw new Error(`Tab does not reach ${selector} on ${page.url()}`);
+  };
+  /** Goes to a field and fills it in; what is in it already is selected by going there. */
+  const type = async (selector, text) => {
+    await reach(selector);
+    await page.keyboard.type(text);
+  };
+  const follow = async (selector) => {
+    await reach(selector);
+    await press("Enter");
+  };
+  return { press, reach, type, follow };
+}
+
+/** Runs a walk in Chromium, says what was seen, and ends. */
+export async function walkThrough(walk) {
+  await mkdir(plan.shots, { recursive: true });
+  const browser = await chromium.launch({ executablePath: plan.chromium, args: plan.flags });
+  try {
+    await walk(browser);
+  } catch (error) {
+    wrong.push(String(error));
+  } finally {
+    await browser.close();
+  }
+  console.log(`${looks} looks at pages; screenshots in ${plan.shots}`);
+  for (const text of wrong) console.log(`WRONG ${text}`);
+  process.exit(wrong.length ? 1 : 0);
+}
