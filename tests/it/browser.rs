@@ -1,7 +1,9 @@
 //! The pages in a real browser: Debian's Chromium, driven by the scripts of `tests/browser`, with scripts and without.
 
 use crate::pages::house::{ADDRESS, House, START};
-use karamail::model::{Language, Priority, RegistrationId, Span};
+use karamail::link::{Link, Purpose};
+use karamail::model::{Language, Policy, Priority, RegistrationId, Span};
+use karamail::store::{StoreError, Tx};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -143,5 +145,45 @@ async fn r019_r020_r056_r139_a_member_goes_everywhere_by_keyboard_alone_with_and
         walks.push(walk(&house, id, language, scripts).await);
     }
     drive(&house, "members.mjs", json!({ "walks": walks })).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r025_r027_r032_r146_r147_r148_an_app_is_set_up_from_the_screen_used_removed_and_lost_by_keyboard_alone() {
+    let house = House::open().await;
+    let policy = Policy { two_factor: true, ..Policy::default() };
+    let ask = move |tx: &mut Tx<'_>| tx.set_policy(&"DEMO".parse().unwrap(), &policy);
+    assert!(house.store.write::<_, StoreError, _>(ask).await.unwrap());
+    let mut walks = Vec::new();
+    for (id, language, scripts) in [("f1", Language::Ja, true), ("f2", Language::En, true), ("f3", Language::Ja, false)]
+    {
+        walks.push(walk(&house, id, language, scripts).await);
+    }
+    drive(&house, "factor.mjs", json!({ "walks": walks })).await;
+    house.close().await;
+}
+
+/// Orders a test of an address; gives the token of its link.
+async fn contact_test(house: &House, id: &str, language: Language) -> String {
+    let member = house.member(id, "見本 花子", language, None).await;
+    let now = house.clock.now();
+    let expires = now.plus(Span::from_secs(86_400));
+    let address = ADDRESS.parse().unwrap();
+    let begin = move |tx: &mut Tx<'_>| tx.begin_contact_test(member, &address, now, expires);
+    let test = house.store.write::<_, StoreError, _>(begin).await.unwrap();
+    let link = Link { purpose: Purpose::ContactTest, row: test.number(), expires: expires.seconds(), nonce: [7; 16] };
+    link.mint(house.keys.link())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r110_the_help_page_and_the_page_of_a_test_mail_work_by_keyboard_alone() {
+    let house = House::open().await;
+    let mut walks = Vec::new();
+    for (id, language, scripts) in [("h1", Language::Ja, true), ("h2", Language::En, true), ("h3", Language::Ja, false)]
+    {
+        let test = contact_test(&house, id, language).await;
+        walks.push(json!({ "lang": language.as_str(), "scripts": scripts, "test": test }));
+    }
+    drive(&house, "arrival.mjs", json!({ "walks": walks })).await;
     house.close().await;
 }
