@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::model::{Domain, Span, Timestamp};
 use crate::net::resolver::Resolver;
 use crate::queue::destination::{Groups, Limits, Name};
+use crate::queue::lanes::Moved;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
@@ -39,7 +40,15 @@ pub(super) struct Atlas {
 
 struct State {
     groups: Arc<Groups>,
-    known: HashMap<Domain, (Name, Timestamp)>,
+    known: HashMap<Domain, Known>,
+}
+
+/// Where a domain belongs.
+struct Known {
+    name: Name,
+    /// The server that its mail prefers, where that was looked up and found.
+    server: Option<Domain>,
+    until: Timestamp,
 }
 
 impl Atlas {
@@ -55,11 +64,11 @@ impl Atlas {
         }
         let now = self.clock.now();
         let mut state = self.lock();
-        if let Some((name, _)) = state.known.get(domain).filter(|(_, until)| now < *until) {
-            return Some(name.clone());
+        if let Some(known) = state.known.get(domain).filter(|known| now < known.until) {
+            return Some(known.name.clone());
         }
         let name = Name::new(&state.groups.of_domain(domain)?.name);
-        state.note(domain, &name, now.plus(BELIEVED));
+        state.note(domain, &name, None, now.plus(BELIEVED));
         Some(name)
     }
 
@@ -83,14 +92,14 @@ impl Atlas {
             Err(_) => (domain.as_str(), now.plus(DOUBTED)),
         };
         let name = Name::new(name);
-        state.note(domain, &name, until);
+        state.note(domain, &name, found.ok(), until);
         name
     }
 
     /// Lists the domains that are known to belong to a destination.
     pub(super) fn domains(&self, of: &Name) -> Vec<Domain> {
         let state = self.lock();
-        state.known.iter().filter(|(_, (name, _))| name == of).map(|(domain, _)| domain.clone()).collect()
+        state.known.iter().filter(|(_, known)| known.name == *of).map(|(domain, _)| domain.clone()).collect()
     }
 
     /// Gives the limits of a destination that has a name of its own.
@@ -98,11 +107,19 @@ impl Atlas {
         self.lock().groups.named(of.as_str()).map(|group| group.limits)
     }
 
-    /// Takes other groups.
-    pub(super) fn regroup(&self, groups: Groups) {
+    /// Takes other groups; gives the domains that belong elsewhere now.
+    pub(super) fn regroup(&self, groups: Groups) -> Vec<Moved> {
         let mut state = self.lock();
+        let mut moved = Vec::new();
+        state.known.retain(|domain, known| {
+            let to = known.name_in(&groups, domain);
+            if to.as_ref() != Some(&known.name) {
+                moved.push(Moved { domain: domain.clone(), from: known.name.clone(), to: to.clone() });
+            }
+            to.map(|name| known.name = name).is_some()
+        });
         state.groups = Arc::new(groups);
-        state.known.clear();
+        moved
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -111,10 +128,23 @@ impl Atlas {
 }
 
 impl State {
-    fn note(&mut self, domain: &Domain, name: &Name, until: Timestamp) {
+    fn note(&mut self, domain: &Domain, name: &Name, server: Option<Domain>, until: Timestamp) {
         if self.known.len() >= DOMAINS {
             self.known.clear();
         }
-        self.known.insert(domain.clone(), (name.clone(), until));
+        self.known.insert(domain.clone(), Known { name: name.clone(), server, until });
+    }
+}
+
+impl Known {
+    /// Names the destination by other groups; nothing where the domain's servers would have to be looked up.
+    fn name_in(&self, groups: &Groups, domain: &Domain) -> Option<Name> {
+        if let Some(group) = groups.find(domain, self.server.as_slice()) {
+            return Some(Name::new(&group.name));
+        }
+        match &self.server {
+            Some(server) => Some(Name::new(server.as_str())),
+            None => (self.name.as_str() == domain.as_str()).then(|| self.name.clone()),
+        }
     }
 }

@@ -64,10 +64,10 @@ impl Board {
         self.settler.reschedule(schedules);
     }
 
-    /// Takes other receiving systems, with other limits; what is under way goes on.
+    /// Takes other receiving systems, with other limits; what is under way goes on, and what waits goes where it belongs now.
     pub fn regroup(&self, groups: Groups) {
-        self.atlas.regroup(groups);
+        let moved = self.atlas.regroup(groups);
         let atlas = Arc::clone(&self.atlas);
-        self.pool.limit(Box::new(move |name| atlas.limits(name)));
+        self.pool.regroup(&moved, Box::new(move |name| atlas.limits(name)));
     }
 }

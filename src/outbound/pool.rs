@@ -11,7 +11,7 @@ use super::seat::Seat;
 use crate::clock::Clock;
 use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::queue::destination::{self, Name};
-use crate::queue::lanes::{Bounds, Lanes, Learned, Take};
+use crate::queue::lanes::{Bounds, Lanes, Learned, Moved, Take};
 use crate::queue::pace::{Change, Signal};
 use crate::queue::view::{DestinationView, JobView, Wait};
 use crate::queue::{Class, Job};
@@ -293,11 +293,12 @@ impl Pool {
         claims
     }
 
-    /// Takes other limits for all destinations.
-    pub(super) fn limit(&self, limits_of: LimitsOf) {
+    /// Takes other limits for all destinations, some domains having gone from one to another.
+    pub(super) fn regroup(&self, moved: &[Moved], limits_of: LimitsOf) {
         let now = self.clock.now();
         let mut state = self.lock();
-        state.lanes.limit(&limits_of, now);
+        let back = state.lanes.regroup(moved, &limits_of, now);
+        state.give_back(&back);
         state.limits_of = limits_of;
         for bell in state.bells.values() {
             bell.notify_waiters();

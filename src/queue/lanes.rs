@@ -8,8 +8,12 @@
 //! than its pace allows, nor all of them together more than there may be; what waits in memory has a bound for each lane; while
 //! anything urgent waits no mail is sent ahead, and one connection of a destination never does.
 
+mod heirs;
 mod place;
 
+pub use heirs::Moved;
+
+use heirs::Heirs;
 use place::{Need, Place, Urgency};
 
 use crate::model::{JobId, Span, Timestamp};
@@ -67,6 +71,7 @@ pub struct Lanes {
     places: HashMap<Name, Place>,
     hungry: BTreeSet<(Urgency, Name)>,
     later: BTreeSet<(Timestamp, Name)>,
+    heirs: Heirs,
     connections: usize,
     turn: u64,
 }
@@ -84,6 +89,7 @@ impl Lanes {
             places: HashMap::new(),
             hungry: BTreeSet::new(),
             later: BTreeSet::new(),
+            heirs: Heirs::default(),
             connections: 0,
             turn: 0,
         }
@@ -92,6 +98,7 @@ impl Lanes {
     /// Takes in a job that was claimed; gives back the last one of its lane where there are too many. `limits` are the
     /// destination's, nothing: the usual ones.
     pub fn offer(&mut self, to: &Name, limits: Option<Limits>, job: Job, now: Timestamp) -> Option<Job> {
+        self.comes(&job, to, limits, now);
         let usual = self.bounds.usual;
         let place =
             self.places.entry(to.clone()).or_insert_with(|| Place::new(Pace::new(limits.unwrap_or(usual)), now));
@@ -110,6 +117,9 @@ impl Lanes {
         let Some(place) = self.places.get_mut(to) else { return Some(job) };
         place.sent();
         place.may_give_way.remove(&job.id);
+        if self.heirs.has_left(job.order.to.domain(), to) {
+            return Some(job);
+        }
         // Beyond the window there may be as many as were taken.
         let turned_away = place.insert_within(self.bounds.window + self.bounds.connections, job, now);
         self.refresh(to, now);
@@ -208,7 +218,7 @@ impl Lanes {
     }
 
     fn take_from(place: &mut Place, now: Timestamp) -> Take {
-        if place.staying() > place.pace.connections() {
+        if place.has_surplus() {
             return Take::Leave;
         }
         let Some(class) = place.first(now) else {
@@ -231,8 +241,7 @@ impl Lanes {
     pub fn ahead(&mut self, to: &Name, already: bool, now: Timestamp) -> Option<(Job, u64)> {
         let place = self.places.get_mut(to)?;
         let others = place.ahead - usize::from(already && place.ahead > 0);
-        let surplus = place.staying() > place.pace.connections();
-        if others + 1 >= place.open || surplus || place.pace.shut_until().is_some() {
+        if others + 1 >= place.open || place.has_surplus() || place.pace.shut_until().is_some() {
             return None;
         }
         let class = place.first(now).filter(|class| !is_urgent(*class))?;
@@ -329,11 +338,13 @@ impl Lanes {
         if let Some(place) = self.places.get_mut(to) {
             place.connections = place.connections.saturating_sub(1);
             place.leaving = place.leaving.saturating_sub(usize::from(told));
+            place.dismissed = place.dismissed.saturating_sub(usize::from(told)).min(place.connections);
             if place.connections == 0 {
                 place.reasons.clear();
             }
         }
         self.refresh(to, now);
+        self.parted(to, now);
         !self.places.contains_key(to)
     }
 
@@ -354,15 +365,12 @@ impl Lanes {
         names.iter().flat_map(|name| self.remove_at(name, &fits, now)).collect()
     }
 
-    /// Lets go of jobs for one destination that fit.
+    /// Lets go of jobs for one destination that fit. A connection that is being opened for one of them still comes.
     pub fn remove_at(&mut self, to: &Name, fits: impl Fn(&Job) -> bool, now: Timestamp) -> Vec<Job> {
         let Some(place) = self.places.get_mut(to) else { return Vec::new() };
         let mut removed = Vec::new();
         for lane in &mut place.lanes {
             removed.extend(lane.extract_if(.., |_, job| fits(job)).map(|(_, job)| job));
-        }
-        for job in &removed {
-            place.reasons.remove(&(job.due, job.id));
         }
         self.refresh(to, now);
         removed
@@ -421,7 +429,7 @@ impl Lanes {
     }
 
     /// Gives each destination the limits that are right for it now.
-    pub fn limit(&mut self, limits: impl Fn(&Name) -> Option<Limits>, now: Timestamp) {
+    fn limit(&mut self, limits: impl Fn(&Name) -> Option<Limits>, now: Timestamp) {
         let names: Vec<Name> = self.places.keys().cloned().collect();
         for name in names {
             if let Some(place) = self.places.get_mut(&name) {
@@ -453,7 +461,9 @@ impl Lanes {
 
     /// Brings the order up to date after anything changed at a destination.
     fn refresh(&mut self, name: &Name, now: Timestamp) {
+        let inherited = self.inherited(name);
         let Some(place) = self.places.get_mut(name) else { return };
+        place.inherited = inherited;
         let need = place.need(now);
         let before = std::mem::replace(&mut place.need, need.clone());
         let is_blank = place.is_empty() && place.connections == 0 && place.pace.is_blank(now);
@@ -507,7 +517,7 @@ impl Lanes {
         if let (Some(next), Some(limit)) = (place.pace.next_token(now), place.pace.limits().rate) {
             return Wait::Rate { next, limit };
         }
-        let (connections, allowed) = (place.connections, place.pace.connections());
+        let (connections, allowed) = (place.connections + place.inherited, place.pace.connections());
         if connections >= allowed || self.connections >= self.bounds.connections {
             return Wait::Connections { connections, allowed };
         }

@@ -161,6 +161,15 @@ impl Pace {
         }
     }
 
+    /// Takes the place of another one: the next token comes as if both had taken theirs here.
+    pub fn follow(&mut self, other: &Self) {
+        if let Some(spacing) = self.spacing()
+            && other.taken > self.taken
+        {
+            (self.taken, self.token) = (other.taken, other.taken.saturating_add(spacing));
+        }
+    }
+
     /// Says how many connections there may be.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -207,6 +216,8 @@ impl Pace {
             // A timer that rang a little late costs no mail; a token that lay unused is not saved up for a burst.
             let from = if now.saturating_sub(self.token) <= LATENESS { self.token } else { now };
             (self.taken, self.token) = (from, from.saturating_add(spacing));
+        } else {
+            self.taken = now.millis().saturating_mul(1_000);
         }
         self.epoch
     }

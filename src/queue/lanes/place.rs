@@ -37,6 +37,10 @@ pub(super) struct Place {
     pub(super) connections: usize,
     /// Those of them that were told to close and have not yet.
     pub(super) leaving: usize,
+    /// Those of them, told or not, that carry no mail but the one they have, since domains belong elsewhere.
+    pub(super) dismissed: usize,
+    /// Connections of other destinations that count against this one, which has their domains now.
+    pub(super) inherited: usize,
     /// Those that a server has taken in.
     pub(super) open: usize,
     /// Those that wait for work.
@@ -67,6 +71,8 @@ impl Place {
             lanes: Default::default(),
             connections: 0,
             leaving: 0,
+            dismissed: 0,
+            inherited: 0,
             open: 0,
             idle: 0,
             ahead: 0,
@@ -143,7 +149,7 @@ impl Place {
     }
 
     pub(super) fn need(&self, now: Timestamp) -> Need {
-        if self.connections >= self.pace.connections() {
+        if self.connections + self.inherited >= self.pace.connections() {
             return Need::Nothing;
         }
         if self.first(now).is_none() {
@@ -175,6 +181,11 @@ impl Place {
     /// Counts the connections that were not told to close.
     pub(super) const fn staying(&self) -> usize {
         self.connections.saturating_sub(self.leaving)
+    }
+
+    /// Says whether a connection is to leave.
+    pub(super) fn has_surplus(&self) -> bool {
+        self.staying() > self.pace.connections() || self.dismissed > self.leaving
     }
 
     pub(super) fn begin(&mut self, now: Timestamp) -> u64 {

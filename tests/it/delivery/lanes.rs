@@ -1,7 +1,7 @@
 //! Destinations with limits of their own, and what becomes of the others while one is slow, full, shut or away.
 
 use super::world::{Plan, World, one_peer, two_peers};
-use crate::peer::{Act, Peer, Setup};
+use crate::peer::{Act, Peer, Seen, Setup};
 use karamail::model::{JobId, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
 use karamail::queue::view::{Shut, Standing, Wait};
@@ -212,6 +212,89 @@ async fn other_limits_hold_at_once_for_what_is_under_way() {
     let seen = peer.seen();
     let rest: std::collections::BTreeSet<usize> = seen.mails[4..].iter().map(|mail| mail.connection).collect();
     assert_eq!((seen.connections, rest.len()), (4, 1), "{rest:?}");
+}
+
+/// Gives the most connections that were open when one of those that came behind the first `first` said hello.
+fn crowd_behind(first: usize, seen: &Seen) -> usize {
+    let (mut open, mut most) = (0, 0);
+    for line in &seen.lines {
+        let (number, what) = line.split_once(' ').unwrap();
+        match what.split(' ').next().unwrap() {
+            "EHLO" => {
+                open += 1;
+                most = if number.parse::<usize>().unwrap() > first { open.max(most) } else { most };
+            }
+            "closed" => open -= 1,
+            _ => {}
+        }
+    }
+    most
+}
+
+/// Lets those of `open` connections that are held end their mail, one after the other, until `left` are there.
+async fn let_go(peer: &Peer, gate: &Notify, open: usize, left: usize) {
+    for number in (left..open).rev() {
+        gate.notify_one();
+        peer.wait_for(|seen| seen.open == number).await;
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_comes_opens_only_as_the_connections_leave_that_its_server_had_before() {
+    let gate = Arc::new(Notify::new());
+    let held = (0..10).map(|_| Act::When(gate.clone(), "250 2.0.0 taken"));
+    let (peer, plan) = one_peer(Setup::default().at("dot", held)).await;
+    let world = World::start(plan).await;
+    let mut jobs = orders(&world, Class::Registration, 40, "carrier.example").await;
+    peer.wait_for(|seen| seen.open == 10 && seen.mails.len() == 10).await;
+    let mut big = group("big", &[], 2, None);
+    big.mx = vec!["mx.carrier.example".parse().unwrap()];
+    world.board.as_ref().unwrap().regroup(Groups::new(vec![big]));
+    jobs.extend(orders(&world, Class::ContactTest, 9, "carrier.example").await);
+    let crowded = |wait| matches!(wait, Wait::Connections { connections: 10, allowed: 2 });
+    world.wait_for_reason(jobs[48], crowded).await;
+    world.wait_for_reason(jobs[39], crowded).await;
+    let_go(&peer, &gate, 10, 2).await;
+    assert_eq!(peer.seen().connections, 10);
+    gate.notify_one();
+    peer.wait_for(|seen| seen.connections > 10).await;
+    gate.notify_one();
+    for job in jobs {
+        assert_eq!(world.wait_for("accepted", job).await.attempts, 1);
+    }
+    let seen = peer.seen();
+    assert!(crowd_behind(10, &seen) <= 2, "{:?}", seen.lines);
+    assert!(seen.mails[10..].iter().all(|mail| mail.connection > 10));
+}
+
+#[tokio::test]
+async fn a_group_that_is_renamed_keeps_its_limits_and_one_that_goes_leaves_its_server_no_more_than_the_usual() {
+    let carrier = |name: &str| vec![group(name, &["carrier.example"], 2, None)];
+    for (groups, most) in [(carrier("after"), 2), (Vec::new(), 3)] {
+        let gate = Arc::new(Notify::new());
+        let held = (0..3).map(|_| Act::When(gate.clone(), "250 2.0.0 taken"));
+        let (peer, mut plan) = one_peer(Setup::default().at("dot", held)).await;
+        plan.limits.per_destination = 3;
+        let world = World::start(grouped(plan, carrier("before"))).await;
+        let jobs = orders(&world, Class::Registration, 30, "carrier.example").await;
+        peer.wait_for(|seen| seen.mails.len() == 2).await;
+        world.board.as_ref().unwrap().regroup(Groups::new(groups));
+        let crowded =
+            |wait| matches!(wait, Wait::Connections { connections, allowed } if connections == most && allowed == most);
+        world.wait_for_reason(jobs[29], crowded).await;
+        peer.wait_for(|seen| seen.mails.len() == most).await;
+        for left in (0..most).rev() {
+            gate.notify_one();
+            peer.wait_for(|seen| seen.mails.len() + left > most || seen.open <= left).await;
+        }
+        gate.notify_one();
+        for job in jobs {
+            assert_eq!(world.wait_for("accepted", job).await.attempts, 1);
+        }
+        let seen = peer.seen();
+        assert!(seen.most <= most, "{:?}", seen.lines);
+        assert!(seen.mails[2..].iter().all(|mail| mail.connection > 2));
+    }
 }
 
 #[tokio::test]
