@@ -104,7 +104,6 @@ async fn drive(house: &House, script: &str, mut plan: Value) {
         }
     }
     assert!(node.wait().await.unwrap().success(), "{said}");
-    println!("{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
