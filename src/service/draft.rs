@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub const KEPT: Span = Span::from_secs(12 * 60 * 60);
 
 /// The fields that are kept. None of them is secret.
-pub const FIELDS: &[&str] = &["priority", "language", "mail1", "mail2", "mail3"];
+pub const FIELDS: &[&str] = &["priority", "language", "mail1", "mail2", "mail3", "typed"];
 
 /// The largest draft, written as forms are.
 const LARGEST: usize = 4 * 1024;

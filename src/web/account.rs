@@ -67,7 +67,8 @@ fn entries(web: &Web, visitor: &Visitor, t: &Texts) -> Vec<Entry> {
     let two_factor = two_factor::is_open_to(visitor).then(|| here(two_factor::PAGE, t.two_factor.link));
     let password = here("/account/password", t.account.password);
     let bookmark = Entry { href: bookmark, label: t.account.bookmark };
-    std::iter::once(password).chain(two_factor).chain([bookmark]).collect()
+    let profile = here("/account/profile", t.account.profile);
+    [profile, password].into_iter().chain(two_factor).chain([bookmark]).collect()
 }
 
 /// GET `/account/bookmark`: the page to bookmark; asked for at the system address, sends on to the published one.

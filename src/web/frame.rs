@@ -22,7 +22,12 @@ const TABS: &[MemberPlace] = &[((turn::MENU, |t| t.account.tab), |_| true)];
 /// What stands beside the own name.
 const BESIDE: &[MemberPlace] = &[((two_factor::PAGE, |t| t.two_factor.link), |visitor| visitor.policy.two_factor)];
 /// Pages below another (everything behind the address, too), and the one to which the arrow leads back.
-const BELOW: &[(&str, Place)] = &[("/account/password", (turn::MENU, |t| t.account.to_menu))];
+const BELOW: &[(&str, Place)] = &[
+    ("/account/password", (turn::MENU, |t| t.account.to_menu)),
+    ("/account/profile", (turn::MENU, |t| t.account.to_menu)),
+    ("/account/profile/test", ("/account/profile", |t| t.profile.title)),
+    ("/account/profile/confirm", ("/account/profile", |t| t.profile.title)),
+];
 /// Where more help is, at the foot.
 const HELP: &[Place] = &[("/help/mail", |t| t.arrival.title)];
 

@@ -26,6 +26,7 @@ mod notice;
 mod outbox;
 mod page;
 mod password;
+mod profile;
 mod register;
 mod reply;
 mod standing;
@@ -48,6 +49,7 @@ use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
 use crate::service::otp::Otp;
+use crate::service::profile::Profile;
 use crate::service::reach::Reach;
 use crate::service::second_factor::SecondFactor;
 use crate::store::Store;
@@ -126,6 +128,7 @@ struct Inner {
     login: Login,
     landing: Landing,
     contact_tests: ContactTests,
+    profile: Profile,
     reach: Reach,
     otp: Otp,
     second_factor: SecondFactor,
@@ -165,7 +168,7 @@ impl Web {
         let backup_code =
             BackupCode::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
         let contact_tests = ContactTests::new(parts.store.clone(), Arc::clone(&parts.keys), settings.contact_test);
-        let reach = Reach::new(parts.store.clone());
+        let (profile, reach) = (Profile::new(parts.store.clone()), Reach::new(parts.store.clone()));
         let key = Secret::new(key);
         let inner = Inner {
             settings,
@@ -178,6 +181,7 @@ impl Web {
             backup_code,
             drafts,
             contact_tests,
+            profile,
             reach,
             key,
         };
@@ -196,6 +200,7 @@ impl Web {
             .merge(login::routes())
             .merge(outbox::routes())
             .merge(password::routes())
+            .merge(profile::routes())
             .merge(register::routes())
             .merge(two_factor::routes())
             .fallback(|| async { Reply::missing(StatusCode::NOT_FOUND) })
@@ -234,6 +239,10 @@ impl Web {
 
     fn contact_tests(&self) -> &ContactTests {
         &self.0.contact_tests
+    }
+
+    fn profile(&self) -> &Profile {
+        &self.0.profile
     }
 
     fn reach(&self) -> &Reach {

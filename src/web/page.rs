@@ -46,6 +46,9 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("contact.html", include_str!("pages/contact.html")),
     ("contact_done.html", include_str!("pages/contact_done.html")),
     ("help_mail.html", include_str!("pages/help_mail.html")),
+    ("profile.html", include_str!("pages/profile.html")),
+    ("profile_confirm.html", include_str!("pages/profile_confirm.html")),
+    ("profile_test.html", include_str!("pages/profile_test.html")),
     ("password.html", include_str!("pages/password.html")),
     ("priority.html", include_str!("pages/priority.html")),
 ];

@@ -70,6 +70,7 @@ texts! {
         notice;
         outbox;
         password;
+        profile;
         reach;
         register;
         two_factor;

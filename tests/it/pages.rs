@@ -9,4 +9,5 @@ mod help;
 pub mod house;
 mod journey;
 mod login;
+mod profile;
 mod two_factor;

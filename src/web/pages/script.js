@@ -54,6 +54,9 @@ each("a[data-confirm]", (link) => {
   };
 });
 
+// Look again.
+each("[data-again]", () => setTimeout(() => location.reload(), 5000));
+
 // The server's word on what was typed.
 each("[data-ask]", (input) => {
   input.addEventListener("blur", async () => {

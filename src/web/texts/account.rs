@@ -5,6 +5,7 @@ texts! {
     title: "メニュー", "Menu";
     tab: "個人メニュー", "My menu";
     lead: "行いたいことを選んでください。", "What would you like to do?";
+    profile: "個人情報メンテナンス（連絡先）", "Personal information (addresses)";
     password: "パスワードの変更", "Change the password";
     bookmark: "ログイン画面ブックマーク", "Bookmark the login page";
 

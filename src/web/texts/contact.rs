@@ -9,6 +9,7 @@ texts! {
     done_title: "届くことを確認しました", "Mail arrives here";
     done_lead: "連絡のメールは、このアドレスに届きます。", "Messages will reach you at this address.";
     done_next: "アドレスをまだ登録していないときは、ログインして、連絡先の画面で「登録」を押してください。", "If you have not registered the address yet, log in and press “Register” on the page of your addresses.";
+    profile: "連絡先の画面へ", "To your addresses";
     log_in: "ログイン画面へ", "To the login page";
     again: "うまくいかないときは、連絡先の画面から、テストメールをもう一度送ってください。", "If that does not help, send another test mail from the page of your addresses.";
     expired_1: "このリンクの期限は {time} まででした。アドレスの確認は済んでいません。", "This link was valid until {time}. The address has not been confirmed.";
