@@ -9,10 +9,9 @@ texts! {
     name: "氏名", "Name";
     person_note: "ここは団体の管理者が変更します。", "Your organisation’s administrator changes these.";
     lead: "災害などのときに連絡を受け取るメールアドレスです。3つまで登録できます。", "Where you are reached in an emergency. You can register up to three addresses.";
-    mark: "「※必須」の付いた欄は、必ず入力してください。", "Fields marked “Required” must be filled in.";
     advice: "早く気がつく順に登録してください。メールを順番の1番目にすることをおすすめします。", "Put first what you notice soonest. We recommend mail as number 1.";
     advice_order: "回線のようすにより、届く順番が入れ替わることがあります。", "The lines decide: messages may arrive in another order.";
-    phone_plan: "スマホプランでは、メールの機能をご利用になれません。メールアドレスは入力しないでください。", "Your plan (スマホプラン) has no mail. Please do not enter mail addresses.";
+    phone_plan: "スマホプランでは、メールの機能をご利用になれません。メールアドレスは入力しないでください。", "Your plan, the smartphone plan, has no mail. Please do not enter mail addresses.";
     form: "メールアドレス", "Mail addresses";
     field: "連絡先（MAIL）優先順位{number}", "Contact (MAIL), priority {number}";
     hint: "消すときは、欄を空にして登録します。", "To remove an address, empty the field and register.";
