@@ -88,7 +88,7 @@ pub enum Words<'a> {
     Security {
         /// The title, in the language of the mail.
         title: &'a str,
-        /// What, by the name of [`NOTICES`].
+        /// What, by its name among the notices of this module.
         what: &'a str,
         /// The minute it was done.
         at: &'a str,

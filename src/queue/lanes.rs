@@ -1,7 +1,7 @@
 //! The jobs that were claimed and wait for a connection, by destination and class, and who gets the next one.
 //!
 //! A lane is a destination and a class. A destination's [`Pace`] says how many connections and how many mails it gets, its
-//! [`Turns`] whose turn it is; which destination may open a connection is kept in order, so that finding the next one costs no look
+//! `Turns` whose turn it is; which destination may open a connection is kept in order, so that finding the next one costs no look
 //! at the others.
 //!
 //! Knows nothing of sockets or databases; the time and chance are told. What always holds: no destination has more connections

@@ -245,8 +245,8 @@ fn use_budgets(tx: &mut Tx<'_>, order: &Order, now: Timestamp) -> Result<Option<
     Ok(waits.into_iter().max())
 }
 
-/// Judges a code typed in a session; `keys` are those that seal. Belongs into the transaction of what the code allows, so that it is used up together
-/// with it.
+/// Judges a code typed in a session; `keys` are those that seal. Belongs into the transaction of what the code allows, so that
+/// it is used up together with it.
 ///
 /// # Errors
 /// The database failed.

@@ -36,7 +36,7 @@ pub(super) fn seal(
     BASE64URL_NOPAD.encode(&seal::seal(keys, &owner.bytes(), nonce, plain.reveal()))
 }
 
-/// Opens what [`seal`] made for the same owner, if it is not too old.
+/// Opens what [`seal()`] made for the same owner, if it is not too old.
 pub(super) fn open(keys: &KeyRing, owner: Owner, sealed: &str, now: Timestamp) -> Option<Secret<[u8; SECRET_LEN]>> {
     let sealed = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
     let plain = seal::open(keys, &owner.bytes(), &sealed).ok()?;
