@@ -29,7 +29,7 @@ const codeOf = (key, now) => execFileSync("oathtool", ["--totp", "-b", key, "-N"
 async function scan(member) {
   const file = `${plan.shots}/${member.walk.lang}-qr.png`;
   await member.page.locator("svg.qr").screenshot({ path: file });
-  const address = execFileSync("zbarimg", ["--quiet", "--raw", file]).toString().trim();
+  const address = execFileSync("zbarimg", ["--quiet", "--nodbus", "--raw", file]).toString().trim();
   const link = await member.page.locator("main a[href^='otpauth:']").getAttribute("href");
   if (address !== link) wrong.push(`${member.walk.lang}: the QR code says ${address}, the link ${link}`);
   return new URL(address).searchParams.get("secret");

@@ -121,14 +121,14 @@ export async function inspect(page, walk, name) {
 
 /** Waits for a text of the page. */
 export async function expectText(page, text, where) {
-  await page.getByText(text).first().waitFor({ timeout: 10_000 }).catch(async () => {
+  await page.getByText(text).first().waitFor({ timeout: 60_000 }).catch(async () => {
     throw new Error(`${where}: no “${text}” on ${page.url()}:\n${await page.locator("body").innerText()}`);
   });
 }
 
 /** Waits for the page with this heading. */
 export async function expectTitle(page, title) {
-  await page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor({ timeout: 10_000 }).catch(async () => {
+  await page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor({ timeout: 60_000 }).catch(async () => {
     throw new Error(`no page “${title}” but ${page.url()}:\n${await page.locator("body").innerText()}`);
   });
 }
@@ -142,6 +142,7 @@ export async function fresh(browser, walk) {
     javaScriptEnabled: walk.scripts,
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
   page.on("console", (message) => message.type() === "error" && /Content Security|Refused/.test(message.text()) && wrong.push(`console: ${message.text()}`));
   page.on("request", (request) => request.url().startsWith(plan.base) || wrong.push(`asked a third party: ${request.url()}`));
   return page;

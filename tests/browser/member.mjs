@@ -29,7 +29,7 @@ export class Member {
   /** Is told what is wrong: there the keyboard is, too. */
   async isTold(text, name) {
     await expectText(this.page, text, name);
-    const focused = this.page.locator(".banner.error:focus").waitFor({ timeout: 5_000 });
+    const focused = this.page.locator(".banner.error:focus").waitFor({ timeout: 20_000 });
     await focused.catch(() => wrong.push(`${this.walk.lang}, ${name}: what is wrong has not the focus`));
     await this.look(name);
   }
@@ -54,7 +54,7 @@ export class Member {
   }
 
   async isKind(kind) {
-    const shown = this.page.locator(`#new[type=${kind}]`).waitFor({ timeout: 5_000 });
+    const shown = this.page.locator(`#new[type=${kind}]`).waitFor({ timeout: 20_000 });
     await shown.catch(() => wrong.push(`${this.walk.lang}: the password is not ${kind}`));
   }
 }

@@ -9,6 +9,10 @@ use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
+use tokio::sync::Mutex;
+
+/// One browser at a time: each takes all of a small machine.
+static ONE: Mutex<()> = Mutex::const_new(());
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
@@ -70,6 +74,7 @@ fn views() -> Vec<Value> {
 /// Runs one of the scripts, and turns the clock where it asks for that; what it finds wrong fails the test.
 async fn drive(house: &House, script: &str, mut plan: Value) {
     assert!(Path::new(CHROMIUM).exists(), "Chromium is missing: apt-get install chromium");
+    let _one = ONE.lock().await;
     install().await;
     let profile = tempfile::tempdir().unwrap();
     let all = json!({
