@@ -1,5 +1,5 @@
-//! SQLite: one thread that writes, a few that read, and one that copies the log back into the database, so that nobody who waits
-//! for a commit waits for that.
+//! SQLite: one thread that writes, a few that read, and one that copies the log back into the database, so that who waits for
+//! a commit seldom waits for that: only where the log has come to 64 MiB does the writer copy what is left itself.
 //!
 //! The writer commits in groups: it takes everything that waits, runs each piece of work in a savepoint, commits once and
 //! then answers all, because the disk flushes a few hundred to a few thousand times a second and no more. Work that arrives
