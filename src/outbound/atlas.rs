@@ -5,6 +5,7 @@
 //!
 //! Knows nothing of jobs. What always holds: what is remembered has a bound and an age, so that a domain that moves is followed.
 
+use super::unplaced::Rank;
 use crate::clock::Clock;
 use crate::model::{Domain, Span, Timestamp};
 use crate::net::resolver::Resolver;
@@ -20,7 +21,7 @@ const DOMAINS: usize = 50_000;
 const BELIEVED: Span = Span::from_secs(600);
 /// For how long it is believed that no server is found.
 const DOUBTED: Span = Span::from_secs(30);
-/// How many domains are looked up at a time.
+/// How many domains are looked up at a time for each rank: a one-time password does not wait behind what others look up.
 const LOOKUPS: usize = 100;
 
 /// How destinations are found.
@@ -34,7 +35,7 @@ pub(super) enum Sight {
 pub(super) struct Atlas {
     sight: Sight,
     clock: Clock,
-    lookups: Semaphore,
+    lookups: [Semaphore; 3],
     state: Mutex<State>,
 }
 
@@ -54,7 +55,7 @@ struct Known {
 impl Atlas {
     pub(super) fn new(sight: Sight, groups: Groups, clock: Clock) -> Self {
         let state = State { groups: Arc::new(groups), known: HashMap::new() };
-        Self { sight, clock, lookups: Semaphore::new(LOOKUPS), state: Mutex::new(state) }
+        Self { sight, clock, lookups: [LOOKUPS; 3].map(Semaphore::new), state: Mutex::new(state) }
     }
 
     /// Says where a domain belongs; nothing where that is to be looked up.
@@ -72,14 +73,14 @@ impl Atlas {
         Some(name)
     }
 
-    /// Looks up where a domain belongs.
-    pub(super) async fn look_up(&self, domain: &Domain) -> Name {
+    /// Looks up where a domain belongs, for mail of that rank.
+    pub(super) async fn look_up(&self, domain: &Domain, rank: Rank) -> Name {
         let resolver = match &self.sight {
             Sight::OneWay(name) => return name.clone(),
             Sight::Servers(resolver) => resolver,
         };
         // Never closed.
-        let turn = self.lookups.acquire().await;
+        let turn = self.lookups[rank as usize].acquire().await;
         let found = resolver.preferred(domain).await;
         drop(turn);
         let now = self.clock.now();

@@ -1,6 +1,6 @@
 //! Sockets out: from a due job to what its receiver's server said.
 //!
-//! [`worker`] claims what is due, `atlas` says to which destination it goes, `pool` keeps it until it is its turn, a `courier` with
+//! [`worker`] claims what is due, `atlas` says to which destination it goes, `pool` keeps it until it is its turn (`unplaced` until that is known), a `courier` with
 //! a `seat` carries it as an `errand`: [`way`] names the servers, [`guard`] knows what each must show ([`demand`]), [`dial`] opens a connection
 //! (`line` is one found and opened), [`sign`] signs, a [`session`] sends. A [`Board`] shows all this to operators.
 //!
@@ -24,6 +24,7 @@ mod pool;
 mod seat;
 pub mod session;
 pub mod sign;
+mod unplaced;
 pub mod way;
 pub mod worker;
 

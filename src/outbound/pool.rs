@@ -8,6 +8,7 @@
 
 use super::Limits;
 use super::seat::Seat;
+use super::unplaced::{Arrival, Unplaced};
 use crate::clock::Clock;
 use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::queue::destination::{self, Name};
@@ -20,8 +21,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
-/// Part of [`Limits::held`] that only one-time passwords may use.
+/// Part of [`Limits::held`] that only one-time passwords may use, one in so many.
 const RESERVED: usize = 10;
+/// Part of it, theirs included, that only mail may use for which somebody waits.
+const URGENT: usize = 4;
+/// Part of it that destinations keep at which nothing moves, once half of it is in use.
+const STALLED: usize = 4;
 
 /// How long a mail that can wait does so for a one-time password whose order is being written down.
 const COMING: Span = Span::from_millis(10);
@@ -56,7 +61,7 @@ struct State {
     /// Those of them that are being given to a server of a destination.
     sending: HashMap<JobId, (Class, Name)>,
     /// Those of them whose servers are being looked up.
-    unplaced: HashMap<Domain, Vec<Job>>,
+    unplaced: Unplaced,
     /// Claims to be given back to the store.
     back: Vec<(JobId, i64)>,
     /// Destinations that are there again: what waits for another try there need not wait any longer.
@@ -89,7 +94,7 @@ impl Pool {
             held: HashMap::new(),
             told: HashSet::new(),
             sending: HashMap::new(),
-            unplaced: HashMap::new(),
+            unplaced: Unplaced::new(limits.held),
             back: Vec::new(),
             resumed: BTreeSet::new(),
             bells: HashMap::new(),
@@ -139,32 +144,57 @@ impl Pool {
         }
     }
 
-    /// Takes in a job that was claimed, for a domain whose servers are to be looked up; says whether that is the first one.
+    /// Takes in a job that was claimed, for a domain whose servers are to be looked up; says whether that is to be done for it.
+    /// It goes back to the store where too many wait for that already.
     pub(super) fn keep_unplaced(&self, job: Job) -> bool {
         let mut state = self.lock();
         state.held.insert(job.id, fence_of(&job));
-        let jobs = state.unplaced.entry(job.order.to.domain().clone()).or_default();
-        jobs.push(job);
-        jobs.len() == 1
+        match state.unplaced.keep(job) {
+            Arrival::LooksUp => true,
+            Arrival::Waits => false,
+            Arrival::TurnedAway(job) => {
+                state.give_back(std::slice::from_ref(&job));
+                false
+            }
+        }
     }
 
     /// The destination of a domain has become known: what waited for that goes into its lanes.
     pub(super) fn place_all(&self, domain: &Domain, to: &Name) {
         let now = self.clock.now();
         let mut state = self.lock();
-        for job in state.unplaced.remove(domain).unwrap_or_default() {
+        let was_full = Class::ALL.into_iter().any(|class| state.unplaced.is_any_full(class));
+        for job in state.unplaced.take(domain) {
             state.place(to, job, now);
         }
         if state.lanes.is_crowded_out() {
             self.crowded.notify_one();
         }
         drop(state);
+        // More may wait in the store.
+        if was_full {
+            self.room.notify_one();
+        }
         self.more.notify_one();
     }
 
-    /// Says how many jobs of a domain wait for its servers to be looked up.
-    pub(super) fn unplaced(&self, domain: &Domain) -> usize {
-        self.lock().unplaced.get(domain).map_or(0, Vec::len)
+    /// Says how many more jobs of a class may wait for look-ups, whatever their domains.
+    pub(super) fn room_unplaced(&self, class: Class) -> usize {
+        self.lock().unplaced.room(class)
+    }
+
+    /// Says how many more jobs of a class of one domain may.
+    pub(super) fn room_unplaced_at(&self, domain: &Domain, class: Class) -> usize {
+        self.lock().unplaced.room_at(domain, class)
+    }
+
+    /// Gives back most of what waits where nothing moves, when there is little room left for others.
+    pub(super) fn make_room(&self) {
+        let mut state = self.lock();
+        if state.held.len() >= self.limits.held / 2 {
+            let back = state.lanes.shrink(self.limits.held / STALLED, self.clock.now());
+            state.give_back(&back);
+        }
     }
 
     /// Gives a job for which another connection may be opened now.
@@ -188,16 +218,16 @@ impl Pool {
     pub(super) fn room_for(&self, class: Class) -> usize {
         let most = match class {
             Class::Otp => self.limits.held,
-            Class::Alert | Class::Registration | Class::ContactTest | Class::Notice | Class::Report => {
-                self.limits.held - self.limits.held / RESERVED
-            }
+            Class::Registration | Class::ContactTest => self.limits.held - self.limits.held / RESERVED,
+            Class::Alert | Class::Notice | Class::Report => self.limits.held - self.limits.held / URGENT,
         };
         most.saturating_sub(self.lock().held.len())
     }
 
-    /// Says whether some destination has no room for another job of a class.
+    /// Says whether some destination, or some domain whose servers are being looked up, has no room for another job of a class.
     pub(super) fn is_any_full(&self, class: Class) -> bool {
-        self.lock().lanes.is_any_full(class, self.clock.now())
+        let state = self.lock();
+        state.unplaced.is_any_full(class) || state.lanes.is_any_full(class, self.clock.now())
     }
 
     /// Says how many more jobs of a class a destination has room for.
@@ -267,9 +297,7 @@ impl Pool {
         let mut state = self.lock();
         let now = self.clock.now();
         drop(state.lanes.remove(|job| lost.contains(&job.id), now));
-        for jobs in state.unplaced.values_mut() {
-            jobs.retain(|job| !lost.contains(&job.id));
-        }
+        drop(state.unplaced.remove(|job| lost.contains(&job.id)));
         for job in jobs {
             state.held.remove(job);
             state.told.remove(job);
@@ -281,9 +309,7 @@ impl Pool {
     pub(super) fn recall(&self, fits: impl Fn(&Job) -> bool) -> Vec<(JobId, i64)> {
         let mut state = self.lock();
         let mut waited = state.lanes.remove(&fits, self.clock.now());
-        for jobs in state.unplaced.values_mut() {
-            waited.extend(jobs.extract_if(.., |job| fits(job)));
-        }
+        waited.extend(state.unplaced.remove(fits));
         let claims = waited.iter().filter_map(|job| state.held.remove_entry(&job.id)).collect();
         for job in &waited {
             state.sending.remove(&job.id);
@@ -333,7 +359,7 @@ impl Pool {
             bell.notify_waiters();
         }
         let mut waited = state.lanes.empty(self.clock.now());
-        waited.extend(state.unplaced.drain().flat_map(|(_, jobs)| jobs));
+        waited.extend(state.unplaced.remove(|_| true));
         state.give_back(&waited);
         std::mem::take(&mut state.back)
     }
@@ -367,7 +393,7 @@ impl Pool {
             return Some(JobView { job, class: *class, destination, wait: Wait::Sending, ahead: 0 });
         }
         let unplaced = || {
-            let found = state.unplaced.values().flatten().find(|other| other.id == job)?;
+            let found = state.unplaced.find(job)?;
             Some(JobView { job, class: found.order.class, destination: None, wait: Wait::Resolving, ahead: 0 })
         };
         state.lanes.job(job, self.clock.now()).or_else(unplaced)
@@ -464,6 +490,10 @@ impl Pool {
         let mut state = self.lock();
         let learned = state.lanes.ended(to, answer, now, self.random.fraction());
         self.tell(&mut state, to, &learned);
+        // What moves again has little at hand, and more of it may wait in the store.
+        if state.lanes.is_short(to) {
+            self.room.notify_one();
+        }
     }
 
     /// Takes the token for a mail that is begun once more; gives when it may go, and the epoch, unless that is behind `until`.

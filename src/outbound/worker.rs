@@ -23,6 +23,7 @@ use super::office::{Exit, Office, keep};
 use super::outbox::Outbox;
 use super::pool::Pool;
 use super::sign::Signer;
+use super::unplaced::Rank;
 use super::way::Ways;
 use crate::clock::Clock;
 use crate::config::{Delivery, Destinations, Route};
@@ -314,7 +315,8 @@ impl Worker {
         let (pool, atlas) = (&self.office.pool, &self.atlas);
         let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
         let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
-        let (owner, until, wishes) = (self.owner.clone(), now.plus(LEASE), wanted.wishes);
+        let (owner, until) = (self.owner.clone(), now.plus(LEASE));
+        let (wishes, wished) = (wanted.wishes.clone(), wanted.wishes);
         let coming = self.store.coming();
         let most = batch(urgent);
         let claims = move |tx: &mut Tx<'_>| {
@@ -323,6 +325,9 @@ impl Worker {
         };
         let (claimed, over) = self.store.write(claims).await?;
         let (count, ended) = (claimed.len(), over.len());
+        if count < most {
+            agenda.claims.claimed(&wished, &claimed);
+        }
         over.into_iter().for_each(|job| self.expire(job, couriers));
         claimed.into_iter().for_each(|job| self.give_out(job, now, couriers));
         if urgent {
@@ -330,7 +335,7 @@ impl Worker {
         }
         self.open_more(couriers);
         self.give_back_what_was_recalled().await?;
-        Ok(ended == most || count > 0 && (count == most || count == asked || !wanted.left_out))
+        Ok(ended == most || wanted.cut_short || count > 0 && (count == most || count == asked || !wanted.left_out))
     }
 
     fn give_out(&self, job: Job, now: Timestamp, couriers: &mut JoinSet<()>) {
@@ -347,10 +352,11 @@ impl Worker {
                 self.office.pool.place(&name, job);
             }
             None => {
-                let (domain, office, atlas) = (domain.clone(), Arc::clone(&self.office), Arc::clone(&self.atlas));
+                let (domain, rank) = (domain.clone(), Rank::of(job.order.class));
+                let (office, atlas) = (Arc::clone(&self.office), Arc::clone(&self.atlas));
                 if self.office.pool.keep_unplaced(job) {
                     couriers.spawn(async move {
-                        let name = atlas.look_up(&domain).await;
+                        let name = atlas.look_up(&domain, rank).await;
                         office.pool.place_all(&domain, &name);
                     });
                 }

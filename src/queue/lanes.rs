@@ -10,6 +10,7 @@
 
 mod heirs;
 mod place;
+mod stall;
 
 pub use heirs::Moved;
 
@@ -267,6 +268,9 @@ impl Lanes {
     pub fn ended(&mut self, to: &Name, answer: Option<(Signal, u64)>, now: Timestamp, chance: f64) -> Learned {
         let Some(place) = self.places.get_mut(to) else { return Learned { change: Change::None, back: Vec::new() } };
         place.sent();
+        if matches!(answer, Some((Signal::Accepted | Signal::Answered | Signal::UnknownUser, _))) {
+            place.moves(self.bounds.window, now);
+        }
         let change = answer.map_or(Change::None, |(signal, epoch)| {
             place.pace.learn(signal, epoch, place.open.saturating_sub(1), now, chance)
         });
@@ -445,6 +449,7 @@ impl Lanes {
         for name in names {
             if let Some(place) = self.places.get_mut(&name) {
                 place.pace.clock_was_put_back(now);
+                place.moved = place.moved.min(now);
             }
             self.refresh(&name, now);
         }

@@ -60,6 +60,10 @@ pub(super) struct Place {
     pub(super) begun: VecDeque<(i64, u32)>,
     pub(super) domains: BTreeSet<Domain>,
     pub(super) used: Timestamp,
+    /// When something last moved: a mail was answered, or one came where there was none.
+    pub(super) moved: Timestamp,
+    /// Jobs that each lane may keep until something moves again.
+    pub(super) few: Option<usize>,
     pub(super) need: Need,
 }
 
@@ -83,6 +87,8 @@ impl Place {
             begun: VecDeque::new(),
             domains: BTreeSet::new(),
             used: now,
+            moved: now,
+            few: None,
             need: Need::Nothing,
         }
     }
@@ -99,7 +105,7 @@ impl Place {
     pub(super) fn window(&self, usual: usize, class: Class, now: Timestamp) -> usize {
         match self.pace.shut_until() {
             Some(until) if !is_urgent(class) => usize::from(until <= now),
-            Some(_) | None => usual,
+            Some(_) | None => self.few.map_or(usual, |few| few.min(usual)),
         }
     }
 
@@ -107,6 +113,10 @@ impl Place {
     pub(super) fn insert_within(&mut self, usual: usize, job: Job, now: Timestamp) -> Option<Job> {
         let class = job.order.class;
         let window = self.window(usual, class, now);
+        if self.is_empty() && self.sending == 0 {
+            // Nothing could have moved.
+            self.moved = now;
+        }
         self.insert(job);
         let over = self.lane(class).len() > window;
         if over { self.lane(class).pop_last().map(|(_, job)| job) } else { None }

@@ -1,7 +1,7 @@
 //! Destinations with limits of their own, and what becomes of the others while one is slow, full, shut or away.
 
-use super::world::{Plan, World, one_peer, two_peers};
-use crate::peer::{Act, Peer, Seen, Setup};
+use super::world::{Plan, START, World, one_peer, two_peers};
+use crate::peer::{Act, Peer, Seen, Setup, patiently};
 use karamail::model::{JobId, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
 use karamail::queue::view::{Shut, Standing, Wait};
@@ -352,4 +352,109 @@ async fn a_domain_whose_names_are_not_answered_is_asked_about_once_for_all_that_
         assert_eq!(world.wait_for_state(*job, State::Queued).await.attempts, 0);
     }
     assert_eq!(world.wait_for_shut("ill.example").await, Shut::Down);
+}
+
+/// Jobs that somebody waits for and jobs that can wait, to a domain that is well.
+async fn living(world: &World) -> Vec<JobId> {
+    let mut jobs = orders(world, Class::Registration, 10, "well.example").await;
+    jobs.extend(orders(world, Class::ContactTest, 2, "well.example").await);
+    jobs.extend(orders(world, Class::Alert, 10, "well.example").await);
+    jobs
+}
+
+/// Says how many claimed jobs wait for connections.
+fn waiting(world: &World) -> usize {
+    let view = world.board.as_ref().unwrap().view();
+    view.destinations.iter().flat_map(|destination| destination.waiting).sum()
+}
+
+#[tokio::test]
+async fn a_domain_whose_name_server_is_silent_costs_others_nothing_however_much_waits_for_it() {
+    let (_, well, mut plan) = ill_and_well(Setup::default()).await;
+    plan.zone = plan.zone.replace("ill.example A", "mute.example SILENT\nill.example A");
+    plan.limits.held = 200;
+    let world = World::start(plan).await;
+    let mute = orders(&world, Class::Alert, 300, "mute.example").await;
+    world.names.wait_for("MX mute.example").await;
+    world.wait_for_reason(mute[19], |wait| wait == Wait::Resolving).await;
+    for job in living(&world).await {
+        world.wait_for("accepted", job).await;
+    }
+    // Nobody turned the clock: the look-up is still going on.
+    assert_eq!((well.seen().mails.len(), world.wait_of(mute[0])), (22, Some(Wait::Resolving)));
+    assert_eq!(world.wait_for_state(mute[20], State::Queued).await.attempts, 0);
+}
+
+#[tokio::test]
+async fn many_destinations_that_hang_keep_no_other_waiting() {
+    let (ill, well, mut plan) = ill_and_well(Setup::default().at("mail", (0..99).map(|_| Act::Hang))).await;
+    let address = ill.address.ip();
+    (0..6).for_each(|number| plan.zone.push_str(&format!("\nill{number}.example A {address}")));
+    (plan.limits.held, plan.limits.window, plan.limits.per_destination) = (200, 50, 2);
+    let world = World::start(plan).await;
+    for number in 0..6 {
+        orders(&world, Class::Notice, 1, &format!("ill{number}.example")).await;
+    }
+    ill.wait_for(|seen| seen.open >= 6).await;
+    for number in 0..6 {
+        orders(&world, Class::Alert, 60, &format!("ill{number}.example")).await;
+    }
+    let filled = async {
+        while waiting(&world) < 120 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(patiently(filled).await.is_some(), "{}", waiting(&world));
+    let jobs = living(&world).await;
+    // What somebody waits for has room at once, the rest when it is seen that nothing moves.
+    for job in &jobs[..12] {
+        world.wait_for("accepted", *job).await;
+    }
+    for job in &jobs[12..] {
+        world.turn_until(*job, State::Accepted, 1).await;
+    }
+    assert_eq!(well.seen().mails.len(), 22);
+    assert!(world.clock.now() < START.plus(Span::from_secs(60)), "{}", world.clock.now());
+}
+
+#[tokio::test]
+async fn many_domains_with_a_mail_each_do_not_wait_for_one_that_hangs() {
+    let (ill, well, mut plan) = ill_and_well(Setup::default().at("mail", (0..99).map(|_| Act::Hang))).await;
+    let address = well.address.ip();
+    (0..120).for_each(|number| plan.zone.push_str(&format!("\nw{number}.example A {address}")));
+    plan.limits.window = 20;
+    let world = World::start(plan).await;
+    let stuck = orders(&world, Class::Alert, 100, "ill.example").await;
+    ill.wait_for(|seen| seen.open >= 2).await;
+    let mut living = Vec::new();
+    for number in 0..120 {
+        living.push(world.enqueue(Class::Alert, &format!("a@w{number}.example"), world.clock.now()).await);
+    }
+    world.ring();
+    for job in living {
+        world.wait_for("accepted", job).await;
+    }
+    // Nobody turned the clock.
+    assert_eq!((well.seen().mails.len(), world.job(stuck[99]).await.state), (120, State::Queued));
+}
+
+#[tokio::test]
+async fn a_code_is_not_looked_up_behind_what_name_servers_do_not_answer() {
+    let (_, well, mut plan) = ill_and_well(Setup::default()).await;
+    (0..110).for_each(|number| plan.zone.push_str(&format!("\nmute{number}.example SILENT")));
+    let world = World::start(plan).await;
+    let mut mute = Vec::new();
+    for number in 0..110 {
+        mute.push(world.enqueue(Class::Alert, &format!("a@mute{number}.example"), world.clock.now()).await);
+    }
+    mute.push(world.enqueue(Class::Alert, "slow@well.example", world.clock.now()).await);
+    world.ring();
+    for job in &mute {
+        world.wait_for_reason(*job, |wait| wait == Wait::Resolving).await;
+    }
+    let code = world.order(Class::Otp, "code@well.example").await;
+    world.wait_for("accepted", code).await;
+    // What waited for the same domain, at the end of the others, has had its answer with it.
+    world.wait_for("accepted", mute[110]).await;
+    assert_eq!((well.seen().mails.len(), world.wait_of(mute[0])), (2, Some(Wait::Resolving)));
 }
