@@ -1,7 +1,7 @@
 //! Figures, beside Postfix's on the same machine in the same run.
 //!
 //! `cargo bench` runs everything (as root: Postfix starts only so); `cargo bench -- NAME …` some of its parts: `accepts`, `loop`,
-//! `otp`, `ahead`, `claims`, `million`, `alerts`, `pages`. With opendkim installed, Postfix signs as karamail does; without, the table
+//! `otp`, `door`, `ahead`, `claims`, `million`, `alerts`, `pages`. With opendkim installed, Postfix signs as karamail does; without, the table
 //! says so.
 
 #![allow(
@@ -25,6 +25,7 @@ mod alerts;
 #[path = "../it/daemon.rs"]
 mod daemon;
 mod disk;
+mod door;
 mod engine;
 mod figure;
 mod intake;
@@ -49,7 +50,7 @@ use tokio::runtime::{Builder, Runtime};
 /// A part of a run and its name.
 type Part = (&'static str, fn(&Runtime));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("accepts", |runtime| {
         runtime.block_on(intake::accepts_of_karamail(30_000)).print();
         runtime.block_on(intake::accepts_of_postfix(10_000)).print();
@@ -62,6 +63,7 @@ const PARTS: [Part; 8] = [
         runtime.block_on(urgent::behind_alerts()).print();
         runtime.block_on(urgent::behind_alerts_at_postfix()).print();
     }),
+    ("door", |runtime| runtime.block_on(door::pressed()).print()),
     ("ahead", |runtime| {
         runtime.block_on(urgent::over_distance(Class::Alert)).print();
         runtime.block_on(urgent::over_distance(Class::Registration)).print();

@@ -26,7 +26,7 @@ const SESSIONS: usize = 10_000;
 /// People who press at the same time.
 const CROWD: usize = 16;
 
-fn login(number: usize) -> String {
+pub fn login(number: usize) -> String {
     format!("{number:05}")
 }
 
@@ -47,7 +47,7 @@ async fn furnish(folder: &Path, members: usize, hash: String) {
     store.close().await;
 }
 
-fn member(login: &str) -> NewMember {
+pub fn member(login: &str) -> NewMember {
     NewMember {
         login: login.parse().unwrap(),
         name: "見本 花子".to_owned(),
@@ -59,7 +59,7 @@ fn member(login: &str) -> NewMember {
     }
 }
 
-fn session(member: MemberId, now: Timestamp) -> Session {
+pub fn session(member: MemberId, now: Timestamp) -> Session {
     Session {
         member,
         created: now,
@@ -72,11 +72,11 @@ fn session(member: MemberId, now: Timestamp) -> Session {
     }
 }
 
-fn secret(number: usize) -> [u8; 32] {
+pub fn secret(number: usize) -> [u8; 32] {
     Sha256::digest(number.to_be_bytes()).into()
 }
 
-fn cookie(number: usize) -> String {
+pub fn cookie(number: usize) -> String {
     BASE64URL_NOPAD.encode(&secret(number))
 }
 

@@ -42,7 +42,7 @@ fn taken(sink: &Sink, number: usize) -> Taken {
 }
 
 /// How long each one-time password waited for its 250.
-fn waits(sink: &Sink, ordered: &[Instant]) -> Waits {
+pub fn waits(sink: &Sink, ordered: &[Instant]) -> Waits {
     let wait = |(number, began): (usize, &Instant)| taken(sink, number).at.duration_since(*began);
     Waits::new(ordered.iter().enumerate().map(wait).collect())
 }

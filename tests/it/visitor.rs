@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 /// A person with a browser.
 pub struct Visitor {
     server: SocketAddr,
-    cookies: BTreeMap<String, String>,
+    /// What the browser keeps.
+    pub cookies: BTreeMap<String, String>,
 }
 
 /// What the browser shows.
@@ -49,14 +50,19 @@ impl Visitor {
 
     /// Fills in the form of `page` and sends it; follows one redirect, as browsers do.
     pub fn submit(&mut self, page: &Page, fields: &[(&str, &str)]) -> Result<Page> {
-        let mut form: Vec<(String, String)> = page.hidden();
-        form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let answer = self.request("POST", &page.path, Some(&body.join("&")))?;
+        let answer = self.send(page, &page.path, fields)?;
         match &answer.location {
             Some(path) => self.request("GET", path, None),
             None => Ok(answer),
         }
+    }
+
+    /// Fills in the form of `page` that goes to `place` and sends it.
+    pub fn send(&mut self, page: &Page, place: &str, fields: &[(&str, &str)]) -> Result<Page> {
+        let mut form: Vec<(String, String)> = page.hidden();
+        form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        self.request("POST", place, Some(&body.join("&")))
     }
 
     fn request(&mut self, method: &str, path: &str, form: Option<&str>) -> Result<Page> {

@@ -1,6 +1,6 @@
 //! One-time passwords among other mail, ordered as the pages order them and read at the receiving server.
 
-use super::world::{World, one_peer, ring};
+use super::world::{World, code, one_peer, ring};
 use crate::peer::{Act, Setup};
 use karamail::model::{EmailAddress, JobId, Language, Policy, Span, Timestamp};
 use karamail::queue::{Class, State};
@@ -56,14 +56,6 @@ async fn order(world: &World, visitor: &Visitor) -> (JobId, Timestamp) {
 
 async fn sealed(world: &World, job: JobId) -> Option<Vec<u8>> {
     world.store.read(move |tx| tx.secret(OTP_CODE, job.number())).await.unwrap()
-}
-
-/// The code in a mail, as its reader types it.
-fn code(message: &[u8]) -> String {
-    let message = mail_parser::MessageParser::default().parse(message).unwrap();
-    let text = message.body_text(0).unwrap().into_owned();
-    let is_code = |line: &&str| !line.is_empty() && line.chars().all(|c| c.is_ascii_digit() || c == ' ');
-    text.lines().find(is_code).unwrap_or_else(|| panic!("{text}")).to_owned()
 }
 
 #[tokio::test]

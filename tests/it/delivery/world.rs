@@ -7,6 +7,7 @@ use karamail::clock::Clock;
 use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
 use karamail::keys::{DkimSigner, Keys};
 use karamail::mail::template::Templates;
+use karamail::maillog;
 use karamail::model::{EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
 use karamail::outbound::sign::Signer;
 use karamail::outbound::worker::{Parts, Settings, Worker};
@@ -36,6 +37,8 @@ pub struct Plan {
     pub alone: bool,
     /// What mails are signed with.
     pub keys: Vec<DkimSigner>,
+    /// What signs links and return paths, and opens codes.
+    pub rings: Rings,
 }
 
 impl Plan {
@@ -61,6 +64,7 @@ impl Plan {
             limits: Limits::default(),
             alone: true,
             keys: keys().to_vec(),
+            rings: Rings { links: ring(), return_paths: ring(), seals: ring() },
         }
     }
 
@@ -115,7 +119,7 @@ fn keys() -> &'static [DkimSigner] {
     })
 }
 
-fn composer(store: &Store) -> Composer {
+fn composer(store: &Store, rings: Rings) -> Composer {
     let settings = compose::Settings {
         address: "anpi@mob-connect.example".parse().unwrap(),
         title: "安否確認".to_owned(),
@@ -123,7 +127,6 @@ fn composer(store: &Store) -> Composer {
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
         public_url: "https://www.mc-anpi.example".to_owned(),
     };
-    let rings = Rings { links: ring(), return_paths: ring(), seals: ring() };
     Composer::new(store.clone(), Templates::new([]).unwrap(), rings, settings)
 }
 
@@ -138,7 +141,13 @@ impl World {
     pub async fn prepare(zone: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (tell, heard) = watch::channel(Vec::new());
+        let wake = Arc::new(Notify::new());
+        let queued = Arc::clone(&wake);
         let observer = Arc::new(move |events: &[Event]| {
+            // As the daemon does: whatever puts a mail into the queue needs no bell.
+            if events.iter().any(|event| event.name == maillog::QUEUED) {
+                queued.notify_one();
+            }
             tell.send_modify(|all| all.extend(events.iter().map(|event| (event.name.to_string(), event.job))));
         });
         let location = Location::Sqlite(folder.path().join("karamail.db"));
@@ -149,7 +158,7 @@ impl World {
             names: Names::serve(zone).await,
             folder,
             board: None,
-            wake: Arc::new(Notify::new()),
+            wake,
             stop: watch::channel(false).0,
             worker: JoinSet::new(),
             heard,
@@ -172,7 +181,7 @@ impl World {
         };
         let parts = Parts {
             store: self.store.clone(),
-            composer: composer(&self.store),
+            composer: composer(&self.store, plan.rings),
             signer: Signer::new(&plan.keys).unwrap(),
             clock: self.clock.clone(),
             random: Random::repeating(5),
@@ -364,4 +373,12 @@ fn enqueue(
 pub fn field(message: &[u8], name: &str) -> String {
     let message = mail_parser::MessageParser::default().parse(message).unwrap();
     message.header_raw(name).unwrap().trim().to_owned()
+}
+
+/// The one-time password in a mail, as its reader types it.
+pub fn code(message: &[u8]) -> String {
+    let message = mail_parser::MessageParser::default().parse(message).unwrap();
+    let text = message.body_text(0).unwrap().into_owned();
+    let is_code = |line: &&str| !line.is_empty() && line.chars().all(|c| c.is_ascii_digit() || c == ' ');
+    text.lines().find(is_code).unwrap_or_else(|| panic!("{text}")).to_owned()
 }

@@ -5,6 +5,7 @@ use karamail::keys::Keys;
 use karamail::link::{Link, Purpose};
 use karamail::model::{EmailAddress, Language, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp};
 use karamail::random::Random;
+use karamail::service::compose::Rings;
 use karamail::service::contact_test;
 use karamail::service::hasher::Hasher;
 use karamail::service::start_password;
@@ -85,10 +86,21 @@ impl House {
         Self::build(folder, Clock::turned_by_hand(first.clock.now()), change).await
     }
 
+    /// Opens a house whose pages stand before a store that others work with, too.
+    pub async fn open_over(store: &Store, clock: &Clock) -> Self {
+        let house = Self::serve(tempfile::tempdir().unwrap(), store.clone(), clock.clone(), |_| ()).await;
+        house.furnish().await;
+        house
+    }
+
     async fn build(folder: tempfile::TempDir, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+        let store = Store::open(Options::new(Location::Sqlite(folder.path().join("karamail.db")))).await.unwrap();
+        Self::serve(folder, store, clock, change).await
+    }
+
+    async fn serve(folder: tempfile::TempDir, store: Store, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let random = Random::system();
         let keys = Arc::new(Keys::open(folder.path(), &random).unwrap());
-        let store = Store::open(Options::new(Location::Sqlite(folder.path().join("karamail.db")))).await.unwrap();
         let mut settings = settings(folder.path());
         change(&mut settings);
         let parts = Parts {
@@ -195,6 +207,12 @@ impl House {
         let rows = self.store.read::<_, StoreError, _>(move |tx| tx.events(&all)).await.unwrap();
         let found = rows.into_iter().filter(|(_, event)| event.name == name);
         found.map(|(_, event)| serde_json::Value::Object(event.fields).to_string()).collect()
+    }
+
+    /// What writes its mails: the keys of its links and of what is sealed.
+    pub fn rings(&self) -> Rings {
+        let keys = &self.keys;
+        Rings { links: keys.link().clone(), return_paths: keys.verp().clone(), seals: keys.seal().clone() }
     }
 
     pub fn browser(&self) -> Browser {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod door;
+mod queue;
 mod set_up;
 
 use super::house::{Browser, House, OWN, Page, START};
