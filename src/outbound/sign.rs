@@ -122,12 +122,24 @@ fn pen(signer: &DkimSigner) -> Result<Pen<DkimKey, Done>, SignError> {
         .body_canonicalization(Canonicalization::Relaxed))
 }
 
+/// Takes the semicolon behind a signature back to the end of its line, where folding gave it a line of its own. The space around
+/// the value of `b=` is not signed (RFC 6376 3.7), but dkimpy leaves it in place behind the value and then finds another header
+/// than was signed.
+fn rejoin(header: &mut Vec<u8>) {
+    const ALONE: &[u8] = b"\r\n\t;\r\n";
+    if header.ends_with(ALONE) {
+        header.truncate(header.len() - ALONE.len());
+        header.extend_from_slice(b";\r\n");
+    }
+}
+
 fn signed(pens: &[Pen<DkimKey, Done>], message: &[u8]) -> Result<Vec<u8>, SignError> {
     let message = with_crlf(message);
     let mut out = Vec::with_capacity(message.len() + 1_024 * pens.len());
     for pen in pens {
         let signature = pen.sign(&message).map_err(|cause| SignError::Signing(cause.to_string()))?;
         signature.write_header(&mut out);
+        rejoin(&mut out);
     }
     out.extend_from_slice(&message);
     Ok(out)

@@ -16,7 +16,8 @@ const MESSAGE: &str = "From: Anpi <anpi@example.jp>\r\nTo: \"a..b.\"@docomo.ne.j
     Date: Sun, 22 Nov 2026 07:00:00 +0900\r\nMessage-ID: <1@example.jp>\r\nAuto-Submitted: auto-replied\r\n\
     MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n.\r\nhello\r\n..\r\n";
 
-fn public(key: &DkimKey) -> String {
+/// The public half of a key, as it stands in the DNS.
+pub fn public(key: &DkimKey) -> String {
     let der = key.private.reveal();
     let (kind, bytes) = match key.algorithm {
         DkimAlgorithm::Rsa => {
@@ -43,7 +44,7 @@ async fn keys() -> (Vec<DkimSigner>, Names) {
 }
 
 /// What a receiver finds: each signature's algorithm, and whether it passes.
-async fn verified(names: &Names, message: &[u8]) -> Vec<(Algorithm, bool)> {
+pub async fn verified(names: &Names, message: &[u8]) -> Vec<(Algorithm, bool)> {
     let mut server = NameServerConfig::udp(names.address.ip());
     server.connections[0].port = names.address.port();
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
@@ -63,6 +64,21 @@ async fn both_signatures_verify_and_rsa_stands_first() {
     assert_eq!(header.matches("d=example.jp;").count(), 2, "{header}");
     assert_eq!(header.matches("c=relaxed/relaxed;").count(), 2, "{header}");
     assert!(header.lines().all(|line| line.len() <= 78), "{header}");
+}
+
+/// Some verifiers stumble over white space behind the value of `b=`.
+#[tokio::test]
+async fn no_signature_ends_on_a_line_of_its_own_however_long_the_names_are() {
+    let (mut keys, _names) = keys().await;
+    let selectors: Vec<String> = keys.iter().map(|signer| signer.key.selector.clone()).collect();
+    for length in 0..60 {
+        for (signer, selector) in keys.iter_mut().zip(&selectors) {
+            signer.key.selector = format!("{selector}{}", "x".repeat(length));
+        }
+        let signed = Signer::new(&keys).unwrap().sign(MESSAGE.as_bytes().to_vec()).await.unwrap();
+        let header = String::from_utf8(signed).unwrap();
+        assert!(header.lines().all(|line| line.trim() != ";"), "{header}");
+    }
 }
 
 #[tokio::test]
