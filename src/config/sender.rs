@@ -48,8 +48,10 @@ impl Sender {
 
 fn title(section: &mut Section<'_>, key: &str, usual: &str) -> String {
     let title: String = section.value(key).unwrap_or_else(|| usual.to_owned());
-    if title.trim().is_empty() || title.chars().any(char::is_control) || title.chars().count() > TITLE_MAX {
-        section.complain(key, format!("must be one line of 1 to {TITLE_MAX} characters"), None);
+    let is_line = !title.trim().is_empty() && !title.chars().any(char::is_control);
+    // A code's mail has no URL, and others have theirs alone (R010).
+    if !is_line || title.chars().count() > TITLE_MAX || title.contains("://") {
+        section.complain(key, format!("must be one line of 1 to {TITLE_MAX} characters without a URL"), None);
     }
     title
 }

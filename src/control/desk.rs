@@ -24,8 +24,9 @@ pub(super) const PAGE: usize = 500;
 const LOOK: Span = Span::from_secs(2);
 /// The most lines of the log that are looked up backwards: they are held in memory.
 const LINES: usize = 100_000;
-/// The longest title of an organisation, in characters.
-const TITLE_MAX: usize = 100;
+/// The longest title of an organisation, in characters, as of that of the service: a code or a link stands behind it in a mail
+/// that phones may cut.
+const TITLE_MAX: usize = 64;
 
 /// Answers the operator.
 #[derive(Clone)]
