@@ -95,7 +95,6 @@ pub async fn pressed() -> Figure {
     sink.until_seen(|seen| seen.urgent.len() >= number).await;
     let seconds = start.elapsed().as_secs_f64();
     let [p50, p99] = [0.5, 0.99].map(|share| Waits::new(answers.clone()).share(share).as_secs_f64() * 1_000.0);
-    let result =
-        format!("{}; the page answers after p50 {p50:.1} ms, p99 {p99:.1} ms", waits(&sink, &ordered).text());
+    let result = format!("{}; the page answers after p50 {p50:.1} ms, p99 {p99:.1} ms", waits(&sink, &ordered).text());
     Figure { what: WHAT, who: "karamail", mails: BACKLOG, seconds, result: Some(result), ground }
 }

@@ -5,6 +5,7 @@ mod clock;
 mod crowds;
 mod faults;
 mod keys;
+mod kinds;
 mod lanes;
 mod lies;
 mod odd;

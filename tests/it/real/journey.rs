@@ -11,7 +11,7 @@ const VERIFY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/real/verify_
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tests/venv/bin/python");
 
 /// A carrier (Postfix on host 10) that takes mail for docomo.ne.jp and hands all its own mail to us.
-fn carrier(place: &Place) -> (Program, Postfix) {
+pub fn carrier(place: &Place) -> (Program, Postfix) {
     let name = "mfsmax.docomo.ne.jp";
     let records = Records::default().mx("docomo.ne.jp", name, 10).address(name, place.host(10));
     let dns = dns::start(place, &records);
@@ -33,11 +33,11 @@ fn answer(postfix: &Postfix) -> Vec<u8> {
     stored.remove(0)
 }
 
-fn body(message: &[u8]) -> String {
+pub fn body(message: &[u8]) -> String {
     mail_parser::MessageParser::default().parse(message).unwrap().body_text(0).unwrap().into_owned()
 }
 
-fn verdicts(daemon: &Daemon, message: &[u8]) -> Vec<String> {
+pub fn verdicts(daemon: &Daemon, message: &[u8]) -> Vec<String> {
     let keys = std::fs::read_dir(daemon.data.join("keys")).unwrap().map(|entry| entry.unwrap().path());
     let named = keys.filter_map(|path| {
         let selector = path.file_name()?.to_str()?.strip_prefix("dkim-")?.to_owned();

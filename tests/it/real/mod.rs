@@ -4,6 +4,7 @@ mod carriers;
 mod crash;
 mod dane;
 mod dns;
+mod door;
 mod durability;
 mod faults;
 mod journey;
