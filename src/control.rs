@@ -22,7 +22,7 @@ mod why;
 pub use desk::Desk;
 pub use facts::{
     AddressFacts, AgeFacts, AuditFacts, ChainFacts, ClassFacts, DestinationFacts, EventFacts, ImportFacts, JobFacts,
-    LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts,
+    KeptFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts,
     StartPasswordFacts, StateFacts, SummaryFacts, TlsLossFacts, TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
 };
 pub use live::{Live, Recalled};

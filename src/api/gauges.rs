@@ -1,14 +1,14 @@
 //! How everything stands at the moment it is asked: made anew each time, so that nothing that is gone stays behind.
 
 use super::ledger::{Labels, Ledger};
-use crate::model::Timestamp;
-use crate::queue::Class;
+use crate::model::{Domain, Timestamp};
 use crate::queue::view::{DestinationView, View};
+use crate::queue::{Cause, Class};
 use crate::store::Crowd;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
@@ -40,6 +40,7 @@ pub(super) fn registry(view: &View, crowds: &[Crowd], now: Timestamp, ledger: &L
     board.add_one("connections", "Connections to receiving servers", view.connections);
     board.add_one("connections_max", "How many there may be", view.connections_max);
     destinations(&mut board, view, ledger);
+    kept_back(&mut board, view, crowds);
     board.0
 }
 
@@ -88,6 +89,14 @@ fn destinations(board: &mut Board, view: &View, ledger: &Ledger) {
         })
     });
     board.add("destination_claimed", "Mails claimed for it that wait for a connection", windows);
+}
+
+fn kept_back(board: &mut Board, view: &View, crowds: &[Crowd]) {
+    let waiting: BTreeSet<&Domain> = crowds.iter().map(|crowd| &crowd.domain).collect();
+    let count =
+        |cause| view.kept.iter().filter(|(domain, kept)| kept.cause == cause && waiting.contains(domain)).count();
+    let each = [Cause::Dns, Cause::Tls].map(|cause| (vec![("cause", cause.as_str().to_owned())], number(count(cause))));
+    board.add("domains_kept_back", "Domains with mail that is kept back though their destination is there", each);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

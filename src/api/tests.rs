@@ -2,7 +2,7 @@ use super::*;
 use crate::maillog;
 use crate::model::{MailId, Received, Reply, ReversePath, Stage, Via};
 use crate::queue::destination::{Limits, Rate};
-use crate::queue::view::{DestinationView, Shut, Standing};
+use crate::queue::view::{DestinationView, KeptBack, Shut, Standing};
 use crate::queue::{Cause, Class, Content, Job, NewJob, Verdict};
 use crate::store::{Location, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -188,7 +188,7 @@ async fn what_happened_is_counted_by_class_and_destination() {
 async fn each_destination_shows_how_it_stands() {
     let shut = Standing::Shut { why: Shut::UnknownUsers, until: at(200) };
     let destinations = vec![destination("docomo", Standing::Open), destination("mx.example.jp", shut)];
-    let booth = Booth::open(View { destinations, connections: 6, connections_max: 200 }).await;
+    let booth = Booth::open(View { destinations, connections: 6, connections_max: 200, ..View::default() }).await;
     let numbers = booth.numbers().await;
     for line in [
         "karamail_connections 6.0",
@@ -204,6 +204,21 @@ async fn each_destination_shows_how_it_stands() {
         r#"karamail_destination_state{destination="docomo",state="open"} 1.0"#,
         r#"karamail_destination_state{destination="mx.example.jp",state="breaker"} 1.0"#,
     ] {
+        assert!(numbers.iter().any(|number| number == line), "{line} is not in {numbers:#?}");
+    }
+}
+
+#[tokio::test]
+async fn domains_that_are_kept_back_are_counted_while_something_waits_for_them() {
+    let kept = |cause| KeptBack { cause, until: at(200) };
+    let domains =
+        [("docomo.ne.jp", kept(Cause::Dns)), ("ezweb.ne.jp", kept(Cause::Tls)), ("nobody.example", kept(Cause::Tls))];
+    let kept = domains.map(|(domain, kept)| (domain.parse().unwrap(), kept)).into();
+    let booth = Booth::open(View { kept, ..View::default() }).await;
+    booth.order(Class::Alert, "a@docomo.ne.jp").await;
+    booth.order(Class::Alert, "a@softbank.ne.jp").await;
+    let numbers = booth.numbers().await;
+    for line in [r#"karamail_domains_kept_back{cause="dns"} 1.0"#, r#"karamail_domains_kept_back{cause="tls"} 0.0"#] {
         assert!(numbers.iter().any(|number| number == line), "{line} is not in {numbers:#?}");
     }
 }
@@ -227,7 +242,7 @@ fn labels_of(series: &str) -> Vec<&str> {
 #[tokio::test]
 async fn the_metrics_are_the_ones_that_readme_names() {
     let destinations = vec![destination("docomo", Standing::Slowed)];
-    let booth = Booth::open(View { destinations, connections: 1, connections_max: 200 }).await;
+    let booth = Booth::open(View { destinations, connections: 1, connections_max: 200, ..View::default() }).await;
     let job = booth.order(Class::Otp, "a@docomo.ne.jp").await;
     booth
         .work(move |tx| {

@@ -23,7 +23,8 @@ Examples:
   karamail queue summary --json | jq '.by_destination[] | select(.state != \"open\")'
 
 A destination is a named receiving system, else the server its domains prefer, else a domain. CONN: open connections, how
-many it gets now (as was learned) of how many at most. DRAINED: at the pace of the last minute.";
+many it gets now (as was learned) of how many at most. DRAINED: at the pace of the last minute. KEPT BACK: domains whose
+names are not answered (dns), or that demand more of a connection than it gives (tls), though their destination is there.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -38,8 +39,8 @@ Examples:
   karamail queue why jbb
   karamail queue why jbb --json | jq -r .cause
 
-Causes: rate, connections, suspended, throttled, breaker, held, retry, greylisted, no-key, dns, full-hour, queue,
-next, resolving, sending, not-due, lost, over, worker-lost, daemon-down, ended.";
+Causes: rate, connections, suspended, throttled, breaker, held, retry, greylisted, no-key, dns, tls, full-hour,
+queue, next, resolving, sending, not-due, lost, over, worker-lost, daemon-down, ended.";
 
 /// Mails that are to go out
 #[derive(Debug, Subcommand)]

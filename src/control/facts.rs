@@ -292,8 +292,25 @@ pub struct SummaryFacts {
     pub connections: Option<usize>,
     /// How many there may be.
     pub connections_max: Option<usize>,
+    /// Domains that something waits for and that is kept back though their destination is there, the fullest first.
+    pub kept_back: Vec<KeptFacts>,
     /// Domains whose servers spoke TLS within a month and do not any more, the first ones to lose it first.
     pub tls_lost: Vec<TlsLossFacts>,
+}
+
+/// A domain whose mail is kept back though its destination is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFacts {
+    /// The domain.
+    pub domain: String,
+    /// The destination that takes its mail.
+    pub destination: String,
+    /// How many mails that can wait do.
+    pub waiting: u64,
+    /// Why: `dns` or `tls`.
+    pub cause: String,
+    /// When one mail tries again, at the latest.
+    pub until: String,
 }
 
 /// A domain whose mail goes in plain text, though it did not lately.

@@ -5,10 +5,11 @@
 //! the last minute, or from its limit where that was nothing.
 
 use super::desk::{Desk, Stop};
-use super::facts::{AgeFacts, ClassFacts, DestinationFacts, StateFacts, SummaryFacts, TlsLossFacts};
+use super::facts::{AgeFacts, ClassFacts, DestinationFacts, KeptFacts, StateFacts, SummaryFacts, TlsLossFacts};
 use super::{Live, Response};
 use crate::model::{Domain, Span, Timestamp};
 use crate::queue::destination::Groups;
+use crate::queue::turn::is_urgent;
 use crate::queue::view::{DestinationView, Standing, View};
 use crate::queue::{Class, State};
 use crate::store::{AGES, Crowd, TlsLoss};
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 
 /// How long ago TLS may have been had for its end to be shown.
 const LATELY: Span = Span::from_secs(30 * 86_400);
+/// How many domains are shown whose mail is kept back.
+const KEPT: usize = 100;
 /// How many domains that lost it are shown.
 const LOSSES: usize = 100;
 
@@ -92,8 +95,27 @@ fn summarise(
         by_destination,
         connections: view.map(|view| view.connections),
         connections_max: view.map(|view| view.connections_max),
+        kept_back: view.map(|view| kept_back(crowds, view, &name_of)).unwrap_or_default(),
         tls_lost: Vec::new(),
     }
+}
+
+/// Lists the domains that are kept back and have mail that can wait.
+fn kept_back(crowds: &[Crowd], view: &View, name_of: impl Fn(&Domain) -> String) -> Vec<KeptFacts> {
+    let mut waiting: BTreeMap<&Domain, u64> = BTreeMap::new();
+    let waits = |crowd: &&Crowd| !matches!(crowd.state, State::Sending | State::Held) && !is_urgent(crowd.class);
+    for crowd in crowds.iter().filter(waits) {
+        *waiting.entry(&crowd.domain).or_default() += crowd.count();
+    }
+    let facts = waiting.into_iter().filter_map(|(domain, waiting)| {
+        let kept = view.kept.get(domain)?;
+        let (cause, until) = (kept.cause.as_str().to_owned(), kept.until.to_string());
+        Some(KeptFacts { domain: domain.to_string(), destination: name_of(domain), waiting, cause, until })
+    });
+    let mut facts: Vec<KeptFacts> = facts.collect();
+    facts.sort_by_key(|facts| std::cmp::Reverse(facts.waiting));
+    facts.truncate(KEPT);
+    facts
 }
 
 fn loss(loss: &TlsLoss) -> TlsLossFacts {

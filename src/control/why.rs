@@ -5,7 +5,8 @@
 
 use super::Live;
 use crate::model::{Span, Timestamp};
-use crate::queue::view::{DestinationView, JobView, Shut, Standing, View, Wait};
+use crate::queue::turn::is_urgent;
+use crate::queue::view::{DestinationView, JobView, KeptBack, Shut, Standing, View, Wait};
 use crate::queue::{Cause, Job, State, retry};
 
 /// Why a job is not moving.
@@ -49,6 +50,14 @@ impl<'a> Sight<'a> {
 
     fn destination(&self, name: &str) -> Option<&DestinationView> {
         self.view.destinations.iter().find(|view| view.name == name)
+    }
+
+    /// Says why a job's domain is kept back, where the job waits for that to end; what somebody waits for is tried by its own
+    /// schedule.
+    fn kept(&self, job: &Job, now: Timestamp) -> Option<KeptBack> {
+        let waits = job.due <= now || matches!(job.last_cause, Some(Cause::Dns | Cause::Tls));
+        let kept = self.view.kept.get(job.order.to.domain())?;
+        (waits && !is_urgent(job.order.class)).then_some(*kept)
     }
 }
 
@@ -101,7 +110,11 @@ fn waiting(job: &Job, sight: Option<&Sight<'_>>, now: Timestamp) -> Reason {
     }
     let name = sight.live.destination(job.order.to.domain());
     let found = sight.destination(&name);
-    match found.map(|view| view.standing) {
+    let standing = found.map(|view| view.standing);
+    if let Some(kept) = sight.kept(job, now).filter(|kept| !is_shut_for_longer(standing, kept.until)) {
+        return kept_back(kept, job);
+    }
+    match standing {
         // The destination has them tried again as soon as it is there.
         Some(Standing::Shut { why, until }) if job.due <= now || waits_for_destination(job) => {
             shut(why, until.max(job.due), &name, job)
@@ -109,6 +122,11 @@ fn waiting(job: &Job, sight: Option<&Sight<'_>>, now: Timestamp) -> Reason {
         _ if job.due > now => not_due(job),
         _ => unclaimed(job, found, now).at(&name),
     }
+}
+
+/// Says whether a destination is shut, and nothing will probe it before a domain's mail is tried.
+fn is_shut_for_longer(standing: Option<Standing>, than: Timestamp) -> bool {
+    matches!(standing, Some(Standing::Shut { until, .. }) if until > than)
 }
 
 /// Says whether a deferred job is woken when its destination is there again.
@@ -136,7 +154,7 @@ fn not_due(job: &Job) -> Reason {
         Some(Cause::Dns) => ("dns", "the name servers do not say where to"),
         Some(Cause::Unreachable) => ("retry", "no server could be reached"),
         Some(Cause::Throttled) => ("retry", "the server asked to slow down"),
-        Some(Cause::Tls) => ("retry", "the connection was not as secure as it has to be"),
+        Some(Cause::Tls) => ("tls", "the connection was not as secure as it has to be"),
         Some(Cause::Full) => ("retry", "the mailbox was full"),
         Some(Cause::Lost) => ("retry", "the connection was lost on the way"),
         Some(Cause::Ours) => ("retry", "we could not send it ourselves"),
@@ -228,6 +246,20 @@ fn shut(why: Shut, until: Timestamp, name: &str, job: &Job) -> Reason {
     };
     let text = format!("{name} {what}; one mail tries again at {until} at the latest{}", after(job));
     Reason::new(why.as_str(), text).until(until).at(name)
+}
+
+/// The names or the demands of the domain keep its mail from servers that may be there.
+fn kept_back(kept: KeptBack, job: &Job) -> Reason {
+    let what = match kept.cause {
+        Cause::Tls => "no connection was as secure as it has to be",
+        _ => "the name servers do not say where to",
+    };
+    let (domain, until) = (job.order.to.domain(), kept.until.max(job.due));
+    let text = format!(
+        "all mail to {domain} is kept back: {what}; one mail tries again at {until} at the latest{}",
+        after(job)
+    );
+    Reason::new(kept.cause.as_str(), text).until(until)
 }
 
 #[cfg(test)]

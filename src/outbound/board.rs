@@ -27,12 +27,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// Shows all destinations.
+    /// Shows all destinations, and the domains whose mail is kept back.
     #[must_use]
     pub fn view(&self) -> View {
         let destinations = self.pool.view();
         let connections = destinations.iter().map(|destination| destination.connections).sum();
-        View { destinations, connections, connections_max: self.pool.limits.connections }
+        View { destinations, connections, connections_max: self.pool.limits.connections, kept: self.pool.kept() }
     }
 
     /// Shows one job, where it has been claimed here.

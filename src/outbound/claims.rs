@@ -1,7 +1,7 @@
 //! What is to be claimed next.
 //!
 //! Of a class for which every destination has room, whatever is at the front of the queue. Of any other, what its domains
-//! have waiting that belong to destinations with room; which domains these are is looked up once in a while and remembered.
+//! have waiting that belong to destinations with room, and are not kept back themselves; which domains these are is looked up once in a while and remembered.
 //!
 //! Knows nothing of connections. What always holds: never more is asked for than there is room, in all and in each lane but for
 //! one batch of the first; finding out costs as much as there are domains, however much waits.
@@ -126,14 +126,19 @@ fn by_destination(domains: &[Domain], pool: &Pool, atlas: &Atlas, class: Class) 
     let mut known: HashMap<Name, usize> = HashMap::new();
     let (mut looked_up, mut is_all) = (pool.room_unplaced(class), true);
     for domain in domains {
+        let most = pool.room_of(domain, class);
         let Some(name) = atlas.find(domain) else {
-            let room = pool.room_unplaced_at(domain, class);
+            let room = pool.room_unplaced_at(domain, class).min(most.unwrap_or(usize::MAX));
             let limit = room.min(looked_up);
             looked_up -= limit;
             is_all &= limit == room;
             wishes.push((limit, vec![domain.clone()]));
             continue;
         };
+        if let Some(most) = most {
+            wishes.push((pool.room_at(&name, class).min(most), vec![domain.clone()]));
+            continue;
+        }
         let wish = *known.entry(name).or_insert_with_key(|name| {
             wishes.push((pool.room_at(name, class), Vec::new()));
             wishes.len() - 1

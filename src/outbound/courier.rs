@@ -9,7 +9,8 @@
 //! written, so that a crash repeats at most one mail for each connection; a mail of which a server has heard nothing but
 //! commands behind another's body goes back as if it had not been tried; mail that can wait is composed when there is a
 //! server to hand it to, what is urgent maybe a moment before; when no server of a destination is to be reached, what is
-//! urgent there shares that fate and does not try one by one, and what can wait goes back to the store untried; what a
+//! urgent there shares that fate and does not try one by one, and what can wait goes back to the store untried, as it does
+//! where a domain's own names or demands keep its mail from servers that are there ([`crate::queue::kept`]); what a
 //! destination is to learn from a server that failed it learns before the next is asked, and each MAIL has a token of its own;
 //! a connection refused beside open ones is no matter of any mail; no connection is opened before the last one is closed.
 
@@ -112,14 +113,15 @@ impl Courier {
 
     /// No server takes the connection in: the jobs that share this fate are tried.
     fn unreached(&mut self, job: Job, trip: &Trip, outcome: &Outcome) {
-        let domain = job.order.to.domain().clone();
+        let one_way = matches!(&self.office.exit, Exit::Servers(servers) if servers.is_one_way());
         let shared = match outcome {
-            // A domain whose servers cannot be named stands for itself.
-            Outcome::Deferred { cause: Cause::Dns, .. } if self.seat.name().as_str() == domain.as_str() => {
-                self.seat.unreached(job)
-            }
             // What one domain's name servers say, or what it demands of a connection, is no matter of others with its servers.
-            Outcome::Deferred { cause: Cause::Dns | Cause::Tls, .. } | Outcome::Refused { .. } => {
+            Outcome::Deferred { cause: cause @ (Cause::Dns | Cause::Tls), .. } if !one_way => {
+                self.seat.kept_back(job, *cause)
+            }
+            Outcome::Refused { .. } => {
+                let domain = job.order.to.domain().clone();
+                self.seat.reached(&domain, self.office.clock.now());
                 self.seat.withdraw(job).into_iter().chain(self.seat.kin(&domain)).collect()
             }
             _ => self.seat.unreached(job),
@@ -304,6 +306,10 @@ impl Courier {
     /// Does one mail's transaction; gives how it ended, and the mail whose turn is next on this connection, where one was
     /// taken on.
     async fn transact(&mut self, servers: &Servers, line: &mut Line, turn: &Turn) -> (Ending, Option<Turn>) {
+        let domain = turn.errand.job.order.to.domain();
+        if let Some(found) = line.found(domain) {
+            self.seat.reached(domain, found);
+        }
         line.session.ends_with(self.office.pool.end());
         if !turn.went_ahead
             && let Err(ending) = line.session.begin(&turn.errand.letter).await

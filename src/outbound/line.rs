@@ -11,7 +11,7 @@ use super::memory::Memory;
 use super::session::Session;
 use super::way::{Way, Ways, outcome_of};
 use crate::clock::Clock;
-use crate::model::{Carrier, Domain, LocalForm, Reply, Span, Stage};
+use crate::model::{Carrier, Domain, LocalForm, Reply, Span, Stage, Timestamp};
 use crate::queue::outcome::Delays;
 use crate::queue::{Attempt, Blame, Cause, Job, Outcome, verdict};
 
@@ -27,14 +27,19 @@ pub(super) struct Line {
     peer: Peer,
     /// What it was opened to be.
     demand: Demand,
-    /// The domains whose mail may go over it.
-    carries: Vec<Domain>,
+    /// The domains whose mail may go over it, and when that was found out.
+    carries: Vec<(Domain, Timestamp)>,
 }
 
 impl Line {
     /// Gives the way on, for the mail of `domain`; nothing where it leads to the servers of another.
     fn way_of(self, domain: &Domain) -> Option<Way> {
         (self.way.domain() == domain).then_some(self.way)
+    }
+
+    /// Says when it was found out that a domain's mail may go over it; nothing where that was not.
+    pub(super) fn found(&self, domain: &Domain) -> Option<Timestamp> {
+        self.carries.iter().find(|(carried, _)| carried == domain).map(|(_, found)| *found)
     }
 
     /// Says whether the domain's own server speaks TLS, where that was tried.
@@ -80,6 +85,11 @@ impl Servers {
         Self { ways, dialer, memory, clock }
     }
 
+    /// Says whether all mail goes to the same servers, whatever its domain.
+    pub(super) const fn is_one_way(&self) -> bool {
+        self.ways.is_one()
+    }
+
     /// Opens a connection to the first server of a domain that takes us in.
     ///
     /// # Errors
@@ -108,15 +118,16 @@ impl Servers {
     /// Says whether a domain's mail may go over an open connection: the server is one of its own now, and what it showed is
     /// what that domain asks for. Two domains that share a server need not ask for the same.
     pub(super) async fn serves(&self, line: &mut Line, domain: &Domain) -> bool {
-        if line.carries.contains(domain) {
+        if line.found(domain).is_some() {
             return true;
         }
+        let now = self.clock.now();
         let Ok(way) = self.ways.find(domain).await else { return false };
         let Some(demand) = way.demand_on(&line.peer.name).await else { return false };
         // Where TLS was not even begun nothing is known of what the server would have done.
         let untried = demand.takes_tls() && !line.demand.takes_tls();
         let serves = demand == line.demand || !untried && self.dialer.meets(&line.session, &line.peer, &demand);
-        line.carries.extend(serves.then(|| domain.clone()));
+        line.carries.extend(serves.then(|| (domain.clone(), now)));
         serves
     }
 
@@ -156,7 +167,7 @@ impl Servers {
             trip.delays.connect = trip.delays.connect.plus(self.clock.now().since(found));
             match opened {
                 Ok(session) => {
-                    let carries = vec![way.domain().clone()];
+                    let carries = vec![(way.domain().clone(), began)];
                     let line = Line { session, way, peer, demand, carries };
                     self.test(&line);
                     if let Some(secured) = line.speaks_tls() {

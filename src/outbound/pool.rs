@@ -6,12 +6,15 @@
 //! Knows nothing of servers or of the store. What always holds: the book lists a job from its claim to its settlement; no
 //! lock is held while anybody waits.
 
+mod keeping;
+
 use super::Limits;
 use super::seat::Seat;
 use super::unplaced::{Arrival, Unplaced};
 use crate::clock::Clock;
 use crate::model::{Domain, JobId, Span, Timestamp};
 use crate::queue::destination::{self, Name};
+use crate::queue::kept::Kept;
 use crate::queue::lanes::{Bounds, Lanes, Learned, Moved, Take};
 use crate::queue::pace::{Change, Signal};
 use crate::queue::view::{DestinationView, JobView, Wait};
@@ -64,10 +67,21 @@ struct State {
     unplaced: Unplaced,
     /// Claims to be given back to the store.
     back: Vec<(JobId, i64)>,
-    /// Destinations that are there again: what waits for another try there need not wait any longer.
-    resumed: BTreeSet<Name>,
+    /// What waits for another try there need not wait any longer.
+    resumed: BTreeSet<Resumed>,
+    /// Domains whose mail is kept back though their destination is there.
+    kept: Kept,
     bells: HashMap<Name, Arc<Notify>>,
     stopping: bool,
+}
+
+/// Who is there again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Resumed {
+    /// A destination.
+    Destination(Name),
+    /// A domain whose mail was kept back.
+    Domain(Domain),
 }
 
 /// What a connection that asked for work is to do.
@@ -97,6 +111,7 @@ impl Pool {
             unplaced: Unplaced::new(limits.held),
             back: Vec::new(),
             resumed: BTreeSet::new(),
+            kept: Kept::default(),
             bells: HashMap::new(),
             stopping: false,
         };
@@ -170,9 +185,10 @@ impl Pool {
         if state.lanes.is_crowded_out() {
             self.crowded.notify_one();
         }
+        // More may wait in the store, or some of these go back there.
+        let claims = was_full || !state.back.is_empty();
         drop(state);
-        // More may wait in the store.
-        if was_full {
+        if claims {
             self.room.notify_one();
         }
         self.more.notify_one();
@@ -224,10 +240,13 @@ impl Pool {
         most.saturating_sub(self.lock().held.len())
     }
 
-    /// Says whether some destination, or some domain whose servers are being looked up, has no room for another job of a class.
+    /// Says whether some destination, or some domain whose servers are being looked up, has no room for another job of a class, or
+    /// some domain's mail is kept back.
     pub(super) fn is_any_full(&self, class: Class) -> bool {
-        let state = self.lock();
-        state.unplaced.is_any_full(class) || state.lanes.is_any_full(class, self.clock.now())
+        let (state, now) = (self.lock(), self.clock.now());
+        state.unplaced.is_any_full(class)
+            || state.lanes.is_any_full(class, now)
+            || state.kept.keeps_any(class, now, |job| state.held.contains_key(&job))
     }
 
     /// Says how many more jobs of a class a destination has room for.
@@ -281,14 +300,14 @@ impl Pool {
         std::mem::take(&mut self.lock().back)
     }
 
-    /// Names a destination that is there again, and for which something may wait that need not.
-    pub(super) fn next_resumed(&self) -> Option<Name> {
+    /// Names who is there again, and for whom something may wait that need not.
+    pub(super) fn next_resumed(&self) -> Option<Resumed> {
         self.lock().resumed.first().cloned()
     }
 
-    /// Nothing waits any more for a destination to be there again.
-    pub(super) fn has_woken(&self, to: &Name) {
-        self.lock().resumed.remove(to);
+    /// Nothing waits any more for that to be there again.
+    pub(super) fn has_woken(&self, resumed: &Resumed) {
+        self.lock().resumed.remove(resumed);
     }
 
     /// Strikes jobs whose claim was lost; those on their way find out when they are settled.
@@ -338,6 +357,7 @@ impl Pool {
     pub(super) fn clock_was_put_back(&self) {
         let mut state = self.lock();
         state.lanes.clock_was_put_back(self.clock.now());
+        state.kept.clock_was_put_back(self.clock.now());
         for bell in state.bells.values() {
             bell.notify_waiters();
         }
@@ -345,9 +365,11 @@ impl Pool {
         self.more.notify_one();
     }
 
-    /// Forgets destinations that nothing was sent to for a while.
+    /// Forgets destinations and domains that nothing was sent to for a while.
     pub(super) fn forget(&self) {
-        self.lock().lanes.forget(self.clock.now());
+        let (mut state, now) = (self.lock(), self.clock.now());
+        state.lanes.forget(now);
+        state.kept.forget(now);
     }
 
     /// Lets no connection take another job, and transactions go on until `end`; gives the claims of what waited.
@@ -540,7 +562,7 @@ impl Pool {
             }
             Change::Resumed => {
                 tracing::info!(destination = %to, "the destination takes mail again");
-                state.resumed.insert(to.clone());
+                state.resumed.insert(Resumed::Destination(to.clone()));
                 self.room.notify_one();
             }
         }
@@ -603,6 +625,10 @@ impl Pool {
 
 impl State {
     fn place(&mut self, to: &Name, job: Job, now: Timestamp) {
+        let Self { kept, held, .. } = self;
+        if !kept.admits(&job, now, |other| held.contains_key(&other)) {
+            return self.give_back(std::slice::from_ref(&job));
+        }
         let limits = (self.limits_of)(to);
         if let Some(turned_away) = self.lanes.offer(to, limits, job, now) {
             self.give_back(std::slice::from_ref(&turned_away));

@@ -5,10 +5,10 @@
 
 use super::pool::{Pool, Work};
 use crate::model::{Domain, Timestamp};
-use crate::queue::Job;
 use crate::queue::destination::Name;
 use crate::queue::pace::Signal;
 use crate::queue::view::Held;
+use crate::queue::{Cause, Job};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,11 +41,6 @@ impl Seat {
     pub(super) const fn new(pool: Arc<Pool>, to: Name, messages: u32) -> Self {
         let epochs = (AtomicU64::new(0), AtomicU64::new(0));
         Self { pool, to, messages, open: false, ahead: AtomicBool::new(false), told: AtomicBool::new(false), epochs }
-    }
-
-    /// Gives the name of the destination.
-    pub(super) const fn name(&self) -> &Name {
-        &self.to
     }
 
     /// Says how many mails one connection carries.
@@ -187,6 +182,16 @@ impl Seat {
     /// No server takes the connection in that a job was for; gives the jobs that share this fate.
     pub(super) fn unreached(&self, job: Job) -> Vec<Job> {
         self.pool.unreached(&self.to, job)
+    }
+
+    /// A job cannot be sent for its domain's own sake; gives the jobs that count as tried by it.
+    pub(super) fn kept_back(&self, job: Job, cause: Cause) -> Vec<Job> {
+        self.pool.kept_back(&self.to, job, cause)
+    }
+
+    /// The mail of a domain can be sent, or has nowhere to go for good, as was found out at `found`.
+    pub(super) fn reached(&self, domain: &Domain, found: Timestamp) {
+        self.pool.reached(domain, found);
     }
 
     /// Gives what else waits for a domain that its mail cannot be sent to, though its destination is there.

@@ -84,6 +84,12 @@ impl Unplaced {
         self.jobs.values().flatten().find(|other| other.id == job)
     }
 
+    /// Says whether mail of a domain waits that can.
+    pub(super) fn has_calm(&self, domain: &Domain) -> bool {
+        let mut ranks = self.jobs.get(domain).into_iter().flatten().map(|job| Rank::of(job.order.class));
+        ranks.any(|rank| rank == Rank::Calm)
+    }
+
     /// Says how many more jobs of a class one domain has room for, where all together have it.
     pub(super) fn room_at(&self, domain: &Domain, class: Class) -> usize {
         EACH.saturating_sub(self.jobs.get(domain).map_or(0, |jobs| of_class(jobs, class)))

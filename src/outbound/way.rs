@@ -57,6 +57,12 @@ impl Ways {
         Self { guard, smarthost, port: delivery.port, reach: Reach::of(delivery.private_addresses) }
     }
 
+    /// Says whether all mail takes one way, whatever its domain.
+    #[must_use]
+    pub const fn is_one(&self) -> bool {
+        self.smarthost.is_some()
+    }
+
     /// Finds the way for a domain's mail.
     ///
     /// # Errors

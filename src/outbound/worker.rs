@@ -21,7 +21,7 @@ use super::line::{Servers, Trip};
 use super::memory::Memory;
 use super::office::{Exit, Office, keep};
 use super::outbox::Outbox;
-use super::pool::Pool;
+use super::pool::{Pool, Resumed};
 use super::sign::Signer;
 use super::unplaced::Rank;
 use super::way::Ways;
@@ -375,14 +375,17 @@ impl Worker {
         self.release(self.office.pool.take_back()).await
     }
 
-    /// What waits for another try at a destination that takes mail again need not wait any longer; a batch at a time, so that
-    /// what is urgent is claimed in between. Says whether there may be more.
+    /// What waits for another try where mail is taken again need not wait any longer; a batch at a time, so that what is urgent is claimed in between. Says whether there may be more.
     async fn wake_resumed(&self) -> Result<bool, StoreError> {
-        let Some(name) = self.office.pool.next_resumed() else { return Ok(false) };
-        let (domains, now) = (self.atlas.domains(&name), self.office.clock.now());
+        let Some(resumed) = self.office.pool.next_resumed() else { return Ok(false) };
+        let domains = match &resumed {
+            Resumed::Destination(name) => self.atlas.domains(name),
+            Resumed::Domain(domain) => vec![domain.clone()],
+        };
+        let now = self.office.clock.now();
         let woken = self.store.write::<_, StoreError, _>(move |tx| tx.wake(&domains, now, WAKEN)).await?;
         if woken < WAKEN as u64 {
-            self.office.pool.has_woken(&name);
+            self.office.pool.has_woken(&resumed);
         }
         Ok(true)
     }

@@ -6,6 +6,7 @@
 
 pub mod destination;
 pub mod job;
+pub mod kept;
 pub mod lanes;
 pub mod outcome;
 pub mod pace;

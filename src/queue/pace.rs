@@ -325,7 +325,7 @@ impl Pace {
         if self.shut.is_some_and(|shut| now < shut.until) {
             return Change::None;
         }
-        let wait = spread(backoff(why, self.tries), chance);
+        let wait = wait(why, self.tries, chance);
         self.tries = self.tries.saturating_add(1);
         self.allowed = 1;
         self.run = 0;
@@ -370,6 +370,11 @@ impl Pace {
             && self.recipients.unknown == 0
             && self.next_token(now).is_none()
     }
+}
+
+/// Says how long something is left alone after it was shut `tries` times before; `chance` (0 up to 1) spreads the moments.
+pub(super) fn wait(why: Shut, tries: u32, chance: f64) -> Span {
+    spread(backoff(why, tries), chance)
 }
 
 /// How long a destination is left alone after it was shut `tries` times before.

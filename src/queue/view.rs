@@ -4,8 +4,9 @@
 //! is not in it.
 
 use crate::model::{Domain, JobId, Span, Timestamp};
-use crate::queue::Class;
 use crate::queue::destination::{Limits, Rate};
+use crate::queue::{Cause, Class};
+use std::collections::BTreeMap;
 
 /// How a destination stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,15 @@ impl Shut {
             Self::UnknownUsers => "breaker",
         }
     }
+}
+
+/// Why the mail of a domain waits though its destination is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptBack {
+    /// What keeps it: [`Cause::Dns`] or [`Cause::Tls`].
+    pub cause: Cause,
+    /// When one mail tries again, at the latest.
+    pub until: Timestamp,
 }
 
 /// A destination at this moment.
@@ -131,6 +141,8 @@ pub struct View {
     pub connections: usize,
     /// How many there may be.
     pub connections_max: usize,
+    /// Domains whose mail is kept back though their destination is there.
+    pub kept: BTreeMap<Domain, KeptBack>,
 }
 
 /// What is known at this moment of one job's way.

@@ -4,6 +4,7 @@ mod ahead;
 mod clock;
 mod crowds;
 mod faults;
+mod kept;
 mod keys;
 mod kinds;
 mod lanes;

@@ -172,6 +172,11 @@ impl Peer {
         self.state.setup.lock().unwrap().script.entry(stage).or_default().extend(acts);
     }
 
+    /// Offers other extensions from the next EHLO on.
+    pub fn offers(&self, offers: &[&'static str]) {
+        self.state.setup.lock().unwrap().offers = offers.to_vec();
+    }
+
     /// Waits until what was seen satisfies `enough`.
     pub async fn wait_for(&self, enough: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.state.seen.subscribe();

@@ -4,7 +4,7 @@ use crate::machine::{Daemon, Machine, beside, errors, keys, text};
 use karamail::control::{Live, Recalled};
 use karamail::model::{Domain, JobId, MailId, Reply, Span, Stage, Timestamp};
 use karamail::queue::destination::{Limits, Rate};
-use karamail::queue::view::{DestinationView, JobView, Shut, Standing, View, Wait};
+use karamail::queue::view::{DestinationView, JobView, KeptBack, Shut, Standing, View, Wait};
 use karamail::queue::{Cause, Class, Content, NewJob, Selection};
 use karamail::store::{AddressRow, AddressState, Settlement, Store, StoreError, Tx};
 use serde_json::{Value, json};
@@ -226,7 +226,8 @@ impl Live for Lanes {
             last_minute: 120,
             unknown: (30, 100),
         };
-        View { destinations: vec![docomo], connections: 3, connections_max: 200 }
+        let kept = [("docomo.ne.jp".parse().unwrap(), KeptBack { cause: Cause::Dns, until: at(60) })].into();
+        View { destinations: vec![docomo], connections: 3, connections_max: 200, kept }
     }
 
     fn job(&self, job: JobId) -> Option<JobView> {
@@ -339,6 +340,8 @@ async fn a_summary_for_people_fits_a_terminal_and_shows_how_destinations_stand()
     let row = |name: &str| lines.iter().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
     assert_eq!(row("docomo 2 ").len(), 1, "{said}");
     assert!(row("docomo breaker until ")[0].contains(" 3/5 of 10 2 25 of 50/s 11-"), "{said}");
+    let kept = format!("docomo.ne.jp docomo 2 dns {}", &at(60).to_string()[..19].replace('T', " "));
+    assert_eq!(row("KEPT BACK OF WAITING WHY TRIES AGAIN").len() + row(&kept).len(), 2, "{said}");
     assert_eq!(row("11 more 11").len(), 1, "{said}");
     assert_eq!(row("…").len(), 19, "{said}");
 }

@@ -1,7 +1,7 @@
 //! `queue summary`, for people: who waits for which destination and since when, as Postfix's `qshape` shows it.
 
 use super::super::print::{Out, moment};
-use crate::control::{ClassFacts, DestinationFacts, SummaryFacts};
+use crate::control::{ClassFacts, DestinationFacts, KeptFacts, SummaryFacts};
 use crate::store::AGES;
 use std::io;
 
@@ -28,6 +28,11 @@ pub(super) fn show(out: &mut Out, facts: &SummaryFacts) -> io::Result<()> {
         out.line("")?;
         let rows = known.into_iter().map(standing).collect();
         out.table(["DESTINATION", "STATE", "CONN", "MAILS/S", "AT MOST", "DRAINED"], rows, "")?;
+    }
+    if !facts.kept_back.is_empty() {
+        out.line("")?;
+        let rows = facts.kept_back.iter().take(SHOWN).map(kept).collect();
+        out.table(["KEPT BACK", "OF", "WAITING", "WHY", "TRIES AGAIN"], rows, "")?;
     }
     if facts.tls_lost.is_empty() {
         return Ok(());
@@ -105,6 +110,11 @@ fn short(count: u64) -> String {
 fn class(facts: &ClassFacts) -> [String; 4] {
     let oldest = facts.oldest.as_deref().map(moment).unwrap_or_default();
     [facts.class.clone(), facts.waiting.to_string(), facts.sending.to_string(), oldest]
+}
+
+fn kept(facts: &KeptFacts) -> [String; 5] {
+    let KeptFacts { domain, destination, waiting, cause, until } = facts;
+    [cut(domain), cut(destination), waiting.to_string(), cause.clone(), moment(until)]
 }
 
 fn standing(facts: &DestinationFacts) -> [String; 6] {

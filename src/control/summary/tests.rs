@@ -1,6 +1,7 @@
 use super::*;
+use crate::queue::Cause;
 use crate::queue::destination::{Group, Limits, Rate};
-use crate::queue::view::Shut;
+use crate::queue::view::{KeptBack, Shut};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
@@ -49,7 +50,7 @@ fn crowds() -> Vec<Crowd> {
 }
 
 fn facts(views: Option<Vec<DestinationView>>) -> SummaryFacts {
-    let view = views.map(|destinations| View { destinations, connections: 3, connections_max: 200 });
+    let view = views.map(|destinations| View { destinations, connections: 3, connections_max: 200, ..View::default() });
     summarise(&crowds(), view.as_ref(), &groups(), name_of, at(100))
 }
 
@@ -103,4 +104,25 @@ fn a_destination_shows_what_was_learned_and_when_it_will_be_through() {
         let idle = facts.by_destination.iter().find(|facts| facts.name == "idle").unwrap();
         assert_eq!((idle.waiting, &idle.drained_at), (0, &None));
     }
+}
+
+#[test]
+fn domains_that_are_kept_back_are_shown_with_what_waits_for_them() {
+    let kept = |cause, seconds| KeptBack { cause, until: at(seconds) };
+    let domains = [
+        ("docomo.ne.jp", kept(Cause::Tls, 200)),
+        ("example.jp", kept(Cause::Dns, 150)),
+        // All it has is held, and nothing goes there.
+        ("x.docomo.ne.jp", kept(Cause::Dns, 160)),
+        ("nobody.example", kept(Cause::Dns, 170)),
+    ];
+    let kept = domains.map(|(domain, kept)| (domain.parse().unwrap(), kept)).into();
+    let view = View { kept, ..View::default() };
+    let facts = summarise(&crowds(), Some(&view), &groups(), name_of, at(100)).kept_back;
+    let facts =
+        facts.iter().map(|facts| (&*facts.domain, &*facts.destination, facts.waiting, &*facts.cause, &*facts.until));
+    let (soon, late) = (at(150).to_string(), at(200).to_string());
+    let expected = [("example.jp", "example.jp", 300, "dns", &*soon), ("docomo.ne.jp", "docomo", 120, "tls", &*late)];
+    assert_eq!(facts.collect::<Vec<_>>(), expected);
+    assert_eq!(summarise(&crowds(), None, &groups(), name_of, at(100)).kept_back, []);
 }

@@ -51,9 +51,11 @@ struct Picture {
     standing: Standing,
     waiting: [usize; 6],
     wait: Option<(Wait, usize)>,
+    /// What is said of the domain.
+    kept: Option<KeptBack>,
 }
 
-const OPEN: Picture = Picture { standing: Standing::Open, waiting: [0; 6], wait: None };
+const OPEN: Picture = Picture { standing: Standing::Open, waiting: [0; 6], wait: None, kept: None };
 
 impl Live for Picture {
     fn view(&self) -> View {
@@ -70,7 +72,8 @@ impl Live for Picture {
             last_minute: 0,
             unknown: (0, 0),
         };
-        View { destinations: vec![docomo], connections: 8, connections_max: 200 }
+        let kept = self.kept.into_iter().map(|kept| ("docomo.ne.jp".parse().unwrap(), kept)).collect();
+        View { destinations: vec![docomo], connections: 8, connections_max: 200, kept }
     }
 
     fn job(&self, job: JobId) -> Option<JobView> {
@@ -110,7 +113,7 @@ fn a_job_that_was_tried_names_why_it_was_put_off_and_until_when() {
         (Some(Cause::Dns), "dns", "the name servers do not say where to"),
         (Some(Cause::Unreachable), "retry", "no server could be reached"),
         (Some(Cause::Throttled), "retry", "the server asked to slow down"),
-        (Some(Cause::Tls), "retry", "the connection was not as secure"),
+        (Some(Cause::Tls), "tls", "the connection was not as secure"),
         (Some(Cause::Full), "retry", "the mailbox was full"),
         (Some(Cause::Lost), "retry", "the connection was lost"),
         (Some(Cause::Ours), "retry", "we could not send it"),
@@ -146,6 +149,35 @@ fn a_shut_destination_is_the_reason_for_what_is_due_and_for_what_it_would_wake()
         // Nothing of its own that passes with the destination.
         for cause in [Cause::Greylisted, Cause::Full, Cause::Said, Cause::NoKey, Cause::Ours, Cause::Dns] {
             assert_ne!(find(&deferred(Some(cause)), Some(&shut(why))).cause, name, "{cause:?}");
+        }
+    }
+}
+
+#[test]
+fn a_domain_that_is_kept_back_is_the_reason_for_what_can_wait_and_would_be_woken() {
+    for (cause, words) in [(Cause::Dns, "the name servers do not say"), (Cause::Tls, "no connection was as secure")] {
+        let until = at(NOW + 80);
+        let kept = Picture { kept: Some(KeptBack { cause, until }), ..OPEN };
+        for job in [job(), deferred(Some(Cause::Dns)), deferred(Some(Cause::Tls))] {
+            let reason = find(&job, Some(&kept));
+            assert_eq!((reason.cause, reason.until), (cause.as_str(), Some(until)), "{job:?}");
+            let head = format!("all mail to docomo.ne.jp is kept back: {words}");
+            assert!(reason.text.starts_with(&head), "{}", reason.text);
+            assert!(reason.text.contains(&format!("one mail tries again at {until} at the latest")), "{}", reason.text);
+        }
+        // Nothing is said of it by a probe that is to come before its own next try.
+        let later = Job { due: at(NOW + 500), ..deferred(Some(cause)) };
+        assert_eq!(find(&later, Some(&kept)).until, Some(later.due));
+        // What passes by itself, what somebody waits for, and other domains.
+        let order = |class, to: &str| NewJob { class, to: to.parse().unwrap(), ..job().order };
+        assert_eq!(find(&deferred(Some(Cause::Greylisted)), Some(&kept)).cause, "greylisted");
+        for order in [order(Class::Otp, "a@docomo.ne.jp"), order(Class::Alert, "a@mopera.net")] {
+            assert_eq!(find(&Job { order, ..job() }, Some(&kept)).cause, "next");
+        }
+        // Whoever is shut for longer has to be there first.
+        for (seconds, name) in [(79, cause.as_str()), (81, "suspended")] {
+            let standing = Standing::Shut { why: Shut::Down, until: at(NOW + seconds) };
+            assert_eq!(find(&job(), Some(&Picture { standing, ..kept.clone() })).cause, name);
         }
     }
 }

@@ -27,7 +27,7 @@ async fn ask(world: &World, request: Request) -> Response {
     answers.recv().await.unwrap()
 }
 
-async fn why(world: &World, job: JobId) -> WhyFacts {
+pub async fn why(world: &World, job: JobId) -> WhyFacts {
     match ask(world, Request::Why { job }).await {
         Response::Why(facts) => facts,
         other => panic!("{other:?}"),
@@ -52,7 +52,7 @@ async fn a_mail_that_was_put_off_says_by_what() {
     for (to, cause, words) in [
         ("a@carrier.example", "greylisted", "the server wants to see us come back"),
         ("b@carrier.example", "retry", "the server said not now"),
-        ("c@broken.example", "dns", "the name servers do not say where to"),
+        ("c@broken.example", "dns", "all mail to broken.example is kept back: the name servers do not say where to"),
     ] {
         let job = world.order(Class::Alert, to).await;
         let due = world.wait_for("deferred", job).await.due;

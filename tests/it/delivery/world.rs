@@ -8,13 +8,13 @@ use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
 use karamail::keys::{DkimSigner, Keys};
 use karamail::mail::template::Templates;
 use karamail::maillog;
-use karamail::model::{EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
+use karamail::model::{Domain, EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
 use karamail::outbound::sign::Signer;
 use karamail::outbound::worker::{Parts, Settings, Worker};
 use karamail::outbound::{Board, Limits};
 use karamail::queue::retry::Schedule;
 use karamail::queue::view::{DestinationView, Shut, Standing, Wait};
-use karamail::queue::{Class, Content, Job, NewJob, State};
+use karamail::queue::{Cause, Class, Content, Job, NewJob, State};
 use karamail::random::Random;
 use karamail::service::compose::{self, Composer, Rings};
 use karamail::store::{Event, EventFilter, Location, Options, Store, StoreError, Tx};
@@ -189,6 +189,7 @@ impl World {
         };
         let worker = Worker::new(settings, parts).unwrap();
         self.board = Some(worker.board());
+        self.stop.send_replace(false);
         self.worker.spawn(worker.run(self.stop.subscribe()));
     }
 
@@ -257,6 +258,20 @@ impl World {
         patiently(shut).await.unwrap_or_else(|| panic!("{:?}", self.destination(name)))
     }
 
+    /// Waits until the mail of a domain is kept back for this reason; gives until when.
+    pub async fn wait_for_kept(&self, domain: &str, cause: Cause) -> Timestamp {
+        let domain: Domain = domain.parse().unwrap();
+        let kept = async {
+            loop {
+                match self.board.as_ref().unwrap().view().kept.get(&domain) {
+                    Some(kept) if kept.cause == cause => return kept.until,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        patiently(kept).await.unwrap_or_else(|| panic!("{domain} is not kept back"))
+    }
+
     /// Says why a job that was claimed does not move.
     pub fn wait_of(&self, job: JobId) -> Option<Wait> {
         self.board.as_ref().unwrap().job(job).map(|view| view.wait)
@@ -275,6 +290,15 @@ impl World {
     /// Gives the jobs to which an event of this name happened, in order.
     pub fn heard(&self, name: &str) -> Vec<JobId> {
         self.heard.borrow().iter().filter(|(event, _)| event == name).filter_map(|(_, job)| *job).collect()
+    }
+
+    /// Waits until an event of this name has happened to any job; gives that.
+    pub async fn wait_for_first(&self, name: &str) -> JobId {
+        let mut heard = self.heard.clone();
+        let waited =
+            patiently(async { heard.wait_for(|heard| heard.iter().any(|(event, _)| event == name)).await.is_ok() });
+        assert_eq!(waited.await, Some(true), "no {name}");
+        self.heard(name)[0]
     }
 
     pub async fn wait_for(&self, name: &str, job: JobId) -> Job {
