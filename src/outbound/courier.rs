@@ -15,6 +15,7 @@
 //! a connection refused beside open ones is no matter of any mail; no connection is opened before the last one is closed.
 
 use super::errand::{Detour, Errand, ours};
+use super::leases::Hold;
 use super::line::{Line, Servers, Trip};
 use super::office::{Exit, NotWritten, Office, drop_unsent, keep};
 use super::outbox::Outbox;
@@ -269,7 +270,12 @@ impl Courier {
     async fn send(&mut self, servers: &Servers, mut line: Line, first: Errand) -> bool {
         let mut turn = Turn { errand: first, went_ahead: false };
         loop {
-            let (ending, behind) = self.transact(servers, &mut line, &turn).await;
+            let Some((ending, behind)) = self.transact(servers, &mut line, &turn).await else {
+                drop(line);
+                self.seat.closed();
+                self.seat.unsent(turn.errand.job);
+                return false;
+            };
             turn.errand.trip.meet(line.session.server(), line.session.tls());
             if let Some(detour) = turn.errand.detour(&ending, line.session.sent() > 1, turn.went_ahead) {
                 self.unsent(behind);
@@ -304,8 +310,8 @@ impl Courier {
     }
 
     /// Does one mail's transaction; gives how it ended, and the mail whose turn is next on this connection, where one was
-    /// taken on.
-    async fn transact(&mut self, servers: &Servers, line: &mut Line, turn: &Turn) -> (Ending, Option<Turn>) {
+    /// taken on. Gives nothing where the mail may be another worker's by now: its body was not written.
+    async fn transact(&mut self, servers: &Servers, line: &mut Line, turn: &Turn) -> Option<(Ending, Option<Turn>)> {
         let domain = turn.errand.job.order.to.domain();
         if let Some(found) = line.found(domain) {
             self.seat.reached(domain, found);
@@ -314,7 +320,7 @@ impl Courier {
         if !turn.went_ahead
             && let Err(ending) = line.session.begin(&turn.errand.letter).await
         {
-            return (ending, None);
+            return Some((ending, None));
         }
         let job = self.take_ahead(servers, line, &turn.errand).await;
         let office = Arc::clone(&self.office);
@@ -324,18 +330,28 @@ impl Courier {
                 None => None,
             }
         };
-        let (ready, written, ()) = tokio::join!(line.session.ready(), writing, self.settled());
+        let leases = office.leases.clone();
+        let securing = leases.secure(&turn.errand.job);
+        let (ready, written, (), hold) = tokio::join!(line.session.ready(), writing, self.settled(), securing);
         let next = job.zip(written).and_then(|(job, written)| {
             let trip = self.trip(&job);
             self.written(job, trip, written)
         });
         if let Err(ending) = ready {
-            return (ending, next.map(|errand| Turn { errand, went_ahead: false }));
+            return Some((ending, next.map(|errand| Turn { errand, went_ahead: false })));
+        }
+        match leases.still(&turn.errand.job, hold).await {
+            Hold::Until(_) => {}
+            Hold::Lost => {
+                self.office.pool.strike(&turn.errand.job);
+                return None;
+            }
+            Hold::Unknown => return None,
         }
         let next = next.and_then(|errand| self.go_ahead(line, errand));
         match line.session.body().await {
-            Ok(()) => (line.session.verdict().await, next),
-            Err(ending) => (ending, next),
+            Ok(()) => Some((line.session.verdict().await, next)),
+            Err(ending) => Some((ending, next)),
         }
     }
 

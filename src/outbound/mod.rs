@@ -15,6 +15,7 @@ pub mod demand;
 pub mod dial;
 mod errand;
 pub mod guard;
+mod leases;
 mod letters;
 mod line;
 mod memory;

@@ -3,6 +3,7 @@
 //! Knows nothing of connections. What always holds: an outcome is handed in until the store has kept it.
 
 use super::errand::ours;
+use super::leases::Leases;
 use super::letters::Letters;
 use super::line::Servers;
 use super::outbox::Outbox;
@@ -34,6 +35,7 @@ pub(super) struct Office {
     pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) pool: Arc<Pool>,
+    pub(super) leases: Leases,
     pub(super) composer: Composer,
     pub(super) signer: Signer,
     pub(super) letters: Letters,

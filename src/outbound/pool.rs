@@ -9,6 +9,7 @@
 mod keeping;
 
 use super::Limits;
+use super::leases::Claim;
 use super::seat::Seat;
 use super::unplaced::{Arrival, Unplaced};
 use crate::clock::Clock;
@@ -57,8 +58,8 @@ pub(super) struct Pool {
 struct State {
     lanes: Lanes,
     limits_of: LimitsOf,
-    /// The number of each job's claim.
-    held: HashMap<JobId, i64>,
+    /// The number of each job's claim, and its class.
+    held: HashMap<JobId, (i64, Class)>,
     /// Those of them whose outcome is known and not in the store yet.
     told: HashSet<JobId>,
     /// Those of them that are being given to a server of a destination.
@@ -284,6 +285,7 @@ impl Pool {
         if state.held.get(&job.id) == Some(&fence_of(job)) {
             state.held.remove(&job.id);
             state.told.remove(&job.id);
+            state.sending.remove(&job.id);
         }
         if state.held.len() == self.limits.held / 2 {
             self.room.notify_one();
@@ -291,8 +293,24 @@ impl Pool {
     }
 
     /// Lists the claims that are to be kept.
-    pub(super) fn held(&self) -> Vec<(JobId, i64)> {
-        self.lock().held.iter().map(|(job, fence)| (*job, *fence)).collect()
+    pub(super) fn held(&self) -> Vec<Claim> {
+        let state = self.lock();
+        let under_way = |job: &JobId| state.sending.contains_key(job) || state.told.contains(job);
+        let claim = |(job, (fence, class)): (&JobId, &(i64, Class))| Claim {
+            job: *job,
+            fence: *fence,
+            class: *class,
+            under_way: under_way(job),
+        };
+        state.held.iter().map(claim).collect()
+    }
+
+    /// Strikes a job whose claim was lost, unless it has been claimed anew since.
+    pub(super) fn strike(&self, job: &Job) {
+        let mut state = self.lock();
+        if state.held.get(&job.id) == Some(&fence_of(job)) {
+            state.held.remove(&job.id);
+        }
     }
 
     /// Takes the claims that are to be given back to the store.
@@ -329,7 +347,7 @@ impl Pool {
         let mut state = self.lock();
         let mut waited = state.lanes.remove(&fits, self.clock.now());
         waited.extend(state.unplaced.remove(fits));
-        let claims = waited.iter().filter_map(|job| state.held.remove_entry(&job.id)).collect();
+        let claims = waited.iter().filter_map(|job| state.strike(job.id)).collect();
         for job in &waited {
             state.sending.remove(&job.id);
         }
@@ -399,7 +417,8 @@ impl Pool {
     /// Lists the claims of jobs that came to no outcome.
     pub(super) fn unsent(&self) -> Vec<(JobId, i64)> {
         let state = self.lock();
-        state.held.iter().filter(|(job, _)| !state.told.contains(job)).map(|(job, fence)| (*job, *fence)).collect()
+        let held = state.held.iter().filter(|(job, _)| !state.told.contains(job));
+        held.map(|(job, (fence, _))| (*job, *fence)).collect()
     }
 
     /// Shows all destinations.
@@ -490,6 +509,9 @@ impl Pool {
                 state.give_back(std::slice::from_ref(&job));
                 self.room.notify_one();
             }
+        } else {
+            // It was lost meanwhile.
+            drop(state.lanes.ended(to, None, now, self.random.fraction()));
         }
         drop(state);
         self.more.notify_one();
@@ -646,13 +668,17 @@ impl State {
     }
 
     fn give_back(&mut self, jobs: &[Job]) {
-        let claims = jobs.iter().filter_map(|job| self.held.remove_entry(&job.id));
+        let claims: Vec<(JobId, i64)> = jobs.iter().filter_map(|job| self.strike(job.id)).collect();
         self.back.extend(claims);
+    }
+
+    fn strike(&mut self, job: JobId) -> Option<(JobId, i64)> {
+        self.held.remove(&job).map(|(fence, _)| (job, fence))
     }
 }
 
-fn fence_of(job: &Job) -> i64 {
-    job.lease.as_ref().map_or(0, |lease| lease.fence)
+fn fence_of(job: &Job) -> (i64, Class) {
+    (job.lease.as_ref().map_or(0, |lease| lease.fence), job.order.class)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::claims::{Claims, batch};
 use super::courier::Courier;
 use super::dial::{Dialer, Sources};
 use super::guard::{Guard, Policies};
+use super::leases::{Claim, Leases};
 use super::letters::Letters;
 use super::line::{Servers, Trip};
 use super::memory::Memory;
@@ -33,23 +34,18 @@ use crate::net::sts::{Place, Sts};
 use crate::net::tls::{Connectors, TlsError};
 use crate::queue::destination::Name;
 use crate::queue::turn::is_urgent;
-use crate::queue::{Job, Outcome};
+use crate::queue::{Class, Job, Outcome};
 use crate::random::{NoChance, Random};
 use crate::service::compose::Composer;
 use crate::service::settle::Settler;
-use crate::store::{Reclaim, Store, StoreError, Tx};
+use crate::store::{Reclaim, Store, StoreError, Tx, Wish};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-/// How long a claim lasts; short, so that after a crash nothing waits long, and kept while the work goes on.
-const LEASE: Span = Span::from_secs(60);
-/// How often claims are kept.
-const RENEWAL: Span = Span::from_secs(20);
-/// How often it is looked for claims of workers that are gone.
-const RECLAIM: Span = Span::from_secs(60);
 /// How often destinations are forgotten that nothing was sent to for a while.
 const FORGET: Span = Span::from_secs(60);
 /// A clock that goes back by more than this was put back, and not just corrected.
@@ -136,8 +132,11 @@ pub struct Worker {
 struct Agenda {
     look: Timestamp,
     renew: Timestamp,
+    renew_codes: Timestamp,
     reclaim: Timestamp,
     forget: Timestamp,
+    /// The store was away when it was last needed: other workers have not had the time to keep their claims since.
+    was_away: bool,
     /// What the clock showed last.
     seen: Timestamp,
     claims: Claims,
@@ -147,7 +146,7 @@ struct Agenda {
 
 impl Agenda {
     fn next(&self) -> Timestamp {
-        self.look.min(self.renew).min(self.reclaim).min(self.forget)
+        self.look.min(self.renew).min(self.renew_codes).min(self.reclaim).min(self.forget)
     }
 }
 
@@ -167,9 +166,10 @@ impl Worker {
         let named = Arc::clone(&atlas);
         let pool = Pool::new(limits, Box::new(move |name| named.limits(name)), clock.clone(), random);
         let office = Arc::new(Office {
-            clock,
+            clock: clock.clone(),
             store: store.clone(),
             pool,
+            leases: Leases::new(store.clone(), clock, alone),
             composer,
             signer,
             letters: Letters::default(),
@@ -224,9 +224,11 @@ impl Worker {
         }
         Agenda {
             look: now,
-            renew: now.plus(RENEWAL),
-            reclaim: now.plus(RECLAIM),
+            renew: now.plus(self.office.leases.renewals().0),
+            renew_codes: now.plus(self.office.leases.renewals().1),
+            reclaim: now.plus(self.office.leases.reclaim()),
             forget: now.plus(FORGET),
+            was_away: false,
             seen: now,
             claims: Claims::default(),
             trouble: LOOK_AGAIN,
@@ -240,6 +242,7 @@ impl Worker {
         if now.plus(PUT_BACK) < agenda.seen {
             tracing::warn!(from = %agenda.seen, to = %now, "the clock was put back");
             (agenda.look, agenda.renew, agenda.reclaim, agenda.forget) = (now, now, now, now);
+            agenda.renew_codes = now;
             self.office.pool.clock_was_put_back();
         }
         agenda.seen = now;
@@ -248,15 +251,17 @@ impl Worker {
 
     async fn keep_agenda(&self, couriers: &mut JoinSet<()>, agenda: &mut Agenda) {
         let now = self.look_at_clock(agenda);
-        let reclaims = agenda.reclaim <= now;
-        if reclaims || agenda.renew <= now {
-            agenda.renew = now.plus(RENEWAL);
-            if reclaims {
-                agenda.reclaim = now.plus(RECLAIM);
-            }
-            if self.keep_claims(now, reclaims).await {
-                agenda.look = now;
-            }
+        let (all, codes) = self.office.leases.renewals();
+        if agenda.renew <= now {
+            (agenda.renew, agenda.renew_codes) = (now.plus(all), now.plus(codes));
+            self.keep_claims(agenda, |_| true, None).await;
+        } else if agenda.renew_codes <= now {
+            agenda.renew_codes = now.plus(codes);
+            self.keep_claims(agenda, |claim| claim.class == Class::Otp, None).await;
+        }
+        if agenda.reclaim <= now {
+            agenda.reclaim = now.plus(self.office.leases.reclaim());
+            self.reclaim(agenda, now).await;
         }
         if agenda.look <= now {
             self.claim(couriers, agenda).await;
@@ -278,6 +283,7 @@ impl Worker {
             }
             Err(StoreError::Closed) => agenda.look = self.office.clock.now().plus(LOOK),
             Err(error) => {
+                agenda.was_away = true;
                 tracing::error!(%error, "nothing is sent while the store refuses");
                 agenda.look = self.office.clock.now().plus(agenda.trouble);
                 agenda.trouble = agenda.trouble.plus(agenda.trouble).min(TROUBLE);
@@ -315,13 +321,20 @@ impl Worker {
         let (pool, atlas) = (&self.office.pool, &self.atlas);
         let wanted = agenda.claims.wanted(urgent, pool, atlas, &self.store, now).await?;
         let asked: usize = wanted.wishes.iter().map(|wish| wish.limit).sum();
-        let (owner, until) = (self.owner.clone(), now.plus(LEASE));
-        let (wishes, wished) = (wanted.wishes.clone(), wanted.wishes);
+        let leases = &self.office.leases;
+        let (owner, wished) = (self.owner.clone(), wanted.wishes);
+        let (codes, others): (Vec<Wish>, Vec<Wish>) = wished.iter().cloned().partition(|wish| wish.class == Class::Otp);
+        let until = now.plus(leases.span(Class::Alert, false));
+        let parts = [(codes, now.plus(leases.span(Class::Otp, false))), (others, until)];
         let coming = self.store.coming();
         let most = batch(urgent);
         let claims = move |tx: &mut Tx<'_>| {
             let over = if urgent { tx.claim_expired(&owner, now, until, most)? } else { Vec::new() };
-            Ok::<_, StoreError>((tx.claim_some(&owner, now, until, most, &wishes)?, over))
+            let mut claimed = Vec::new();
+            for (wishes, until) in parts.iter().filter(|(wishes, _)| !wishes.is_empty()) {
+                claimed.append(&mut tx.claim_some(&owner, now, *until, most - claimed.len(), wishes)?);
+            }
+            Ok::<_, StoreError>((claimed, over))
         };
         let (claimed, over) = self.store.write(claims).await?;
         let (count, ended) = (claimed.len(), over.len());
@@ -408,18 +421,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Keeps our claims and, where it is time, takes back those of workers that are gone; says whether there were any.
-    /// Both in one transaction, ours first: after the store was away ours may be over as well, and are not to be taken
-    /// for theirs while their mails are on their way.
-    async fn keep_claims(&self, now: Timestamp, reclaims: bool) -> bool {
-        let held = self.office.pool.held();
-        if held.is_empty() && !reclaims {
+    /// Keeps those of our claims that fit and, where that is said, takes back those of others that were over at a moment; says
+    /// whether there were any. Both in one transaction, ours first: after the store was away ours may be over as well, and are not
+    /// to be taken for theirs while their mails are on their way. What is ours, and which of it is on its way, is looked at in that
+    /// moment.
+    async fn keep_claims(&self, agenda: &mut Agenda, fits: fn(&Claim) -> bool, over: Option<Timestamp>) -> bool {
+        if over.is_none() && !self.office.pool.held().iter().any(fits) {
             return false;
         }
-        let (owner, until) = (self.owner.clone(), now.plus(LEASE));
+        let (owner, office) = (self.owner.clone(), Arc::clone(&self.office));
         let kept = self.store.write::<_, StoreError, _>(move |tx| {
-            let lost = tx.extend(&owner, until, &held)?;
-            let gone = if reclaims { tx.reclaim(now, Reclaim::Expired)? } else { Vec::new() };
+            let mut spans: BTreeMap<Span, Vec<(JobId, i64)>> = BTreeMap::new();
+            for claim in office.pool.held().into_iter().filter(fits) {
+                let span = office.leases.span(claim.class, claim.under_way);
+                spans.entry(span).or_default().push((claim.job, claim.fence));
+            }
+            let (now, mut lost) = (office.clock.now(), Vec::new());
+            for (span, claims) in spans {
+                lost.append(&mut tx.extend(&owner, now.plus(span), &claims)?);
+            }
+            let gone = over.map_or(Ok(Vec::new()), |over| tx.reclaim(over, Reclaim::Expired))?;
             Ok((lost, gone))
         });
         match kept.await {
@@ -429,8 +450,26 @@ impl Worker {
                 !gone.is_empty()
             }
             Err(error) => {
+                agenda.was_away = true;
                 tracing::error!(%error, "claims cannot be kept");
                 false
+            }
+        }
+    }
+
+    /// Looks for claims of workers that are gone, and takes them back. Where the store was away others get the time to keep theirs
+    /// first: they could not before.
+    async fn reclaim(&self, agenda: &mut Agenda, now: Timestamp) {
+        match self.store.read::<_, StoreError, _>(move |tx| tx.is_any_claim_over(now)).await {
+            Ok(found) => {
+                let was_away = std::mem::take(&mut agenda.was_away);
+                if found && !was_away && self.keep_claims(agenda, |_| true, Some(now)).await {
+                    agenda.look = now;
+                }
+            }
+            Err(error) => {
+                agenda.was_away = true;
+                tracing::error!(%error, "it cannot be seen whether other workers are there");
             }
         }
     }

@@ -107,6 +107,9 @@ pub(super) fn wake_sql() -> String {
 /// What says something about the servers of a domain, so that it may be over for all once it is over for one.
 const WAKES: &str = "'unreachable', 'dns', 'throttled', 'tls', 'lost'";
 
+/// Finds a claim that is over.
+pub(super) const OVER: &str = "SELECT id FROM jobs WHERE state = 'sending' AND lease_until <= ?1 LIMIT 1";
+
 /// The order of RETURNING is nobody's promise.
 fn in_order(mut jobs: Vec<Job>) -> Vec<Job> {
     jobs.sort_by_key(|job| (job.due, job.id));
@@ -256,6 +259,14 @@ impl Tx<'_> {
             }
         }
         Ok(lost)
+    }
+
+    /// Says whether some claim is over: a worker may be gone.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn is_any_claim_over(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.one(OVER, params![now], |row| row.get::<JobId>(0))?.is_some())
     }
 
     /// Gives a job back unsent: it waits again, and no attempt is counted. False where the claim was lost meanwhile.

@@ -8,6 +8,7 @@ mod kept;
 mod keys;
 mod kinds;
 mod lanes;
+mod leases;
 mod lies;
 mod odd;
 mod order;

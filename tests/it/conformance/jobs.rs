@@ -272,6 +272,18 @@ pub async fn claims_whose_time_is_over_are_given_back(place: Place) {
     assert_eq!(find(&store, second).await.state, State::Sending);
 }
 
+pub async fn it_is_seen_that_a_claim_is_over(place: Place) {
+    let store = place.open().await;
+    let over = async |now| read(&store, move |tx| tx.is_any_claim_over(at(now))).await;
+    enqueue(&store, order(Class::Alert, 1)).await;
+    assert!(!over(999).await);
+    let job = claim_one(&store, 10).await;
+    assert!(!over(109).await);
+    assert!(over(110).await);
+    assert!(settle(&store, &job, end(State::Accepted)).await.unwrap());
+    assert!(!over(999).await);
+}
+
 pub async fn at_the_start_of_the_only_node_all_claims_are_given_back(place: Place) {
     let store = place.open().await;
     let mut ids = Vec::new();

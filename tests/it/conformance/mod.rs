@@ -147,6 +147,7 @@ conformance![
     jobs::a_settlement_by_somebody_else_is_refused,
     jobs::a_released_job_is_unsent,
     jobs::claims_whose_time_is_over_are_given_back,
+    jobs::it_is_seen_that_a_claim_is_over,
     jobs::at_the_start_of_the_only_node_all_claims_are_given_back,
     jobs::lists_are_narrowed_by_each_condition,
     jobs::waiting_jobs_are_counted_by_class_and_state,

@@ -212,6 +212,7 @@ mod postgres {
             assert_eq!(tx.claim_some("w", at(100), at(200), 10, &[wish])?.len(), 10);
         }
         assert_eq!(tx.backlog(Class::Alert, at(100), 9)?.len(), 2);
+        assert!(!tx.is_any_claim_over(at(100))?);
         assert!(tx.claim_expired("w", at(100), at(200), 5)?.len() <= 5);
         Ok(())
     }

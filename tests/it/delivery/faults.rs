@@ -251,4 +251,10 @@ async fn a_mail_that_nobody_needs_any_more_is_called_back_before_a_word_of_it_is
     let ended = world.wait_for("cancelled", job).await;
     assert_eq!((ended.state, ended.attempts), (State::Cancelled, 0));
     assert!(!peer.seen().lines.iter().any(|line| line.contains("MAIL")));
+    let forgotten = async {
+        while world.wait_of(job).is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(patiently(forgotten).await.is_some(), "{:?}", world.wait_of(job));
 }

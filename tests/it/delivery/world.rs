@@ -21,7 +21,7 @@ use karamail::store::{Event, EventFilter, Location, Options, Store, StoreError, 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// A quarter past an hour: at the full one some mail keeps away.
 pub const START: Timestamp = Timestamp::from_millis(1_795_299_300_000);
@@ -85,6 +85,8 @@ pub struct World {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     worker: JoinSet<()>,
+    /// By which each worker is broken off.
+    handles: Vec<AbortHandle>,
     heard: watch::Receiver<Vec<(String, Option<JobId>)>>,
 }
 
@@ -161,6 +163,7 @@ impl World {
             wake,
             stop: watch::channel(false).0,
             worker: JoinSet::new(),
+            handles: Vec::new(),
             heard,
         }
     }
@@ -190,7 +193,13 @@ impl World {
         let worker = Worker::new(settings, parts).unwrap();
         self.board = Some(worker.board());
         self.stop.send_replace(false);
-        self.worker.spawn(worker.run(self.stop.subscribe()));
+        self.handles.push(self.worker.spawn(worker.run(self.stop.subscribe())));
+    }
+
+    /// Has a worker crash, counted as they were started.
+    pub async fn crash(&mut self, number: usize) {
+        self.handles[number].abort();
+        assert!(self.worker.join_next().await.unwrap().unwrap_err().is_cancelled());
     }
 
     pub fn outbox(&self) -> PathBuf {

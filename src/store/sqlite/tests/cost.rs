@@ -2,7 +2,7 @@
 
 use super::{Bench, bench};
 use crate::store::job::first_due_sql;
-use crate::store::lease::{backlog_sql, claim_expired_sql, claim_lanes_sql, claim_sql, wake_sql};
+use crate::store::lease::{OVER, backlog_sql, claim_expired_sql, claim_lanes_sql, claim_sql, wake_sql};
 use crate::store::sql::{Param, params};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
@@ -33,7 +33,7 @@ fn steps(connection: &Connection, sql: &str, values: &[Param<'_>]) -> (i32, usiz
 }
 
 /// The statements whose cost must not grow with the queue, each with the index it was made for.
-fn hot_statements() -> [(String, &'static str); 6] {
+fn hot_statements() -> [(String, &'static str); 7] {
     [
         (first_due_sql(), "jobs_waiting (class_rank=?"),
         (claim_sql(), "jobs_waiting (class_rank=? AND due<?"),
@@ -41,6 +41,7 @@ fn hot_statements() -> [(String, &'static str); 6] {
         (backlog_sql(), "jobs_lanes (class_rank=? AND domain>?"),
         (claim_expired_sql(), "jobs_give_up (give_up<?"),
         (wake_sql(), "jobs_lanes (class_rank=? AND domain=? AND due>?"),
+        (OVER.to_owned(), "jobs_leases (lease_until<?"),
     ]
 }
 
@@ -51,7 +52,7 @@ fn the_statements_of_the_queue_take_as_many_steps_however_much_waits() {
         let costs = [1_000, 50_000].map(|count| {
             let Bench { writer, _folder, .. } = bench();
             fill(&writer.connection, count, backlog_due);
-            let [first_due, claim, lanes, backlog, expired, wake] = hot_statements().map(|(sql, _)| sql);
+            let [first_due, claim, lanes, backlog, expired, wake, over] = hot_statements().map(|(sql, _)| sql);
             let now = 1_100_i64;
             let all = params!["w", 9_999_i64, 1_i64, now, 10_i64];
             let two = params!["w", 9_999_i64, 1_i64, now, 10_i64, "d1.jp", "d2.jp"];
@@ -64,13 +65,15 @@ fn the_statements_of_the_queue_take_as_many_steps_however_much_waits() {
                 (&lanes, two),
                 (&expired, params!["w", 9_999_i64, 59_i64, 10_i64]),
                 (&wake, params![1_i64, "d3.jp", 500_i64, 10_i64]),
+                // What was claimed above is not over yet.
+                (&over, params![9_998_i64]),
             ]
             .map(|(sql, values)| steps(&writer.connection, sql, values))
         });
         assert_eq!(costs[0], costs[1], "{backlog_due}");
         let found = costs[0].map(|(_, found)| found);
         let domains = if backlog_due < 0 { 7 } else { 6 };
-        assert_eq!(found, [1, domains, 10, 10, 10, 10, 0]);
+        assert_eq!(found, [1, domains, 10, 10, 10, 10, 0, 0]);
     }
 }
 
