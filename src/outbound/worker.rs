@@ -388,7 +388,8 @@ impl Worker {
         self.release(self.office.pool.take_back()).await
     }
 
-    /// What waits for another try where mail is taken again need not wait any longer; a batch at a time, so that what is urgent is claimed in between. Says whether there may be more.
+    /// What waits for another try where mail is taken again need not wait any longer; a batch at a time, so that what is urgent
+    /// is claimed in between. Says whether there may be more.
     async fn wake_resumed(&self) -> Result<bool, StoreError> {
         let Some(resumed) = self.office.pool.next_resumed() else { return Ok(false) };
         let domains = match &resumed {

@@ -2,7 +2,7 @@
 
 use super::why::why;
 use super::world::{Plan, World, one_peer, two_peers};
-use crate::peer::{Peer, Setup};
+use crate::peer::{Peer, Setup, patiently};
 use karamail::config::TlsPolicy;
 use karamail::model::{JobId, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
@@ -41,8 +41,7 @@ async fn orders(world: &World, class: Class, count: usize, domain: &str) -> Vec<
 
 /// Counts how often jobs were claimed.
 fn claims(world: &World) -> usize {
-    let store = rusqlite::Connection::open(world.folder.path().join("karamail.db")).unwrap();
-    store.query_row("SELECT SUM(fence) FROM jobs", [], |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
+    world.count("SELECT SUM(fence) FROM jobs").try_into().unwrap()
 }
 
 /// Looks that the trouble of the one domain is nobody else's and costs one of its own mails a try.
@@ -75,12 +74,14 @@ async fn see_it_kept(world: &World, ill: &[JobId], well: &[JobId], cause: Cause)
 /// Looks that one probe is enough to let everything go, what was put off included.
 async fn see_it_go_on(world: &World, ill: &[JobId], cause: Cause) {
     let put_off = world.heard("deferred");
-    let due = world.job(put_off[0]).await.due;
-    let until = world.wait_for_kept("ill.example", cause).await;
-    while world.clock.now() < until.plus(Span::from_secs(2)) {
-        world.turn_slowly(1).await;
-    }
-    // From here on nobody turns the clock, and the next try of the first that was put off would have been later.
+    let due = world.job(*put_off.last().unwrap()).await.due;
+    let probed = async {
+        while !world.heard("accepted").iter().any(|job| ill.contains(job)) {
+            world.turn_slowly(1).await;
+        }
+    };
+    assert!(patiently(probed).await.is_some(), "{:?}", world.wait_for_kept("ill.example", cause).await);
+    // From here on nobody turns the clock, and the next try of the last that was put off would have been later.
     for job in ill {
         world.wait_for("accepted", *job).await;
     }

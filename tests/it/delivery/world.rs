@@ -346,7 +346,7 @@ impl World {
     pub async fn turn_slowly(&self, seconds: i64) {
         self.turn(seconds);
         let now = self.clock.now();
-        for _ in 0..10 {
+        for _ in 0..30 {
             self.store.write(move |tx| tx.set_budget("test", "turn", now)).await.unwrap();
         }
     }
@@ -375,6 +375,12 @@ impl World {
     /// Waits until it has.
     pub async fn stopped(&mut self) {
         self.worker.join_next().await.unwrap().unwrap();
+    }
+
+    /// Asks for a number past the store.
+    pub fn count(&self, query: &str) -> i64 {
+        let store = rusqlite::Connection::open(self.folder.path().join("karamail.db")).unwrap();
+        store.query_row(query, [], |row| row.get(0)).unwrap()
     }
 
     /// Runs a statement past the store.
