@@ -12,6 +12,7 @@ mod parts;
 mod reload;
 
 pub use doors::Doors;
+pub use parts::notices;
 
 use journal::News;
 
@@ -135,6 +136,7 @@ impl Daemon {
             store: store.clone(),
             seal: keys.seal().clone(),
             random: world.random.clone(),
+            notices: notices(&config),
             clock: world.clock.clone(),
             commits: commits.clone(),
             live: Some(Arc::new(board.clone())),

@@ -5,7 +5,7 @@ use super::{owner, place, voice};
 use crate::clock::Clock;
 use crate::config::{Config, Format};
 use crate::control::{self, AskError, Desk, Lock, LockError, Request, Response};
-use crate::daemon::location;
+use crate::daemon::{location, notices};
 use crate::keys::Keys;
 use crate::model::Span;
 use crate::random::Random;
@@ -98,7 +98,8 @@ async fn work_alone(
     // The sender is dropped at once: nobody but us writes, so there is nothing to follow.
     let (_, commits) = watch::channel(0);
     let groups = config.destinations.groups.clone();
-    let desk = Desk { store: store.clone(), seal: keys.seal().clone(), random, clock, commits, live: None, groups };
+    let (seal, notices) = (keys.seal().clone(), notices(config));
+    let desk = Desk { store: store.clone(), seal, random, notices, clock, commits, live: None, groups };
     let (to, mut answers) = mpsc::channel(4);
     // What is shown may fail first; then nobody takes the answer any more and it ends too.
     let showing = async move {

@@ -12,6 +12,7 @@ use crate::queue::destination::Groups;
 use crate::queue::{Class, Job, State};
 use crate::random::Random;
 use crate::service::members::{ImportError, Importer, MemberFile};
+use crate::service::notice::Notices;
 use crate::store::{AddressRow, AddressState, EventFilter, JobFilter, Org, Store, StoreError, Tail, Tx};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -37,6 +38,8 @@ pub struct Desk {
     pub seal: KeyRing,
     /// Where nonces come from.
     pub random: Random,
+    /// What tells members.
+    pub notices: Notices,
     /// What time it is.
     pub clock: Clock,
     /// Changes with each commit that has events; closed where nobody writes but us.

@@ -72,9 +72,10 @@ impl Desk {
     /// Clears what a member lost, and shows what is left.
     pub(super) async fn reset_two_factor(&self, org: OrgCode, id: LoginId) -> Result<Response, Stop> {
         let (code, login, now) = (org.clone(), id.clone(), self.clock.now());
+        let notices = self.notices;
         let work = move |tx: &mut Tx<'_>| {
             let (org, member) = find(tx, &code, &login)?;
-            reset::two_factor(tx, &member, now)?;
+            reset::two_factor(tx, notices, &member, now)?;
             Ok(facts(tx, org, member, now)?)
         };
         let shown = self.store.write::<_, Nobody, _>(work).await;
@@ -86,10 +87,10 @@ impl Desk {
         let (code, login, now) = (org.clone(), id.clone(), self.clock.now());
         let password = start_password::draw(&self.random).map_err(refused)?;
         let nonce = self.random.bytes().map_err(refused)?;
-        let (seal, drawn) = (self.seal.clone(), password.clone());
+        let (seal, drawn, notices) = (self.seal.clone(), password.clone(), self.notices);
         let work = move |tx: &mut Tx<'_>| {
             let (_, member) = find(tx, &code, &login)?;
-            Ok(reset::password(tx, &seal, &member, &drawn, nonce, now)?)
+            Ok(reset::password(tx, notices, &seal, &member, &drawn, nonce, now)?)
         };
         self.store.write::<_, Nobody, _>(work).await.map_err(|nobody| nobody.stop(&org, &id))?;
         let expires = now.plus(start_password::LIFE).to_string();

@@ -43,6 +43,7 @@ impl Office {
             store: Store::open(options).await.unwrap(),
             seal: KeyRing::new(1, BTreeMap::from([(1, Secret::new([7; 32]))])).unwrap(),
             random: Random::repeating(1),
+            notices: crate::service::notice::Notices { give_up: Span::from_secs(86_400) },
             clock: Clock::turned_by_hand(at(100)),
             commits,
             live: None,

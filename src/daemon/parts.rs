@@ -14,6 +14,7 @@ use crate::queue::Class;
 use crate::service::compose::{Composer, Rings, Settings as ComposeSettings};
 use crate::service::contact_test;
 use crate::service::hasher::Hasher;
+use crate::service::notice::Notices;
 use crate::service::reception::{Reception, Settings as ReceptionSettings};
 use crate::service::registration::Own;
 use crate::store::Store;
@@ -59,6 +60,12 @@ fn reception(config: &Config) -> ReceptionSettings {
     }
 }
 
+/// What tells members of what was done to their account, in the daemon and in a command.
+#[must_use]
+pub fn notices(config: &Config) -> Notices {
+    Notices { give_up: config.delivery.schedule(Class::Notice).give_up }
+}
+
 fn own_domains(config: &Config) -> Vec<Domain> {
     let registration = config.registration.addresses.iter().map(|address| address.domain());
     let others = [config.sender.address.domain(), &config.sender.bounce_domain, &config.hostname];
@@ -83,6 +90,7 @@ pub(super) fn pages(config: &Config, store: &Store, keys: &Arc<Keys>, world: &Wo
             link_lifetime: config.registration.link_lifetime,
             give_up: config.delivery.schedule(Class::ContactTest).give_up,
         },
+        notices: notices(config),
         outbox: captures,
         trusted_proxies: config.web.trusted_proxies.clone(),
     };

@@ -40,13 +40,14 @@ const BUILT_IN: &[(&str, &str)] = &[
 const LINK_WITHIN: usize = 600;
 
 /// What a notice may tell of.
-const NOTICES: [&str; 6] = [
+const NOTICES: [&str; 7] = [
     "password_changed",
     "password_reset",
     "two_factor_set",
     "two_factor_removed",
     "two_factor_reset",
     "backup_code_used",
+    "address_changed",
 ];
 
 /// The last byte of the body at which a code may begin.
@@ -108,7 +109,7 @@ pub enum Words<'a> {
 
 impl<'a> Words<'a> {
     /// One of each kind, to try templates with.
-    const SAMPLES: [Words<'static>; 10] = [
+    const SAMPLES: [Words<'static>; 11] = [
         Words::Registration {
             title: "安否確認/一斉通報サービス",
             title_en: "Emergency Service",
@@ -127,6 +128,7 @@ impl<'a> Words<'a> {
         Self::sample_of(NOTICES[3]),
         Self::sample_of(NOTICES[4]),
         Self::sample_of(NOTICES[5]),
+        Self::sample_of(NOTICES[6]),
         Words::Forward { to: "postmaster@example.jp", from: "hanako@docomo.ne.jp", peer: "203.0.113.9", mail: "maaa" },
     ];
 

@@ -138,6 +138,8 @@ pub enum Notice {
     TwoFactorReset,
     /// The backup code was used.
     BackupCodeUsed,
+    /// An address was taken out, or replaced by another.
+    AddressChanged,
 }
 
 impl Notice {
@@ -151,6 +153,7 @@ impl Notice {
             Self::TwoFactorRemoved => "two_factor_removed",
             Self::TwoFactorReset => "two_factor_reset",
             Self::BackupCodeUsed => "backup_code_used",
+            Self::AddressChanged => "address_changed",
         }
     }
 }

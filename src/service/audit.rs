@@ -6,7 +6,7 @@
 //!
 //! Names follow the vocabulary of OWASP for application logging.
 
-use crate::model::{MemberId, OrgId, Timestamp};
+use crate::model::{EmailAddress, MemberId, OrgId, Priority, Timestamp};
 use crate::store::{AuditRow, Member, StoreError, Tx};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -35,6 +35,26 @@ pub const BACKUP_CODE_MADE: &str = "authn_backup_code_made";
 pub const BACKUP_CODE_FAIL: &str = "authn_backup_code_fail";
 /// A backup code was used.
 pub const BACKUP_CODE_USED: &str = "authn_backup_code_used";
+/// A place that was empty has an address of the member's.
+pub const ADDRESS_ADDED: &str = "user_address_added";
+/// A place has another address of the member's.
+pub const ADDRESS_CHANGED: &str = "user_address_changed";
+/// A place is empty.
+pub const ADDRESS_REMOVED: &str = "user_address_removed";
+/// A test was ordered of an address that the member typed.
+pub const ADDRESS_TESTED: &str = "user_address_tested";
+/// Somebody showed that mail to the address is read.
+pub const ADDRESS_VERIFIED: &str = "user_address_verified";
+/// What a server said is held against an address of the member's.
+pub const ADDRESS_BOUNCED: &str = "user_address_bounced";
+/// A link goes out by mail.
+pub const LINK_ISSUED: &str = "link_issued";
+/// The page behind a link was opened, by a person or not.
+pub const LINK_OPENED: &str = "link_opened";
+/// What a link is for was done.
+pub const LINK_FINISHED: &str = "link_finished";
+/// Members of a file were written.
+pub const MEMBERS_IMPORTED: &str = "users_imported";
 
 /// Who did it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +63,8 @@ pub enum By {
     Member,
     /// Whoever has the command line.
     Operator,
+    /// Nobody who is known: whoever wrote a mail or opened a page, or a server that answered.
+    Anybody,
 }
 
 impl By {
@@ -50,6 +72,7 @@ impl By {
         match self {
             Self::Member => "member",
             Self::Operator => "operator",
+            Self::Anybody => "anybody",
         }
     }
 }
@@ -74,6 +97,24 @@ impl Entry {
     #[must_use]
     pub fn of(name: &'static str, member: &Member, by: By) -> Self {
         Self { name, org: Some(member.org), member: Some(member.id), by, fields: Map::new() }
+    }
+
+    /// Something that was done, as far as is known to no member.
+    #[must_use]
+    pub fn at_large(name: &'static str, by: By) -> Self {
+        Self { name, org: None, member: None, by, fields: Map::new() }
+    }
+
+    /// Says which address: enough to recognise it, too little to write to.
+    #[must_use]
+    pub fn address(self, address: &EmailAddress) -> Self {
+        self.field("address", address.masked())
+    }
+
+    /// Says in which of the member's places.
+    #[must_use]
+    pub fn place(self, place: Priority) -> Self {
+        self.field("place", place.number())
     }
 
     /// Says more about it.
@@ -134,6 +175,14 @@ impl Chain {
             self.end != row.chain
         })
     }
+}
+
+/// What a log holds: names, doers and fields.
+#[cfg(test)]
+pub(super) async fn told(store: &crate::store::Store) -> Vec<String> {
+    let rows = store.read::<_, StoreError, _>(|tx| tx.audit(None, 0, 99)).await.unwrap();
+    assert_eq!(Chain::default().follow(&rows), None);
+    rows.iter().map(|row| format!("{} {} {}", row.name, row.by, row.fields)).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::audit::{self, By, Entry};
 use super::hasher::{HashError, Hasher};
-use super::notice;
+use super::notice::Notices;
 use super::otp;
 use super::second_factor::REPLACED;
 use super::session::{self, Stage, Visitor};
@@ -76,13 +76,14 @@ pub struct BackupCode {
     keys: Arc<Keys>,
     hasher: Hasher,
     random: Random,
+    notices: Notices,
 }
 
 impl BackupCode {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random) -> Self {
-        Self { store, keys, hasher, random }
+    pub const fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
+        Self { store, keys, hasher, random, notices }
     }
 
     /// Makes a member's backup code, if there is none: this is the only time that it is readable, for the page that `session`
@@ -140,9 +141,9 @@ impl BackupCode {
             Counted::Gone => return Ok(Tried::Gone),
         };
         let is_right = self.is_right(visitor.member.id, typed, kept.as_deref()).await?;
-        let visitor = visitor.clone();
+        let (visitor, notices) = (visitor.clone(), self.notices);
         let end = move |tx: &mut Tx<'_>| match kept.as_deref().filter(|_| is_right) {
-            Some(kept) => use_up(tx, &visitor, kept, session, now),
+            Some(kept) => use_up(tx, notices, &visitor, kept, session, now),
             None => {
                 record(tx, &visitor, audit::BACKUP_CODE_FAIL, now)?;
                 Ok(Tried::Wrong)
@@ -232,6 +233,7 @@ fn record(tx: &mut Tx<'_>, visitor: &Visitor, name: &'static str, now: Timestamp
 /// Uses the code up, has the factors end, and lets the session go on to setting another one up (R148).
 fn use_up(
     tx: &mut Tx<'_>,
+    notices: Notices,
     visitor: &Visitor,
     kept: &str,
     session: [u8; 32],
@@ -241,7 +243,7 @@ fn use_up(
     if !stands(tx, visitor)? || !tx.use_backup_code(id, kept)? {
         return Ok(Tried::Gone);
     }
-    notice::tell(tx, id, Notice::BackupCodeUsed, now)?;
+    notices.tell(tx, id, Notice::BackupCodeUsed, now)?;
     record(tx, visitor, audit::BACKUP_CODE_USED, now)?;
     tx.end_factors(id, now.plus(REPLACED))?;
     let stage = session::go_on(tx, &visitor.session, &session, Some(now), now)?;

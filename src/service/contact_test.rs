@@ -9,6 +9,7 @@ mod limit;
 #[cfg(test)]
 mod tests;
 
+use super::audit::{self, By, Entry};
 use super::landing::note_verified;
 use super::session::Visitor;
 use crate::keys::Keys;
@@ -16,7 +17,7 @@ use crate::link::{Link, LinkError, Purpose};
 use crate::maillog;
 use crate::model::{ContactTestId, EmailAddress, Language, MemberId, Plan, Span, Timestamp};
 use crate::queue::{Class, Content, NewJob};
-use crate::store::{ContactTest, Store, StoreError, Tx};
+use crate::store::{ContactTest, Member, Store, StoreError, Tx};
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ pub struct ContactTests {
 
 /// An order, with all that is needed to record it; the transaction may have to run more than once.
 struct Order {
-    member: MemberId,
+    member: Member,
     to: EmailAddress,
     language: Language,
     key: u16,
@@ -133,7 +134,7 @@ impl ContactTests {
             return Ok(Ordered::NoMail);
         }
         let (key, _) = self.keys.link().active();
-        let member = visitor.member.id;
+        let member = visitor.member.clone();
         let order = Order { member, to, language, key, nonce, at: now, settings: self.settings };
         self.store.write(move |tx| order.take(tx)).await
     }
@@ -176,6 +177,7 @@ impl ContactTests {
             .write(move |tx| {
                 if tx.note_test_opened(test.id, now)? {
                     maillog::opened(tx, test.id, test.job, &test.address, now)?;
+                    record(tx, &test, audit::LINK_OPENED, By::Anybody, now)?;
                 }
                 Ok(())
             })
@@ -195,10 +197,20 @@ impl ContactTests {
                 }
                 maillog::arrived(tx, test.id, test.job, &test.address, now)?;
                 note_verified(tx, &test.address, now)?;
+                // The button is pressed by whoever has the mail; nobody logs in for it.
+                record(tx, &test, audit::LINK_FINISHED, By::Anybody, now)?;
+                record(tx, &test, audit::ADDRESS_VERIFIED, By::Anybody, now)?;
                 Ok(true)
             })
             .await
     }
+}
+
+/// Records what came of a test, under the member who ordered it.
+fn record(tx: &mut Tx<'_>, test: &ContactTest, name: &'static str, by: By, now: Timestamp) -> Result<(), StoreError> {
+    let Some(member) = tx.member_by_id(test.member)? else { return Ok(()) };
+    let entry = Entry::of(name, &member, by).field("test", test.id.to_string()).address(&test.address);
+    audit::record(tx, entry, now)
 }
 
 impl Order {
@@ -206,7 +218,8 @@ impl Order {
     /// can ask for the state of many addresses.
     fn take(&self, tx: &mut Tx<'_>) -> Result<Ordered, StoreError> {
         let earliest = self.at.minus(limit::LONGEST);
-        if let Some(until) = limit::next(&limit::OF_A_MEMBER, &tx.contact_tests_by(self.member, earliest)?, self.at) {
+        if let Some(until) = limit::next(&limit::OF_A_MEMBER, &tx.contact_tests_by(self.member.id, earliest)?, self.at)
+        {
             return Ok(Ordered::TooMany { until });
         }
         if let Some(until) = limit::next(&limit::OF_AN_ADDRESS, &tx.contact_tests_to(&self.to, earliest)?, self.at) {
@@ -215,7 +228,8 @@ impl Order {
         // A link ends with a whole second, and so does what it opens.
         let seconds = self.at.plus(self.settings.link_lifetime).seconds();
         let expires = Timestamp::from_millis(seconds.saturating_mul(1_000));
-        let test = tx.begin_contact_test(self.member, &self.to, self.at, expires)?;
+        let test = tx.begin_contact_test(self.member.id, &self.to, self.at, expires)?;
+        self.record(tx, test, audit::ADDRESS_TESTED)?;
         if tx.is_suppressed(&self.to)? {
             return Ok(Ordered::Suppressed);
         }
@@ -223,7 +237,13 @@ impl Order {
         let job = tx.enqueue(&order)?;
         tx.send_contact_test(test, job)?;
         maillog::queued(tx, job, &order)?;
+        self.record(tx, test, audit::LINK_ISSUED)?;
         Ok(Ordered::Sent(test))
+    }
+
+    fn record(&self, tx: &mut Tx<'_>, test: ContactTestId, name: &'static str) -> Result<(), StoreError> {
+        let entry = Entry::of(name, &self.member, By::Member).field("test", test.to_string()).address(&self.to);
+        audit::record(tx, entry, self.at)
     }
 
     fn job(&self, test: ContactTestId, seconds: i64, expires: Timestamp) -> NewJob {

@@ -3,6 +3,9 @@
 //! Knows nothing of pages or cookies. What always holds: looking changes nothing but the log; a link registers once,
 //! whichever of two tabs is faster; an address that stood in the chosen place is replaced only if the member was shown it.
 
+use super::address_change;
+use super::audit::{self, By, Entry};
+use super::notice::Notices;
 use super::session::Visitor;
 use crate::keys::Keys;
 use crate::link::{Link, LinkError, Purpose};
@@ -133,13 +136,14 @@ pub enum Outcome {
 pub struct Landing {
     store: Store,
     keys: Arc<Keys>,
+    notices: Notices,
 }
 
 impl Landing {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>) -> Self {
-        Self { store, keys }
+    pub const fn new(store: Store, keys: Arc<Keys>, notices: Notices) -> Self {
+        Self { store, keys, notices }
     }
 
     /// Looks behind a link.
@@ -177,7 +181,8 @@ impl Landing {
                     return Ok(());
                 };
                 tx.set_budget("visit", &key, until)?;
-                maillog::visited(tx, id, &address, "landing", now)
+                maillog::visited(tx, id, &address, "landing", now)?;
+                audit::record(tx, link(audit::LINK_OPENED, id, &address), now)
             })
             .await
     }
@@ -201,13 +206,19 @@ impl Landing {
         wish: Wish,
         now: Timestamp,
     ) -> Result<Outcome, StoreError> {
-        let visitor = visitor.clone();
-        self.store.write(move |tx| register(tx, &link, &visitor, &wish, now)).await
+        let (visitor, notices) = (visitor.clone(), self.notices);
+        self.store.write(move |tx| register(tx, notices, &link, &visitor, &wish, now)).await
     }
+}
+
+/// What happened to a registration's link while it is nobody's.
+pub(super) fn link(name: &'static str, registration: RegistrationId, address: &EmailAddress) -> Entry {
+    Entry::at_large(name, By::Anybody).field("registration", registration.to_string()).address(address)
 }
 
 fn register(
     tx: &mut Tx<'_>,
+    notices: Notices,
     link: &Link,
     visitor: &Visitor,
     wish: &Wish,
@@ -219,7 +230,8 @@ fn register(
         return Ok(Outcome::Closed);
     };
     let (member, address, place) = (visitor.member.id, &registration.address, wish.place);
-    let plan = Plan::of(&tx.addresses_of(member)?, address, place);
+    let before = tx.addresses_of(member)?;
+    let plan = Plan::of(&before, address, place);
     if plan.old().is_some_and(|old| wish.shown.as_ref() != Some(&old.to_string())) {
         return Ok(Outcome::Taken);
     }
@@ -238,6 +250,11 @@ fn register(
         tx.set_language(member, language)?;
     }
     maillog::registered(tx, address, &visitor.org, &visitor.member.login, place, now)?;
+    let done = |name| Entry::of(name, &visitor.member, By::Member).field("registration", id.to_string());
+    audit::record(tx, done(audit::LINK_FINISHED), now)?;
+    audit::record(tx, done(audit::ADDRESS_VERIFIED).address(address), now)?;
+    address_change::record(tx, &visitor.member, By::Member, &before, now)?;
+    address_change::tell(tx, notices, &visitor.member, &before, now)?;
     Ok(Outcome::Registered)
 }
 

@@ -10,6 +10,7 @@ pub use choose::{Choice, Chosen};
 
 use super::audit::{self, By, Entry};
 use super::hasher::{HashError, Hasher};
+use super::notice::Notices;
 use super::password;
 use super::session::{self, Stage, Visitor};
 use super::start_password;
@@ -86,6 +87,7 @@ pub struct Login {
     keys: Arc<Keys>,
     hasher: Hasher,
     random: Random,
+    notices: Notices,
 }
 
 /// What a try is judged by.
@@ -98,8 +100,8 @@ struct Facts {
 impl Login {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random) -> Self {
-        Self { store, keys, hasher, random }
+    pub const fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
+        Self { store, keys, hasher, random, notices }
     }
 
     /// Gives the fingerprint under which tries for an account are counted, whether there is such an account or not.
@@ -211,7 +213,7 @@ fn failed(tx: &mut Tx<'_>, member: Option<&Member>, right: bool, now: Timestamp)
     let (name, by) = (audit::LOGIN_FAIL, By::Member);
     let entry = match member {
         Some(member) => Entry::of(name, member, by).field("why", if right { "expired" } else { "password" }),
-        None => Entry { name, org: None, member: None, by, fields: serde_json::Map::new() }.field("why", "unknown"),
+        None => Entry::at_large(name, by).field("why", "unknown"),
     };
     audit::record(tx, entry, now)
 }

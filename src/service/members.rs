@@ -13,6 +13,8 @@ pub use file::{Fault, Faults, MemberFile, Row};
 
 use crate::model::{KeyRing, MemberId, OrgCode, OrgId, Timestamp};
 use crate::random::{NoChance, Random};
+use crate::service::address_change;
+use crate::service::audit::{self, By, Entry};
 use crate::service::start_password;
 use crate::store::{Member, NewMember, Store, StoreError, Tx};
 use file::Columns;
@@ -103,6 +105,7 @@ impl Importer {
                 for row in file.rows().get(page.clone()).unwrap_or_default() {
                     report.count(&write(tx, id, row, file.columns(), at, &seal, &random)?);
                 }
+                record(tx, id, report, at)?;
                 Ok::<_, ImportError>(report)
             };
             report = report.and(self.store.write(work).await?);
@@ -208,15 +211,29 @@ fn write(
     let (Change::Added(new) | Change::Changed(new)) = &change else { return Ok(change) };
     let known = tx.member(org, &new.login)?;
     let keeps = known.as_ref().map(|known| has_password(tx, known, at)).transpose()?.unwrap_or(false);
-    if let Some(known) = known.filter(|_| row.has_password() && !keeps) {
+    if let Some(known) = known.as_ref().filter(|_| row.has_password() && !keeps) {
         tx.take_password(known.id, at)?;
     }
+    let before = known.as_ref().map(|known| tx.addresses_of(known.id)).transpose()?;
     let (member, _) = tx.put_member(org, new, at)?;
+    // The addresses of somebody new are part of that; those of others are told apart from the rest of the file.
+    if let Some((known, before)) = known.as_ref().zip(before) {
+        address_change::record(tx, known, By::Operator, &before, at)?;
+    }
     if let Some(password) = row.password.as_ref().filter(|_| !keeps) {
         let sealed = start_password::seal(seal, member, random.bytes()?, password.reveal());
         tx.put_secret(start_password::PURPOSE, member.number(), &sealed)?;
     }
     Ok(change)
+}
+
+/// Records what was written of a page.
+fn record(tx: &mut Tx<'_>, org: OrgId, report: Report, at: Timestamp) -> Result<(), StoreError> {
+    if report.added + report.changed == 0 {
+        return Ok(());
+    }
+    let entry = Entry { org: Some(org), ..Entry::at_large(audit::MEMBERS_IMPORTED, By::Operator) };
+    audit::record(tx, entry.field("added", report.added).field("changed", report.changed), at)
 }
 
 #[cfg(test)]

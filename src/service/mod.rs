@@ -4,6 +4,7 @@
 //! is recorded in one transaction. What always holds: a decision is a pure function of facts, so that a table can test it;
 //! nothing waits, hashes or signs inside a transaction.
 
+mod address_change;
 pub mod audit;
 pub mod backup_code;
 pub mod compose;

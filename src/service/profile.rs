@@ -2,8 +2,11 @@
 //! that saves it.
 //!
 //! Knows nothing of pages or forms. What always holds: no address stands in two places of one member; what a member saves
-//! is what they were shown, or nothing is saved.
+//! is what they were shown, or nothing is saved; what was there before is told of the change.
 
+use super::address_change;
+use super::audit::By;
+use super::notice::Notices;
 use super::session::Visitor;
 use crate::maillog;
 use crate::model::{EmailAddress, MemberId, Priority, Timestamp};
@@ -91,13 +94,14 @@ pub enum Saved {
 #[derive(Clone)]
 pub struct Profile {
     store: Store,
+    notices: Notices,
 }
 
 impl Profile {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+    pub const fn new(store: Store, notices: Notices) -> Self {
+        Self { store, notices }
     }
 
     /// Gives a member's addresses.
@@ -105,7 +109,7 @@ impl Profile {
     /// # Errors
     /// The database failed.
     pub async fn addresses(&self, member: MemberId) -> Result<Addresses, StoreError> {
-        self.store.read(move |tx| present(tx, member)).await
+        self.store.read(move |tx| tx.addresses_of(member).map(|rows| by_place(&rows))).await
     }
 
     /// Saves `wanted` if the member's addresses still are `shown`.
@@ -119,25 +123,26 @@ impl Profile {
         wanted: Addresses,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        let visitor = visitor.clone();
-        self.store.write(move |tx| save(tx, &visitor, &shown, &wanted, now)).await
+        let (visitor, notices) = (visitor.clone(), self.notices);
+        self.store.write(move |tx| save(tx, notices, &visitor, &shown, &wanted, now)).await
     }
 }
 
-fn present(tx: &mut Tx<'_>, member: MemberId) -> Result<Addresses, StoreError> {
-    let rows = tx.addresses_of(member)?;
-    Ok(Priority::ALL.map(|place| rows.iter().find(|(taken, _)| *taken == place).map(|(_, address)| address.clone())))
+fn by_place(rows: &[(Priority, EmailAddress)]) -> Addresses {
+    Priority::ALL.map(|place| rows.iter().find(|(taken, _)| *taken == place).map(|(_, address)| address.clone()))
 }
 
 fn save(
     tx: &mut Tx<'_>,
+    notices: Notices,
     visitor: &Visitor,
     shown: &Addresses,
     wanted: &Addresses,
     now: Timestamp,
 ) -> Result<Saved, StoreError> {
     let member = visitor.member.id;
-    if present(tx, member)? != *shown {
+    let before = tx.addresses_of(member)?;
+    if by_place(&before) != *shown {
         return Ok(Saved::Moved);
     }
     for (place, change) in changes(shown, wanted) {
@@ -152,5 +157,7 @@ fn save(
             maillog::registered(tx, new, &visitor.org, &visitor.member.login, place, now)?;
         }
     }
+    address_change::record(tx, &visitor.member, By::Member, &before, now)?;
+    address_change::tell(tx, notices, &visitor.member, &before, now)?;
     Ok(Saved::Saved)
 }

@@ -8,16 +8,17 @@
 use crate::model::{KeyRing, Secret, Timestamp};
 use crate::queue::Notice;
 use crate::service::audit::{self, By, Entry};
-use crate::service::{notice, start_password};
+use crate::service::notice::Notices;
+use crate::service::start_password;
 use crate::store::{Member, StoreError, Tx};
 
 /// Clears the second factors and the backup code of a member; says whether there were any.
 ///
 /// # Errors
 /// The database failed.
-pub fn two_factor(tx: &mut Tx<'_>, member: &Member, now: Timestamp) -> Result<bool, StoreError> {
+pub fn two_factor(tx: &mut Tx<'_>, notices: Notices, member: &Member, now: Timestamp) -> Result<bool, StoreError> {
     // Before: the address that received the codes is told, too.
-    notice::tell(tx, member.id, Notice::TwoFactorReset, now)?;
+    notices.tell(tx, member.id, Notice::TwoFactorReset, now)?;
     let any = tx.reset_factors(member.id)?;
     tx.end_challenges_of(member.id, now)?;
     tx.forget_wrong_codes(member.id)?;
@@ -32,6 +33,7 @@ pub fn two_factor(tx: &mut Tx<'_>, member: &Member, now: Timestamp) -> Result<bo
 /// The database failed.
 pub fn password(
     tx: &mut Tx<'_>,
+    notices: Notices,
     keys: &KeyRing,
     member: &Member,
     password: &Secret<String>,
@@ -44,5 +46,5 @@ pub fn password(
     tx.end_challenges_of(member.id, now)?;
     tx.end_sessions_of(member.id, None)?;
     audit::record(tx, Entry::of(audit::PASSWORD_RESET, member, By::Operator), now)?;
-    notice::tell(tx, member.id, Notice::PasswordReset, now)
+    notices.tell(tx, member.id, Notice::PasswordReset, now)
 }

@@ -16,7 +16,7 @@ use self::app::SECRET_LEN;
 use self::judge::{Asked, Judge, mailed};
 use self::offer::Owner;
 use super::audit::{self, By, Entry};
-use super::notice;
+use super::notice::Notices;
 use super::otp::{self, Purpose};
 use super::session::{self, Stage, Visitor};
 use crate::keys::Keys;
@@ -119,14 +119,15 @@ pub struct SecondFactor {
     store: Store,
     keys: Arc<Keys>,
     random: Random,
+    notices: Notices,
     issuer: String,
 }
 
 impl SecondFactor {
     /// Makes the service; apps show accounts under the name `issuer` (R033).
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, random: Random, issuer: String) -> Self {
-        Self { store, keys, random, issuer }
+    pub const fn new(store: Store, keys: Arc<Keys>, random: Random, notices: Notices, issuer: String) -> Self {
+        Self { store, keys, random, notices, issuer }
     }
 
     /// Says what a member has.
@@ -190,13 +191,13 @@ impl SecondFactor {
         };
         let nonce = self.random.bytes()?;
         let kept = seal::seal(self.keys.seal(), &kept_for(visitor.member.id), nonce, secret.reveal());
-        let visitor = visitor.clone();
+        let (visitor, notices) = (visitor.clone(), self.notices);
         self.store
             .write(move |tx| {
                 if !may_set_up(tx, &visitor)? {
                     return Ok(Verdict::Gone);
                 }
-                notice::tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
+                notices.tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
                 tx.put_factor(visitor.member.id, FactorKind::App, None, Some(used), step.now)?;
                 tx.put_secret(APP_SECRET, visitor.member.id.number(), &kept)?;
                 settled(tx, &visitor, FactorKind::App, step)
@@ -210,6 +211,7 @@ impl SecondFactor {
     /// The database failed.
     pub async fn set_up_mail(&self, visitor: &Visitor, typed: &str, step: Step) -> Result<Verdict<Stage>, FactorError> {
         let (visitor, typed, keys) = (visitor.clone(), typed.to_owned(), Arc::clone(&self.keys));
+        let notices = self.notices;
         self.store
             .write(move |tx| {
                 if !may_set_up(tx, &visitor)? {
@@ -218,7 +220,7 @@ impl SecondFactor {
                 let verdict = mailed(tx, &keys, &visitor, Purpose::Enrol, &typed, step.now)?;
                 if let Verdict::Right(address) = &verdict {
                     // Before the new address takes its place: the old one is to hear of it.
-                    notice::tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
+                    notices.tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
                     tx.put_factor(visitor.member.id, FactorKind::Mail, Some(address), None, step.now)?;
                     return settled(tx, &visitor, FactorKind::Mail, step);
                 }
@@ -266,7 +268,7 @@ impl SecondFactor {
     ) -> Result<Verdict<Stage>, FactorError> {
         let judge =
             Judge::load(&self.store, &self.keys, visitor, Asked { proof, purpose: Purpose::Confirm, step }).await?;
-        let visitor = visitor.clone();
+        let (visitor, notices) = (visitor.clone(), self.notices);
         self.store
             .write(move |tx| {
                 let id = visitor.member.id;
@@ -279,7 +281,7 @@ impl SecondFactor {
                 if verdict != Verdict::Right(()) {
                     return Ok(verdict.map(|()| visitor.stage));
                 }
-                notice::tell(tx, id, Notice::TwoFactorRemoved, step.now)?;
+                notices.tell(tx, id, Notice::TwoFactorRemoved, step.now)?;
                 record(tx, &visitor, audit::TWO_FACTOR_REMOVED, kind, step.now)?;
                 if factors.iter().any(|factor| factor.kind != kind && factor.ends.is_none()) {
                     tx.drop_factor(id, kind)?;

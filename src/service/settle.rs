@@ -8,10 +8,11 @@
 //! verdict `unknown-user` on two days, with nothing between them that shows its mailbox.
 
 use crate::maillog;
-use crate::model::{LocalForm, Reply, Stage, Timestamp};
+use crate::model::{EmailAddress, LocalForm, Reply, Stage, Timestamp};
 use crate::queue::retry::{Failure, Schedule};
 use crate::queue::{Attempt, Cause, Class, Job, Outcome, State, Verdict};
 use crate::random::Random;
+use crate::service::audit::{self, By, Entry};
 use crate::service::compose::Unwanted;
 use crate::store::{AddressRow, AddressState, EventFilter, Settlement, Store, StoreError, Tx};
 use std::collections::BTreeMap;
@@ -177,6 +178,15 @@ fn note(tx: &mut Tx<'_>, job: &Job, outcome: &Outcome, at: Timestamp) -> Result<
     })?;
     if state != before && (is_bad(state) || is_bad(before)) {
         maillog::marked(tx, &job.order.to, state.as_str(), at)?;
+    }
+    if state != before && is_bad(state) { audit_bounce(tx, &job.order.to, state, at) } else { Ok(()) }
+}
+
+/// Records what is held against an address from now on, for each member whose it is.
+fn audit_bounce(tx: &mut Tx<'_>, address: &EmailAddress, state: AddressState, at: Timestamp) -> Result<(), StoreError> {
+    for (member, place) in tx.members_at(address)? {
+        let entry = Entry::of(audit::ADDRESS_BOUNCED, &member, By::Anybody).place(place).address(address);
+        audit::record(tx, entry.field("state", state.as_str()), at)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::model::{EmailAddress, LoginId, OrgCode, Priority, Stage, Timestamp};
 use crate::queue::Verdict;
 use crate::store::sql::{Column, Row, from_text, params};
-use crate::store::{StoreError, Tx};
+use crate::store::{Member, StoreError, Tx};
 use std::fmt;
 use std::str::FromStr;
 
@@ -186,5 +186,19 @@ impl Tx<'_> {
                    WHERE member_addresses.folded = ?1 \
                    ORDER BY orgs.code, members.login_folded, member_addresses.priority";
         self.query(sql, params![address.folded()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    }
+
+    /// Gives the members whose address it is, and in which place.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn members_at(&mut self, address: &EmailAddress) -> Result<Vec<(Member, Priority)>, StoreError> {
+        let sql = "SELECT member, priority FROM member_addresses WHERE folded = ?1 ORDER BY member, priority";
+        let places = self.query(sql, params![address.folded()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut members = Vec::new();
+        for (id, place) in places {
+            members.extend(self.member_by_id(id)?.map(|member| (member, place)));
+        }
+        Ok(members)
     }
 }

@@ -48,6 +48,7 @@ use crate::service::draft::Drafts;
 use crate::service::hasher::Hasher;
 use crate::service::landing::Landing;
 use crate::service::login::Login;
+use crate::service::notice::Notices;
 use crate::service::otp::Otp;
 use crate::service::profile::Profile;
 use crate::service::reach::Reach;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub official_at: Vec<Domain>,
     /// How tests of addresses are sent.
     pub contact_test: contact_test::Settings,
+    /// What tells members of what was done to their account.
+    pub notices: Notices,
     /// The folder of captured mails, where they are captured and may be read.
     pub outbox: Option<PathBuf>,
     /// The proxies whose word is taken for where a request comes from.
@@ -154,21 +157,33 @@ impl Web {
         let (_, sealing) = parts.keys.seal().active();
         let key = mac(sealing, "karamail web", &[]);
         let pages = Pages::new(&settings, Secret::new(key))?;
-        let login =
-            Login::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
-        let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys));
+        let notices = settings.notices;
+        let login = Login::new(
+            parts.store.clone(),
+            Arc::clone(&parts.keys),
+            parts.hasher.clone(),
+            parts.random.clone(),
+            notices,
+        );
+        let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys), notices);
         let otp = Otp::new(parts.store.clone(), parts.keys.seal().clone(), parts.random.clone());
         let drafts = Drafts::new(parts.store.clone(), Arc::clone(&parts.keys), parts.random.clone());
         let second_factor = SecondFactor::new(
             parts.store.clone(),
             Arc::clone(&parts.keys),
             parts.random.clone(),
+            notices,
             settings.host().to_owned(),
         );
-        let backup_code =
-            BackupCode::new(parts.store.clone(), Arc::clone(&parts.keys), parts.hasher.clone(), parts.random.clone());
+        let backup_code = BackupCode::new(
+            parts.store.clone(),
+            Arc::clone(&parts.keys),
+            parts.hasher.clone(),
+            parts.random.clone(),
+            notices,
+        );
         let contact_tests = ContactTests::new(parts.store.clone(), Arc::clone(&parts.keys), settings.contact_test);
-        let (profile, reach) = (Profile::new(parts.store.clone()), Reach::new(parts.store.clone()));
+        let (profile, reach) = (Profile::new(parts.store.clone(), notices), Reach::new(parts.store.clone()));
         let key = Secret::new(key);
         let inner = Inner {
             settings,

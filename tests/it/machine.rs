@@ -4,7 +4,9 @@ use karamail::clock::Clock;
 use karamail::config::Destinations;
 use karamail::control::{Desk, Live, Lock, Socket};
 use karamail::keys::Keys;
+use karamail::model::Span;
 use karamail::random::Random;
+use karamail::service::notice::Notices;
 use karamail::store::{Location, Options, Store};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -125,6 +127,7 @@ impl Daemon {
             store: store.clone(),
             seal: keys.seal().clone(),
             random,
+            notices: Notices { give_up: Span::from_secs(86_400) },
             clock: Clock::system(),
             commits,
             live,

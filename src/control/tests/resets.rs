@@ -100,6 +100,9 @@ async fn r149_a_reset_clears_second_factors_and_backup_code_and_tells_everybody(
     assert_eq!(office.write(move |tx| otp::paused(tx, id, at(100))).await, None);
     let told = ["a@b.jp", "c@d.jp", "codes@d.jp"].map(|to| (to.to_owned(), "two_factor_reset".to_owned()));
     assert_eq!(notices(&office).await, told);
+    let jobs = office.write(|tx| tx.list_jobs(&JobFilter { class: Some(Class::Notice), ..JobFilter::default() })).await;
+    let give_up = at(100).plus(office.desk.notices.give_up);
+    assert!(jobs.iter().all(|job| job.order.give_up == give_up), "{jobs:?}");
     let entry = ("authn_two_factor_reset".to_owned(), "operator".to_owned());
     assert_eq!(entries(&office).await, (vec![entry], None));
 }
@@ -143,7 +146,10 @@ async fn a_history_says_where_the_chain_is_broken() {
     office.facts(member("DEMO", "taro", reset_password)).await;
     assert_eq!(entries(&office).await.1, None);
     let file = office.folder.path().join("store.db");
-    rusqlite::Connection::open(file).unwrap().execute("UPDATE audit SET by = 'member' WHERE id = 2", ()).unwrap();
+    rusqlite::Connection::open(file)
+        .unwrap()
+        .execute("UPDATE audit SET by = 'member' WHERE name = 'authn_password_reset'", ())
+        .unwrap();
     let (entries, broken) = entries(&office).await;
     assert_eq!((entries.len(), broken), (2, Some(at(107).to_string())));
 }

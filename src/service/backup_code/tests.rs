@@ -1,13 +1,13 @@
 use super::*;
 use crate::clock::Clock;
 use crate::model::Policy;
-use crate::service::second_factor::tests::{NOON, World, after};
+use crate::service::second_factor::tests::{NOON, NOTICES, World, after};
 use crate::store::FactorKind;
 use tokio::task::JoinSet;
 
 fn service(world: &World) -> BackupCode {
     let hasher = Hasher::new(2, Clock::turned_by_hand(NOON));
-    BackupCode::new(world.store.clone(), Arc::clone(&world.keys), hasher, Random::system())
+    BackupCode::new(world.store.clone(), Arc::clone(&world.keys), hasher, Random::system(), NOTICES)
 }
 
 /// A member with an app and a backup code, before the second step of a login in session 3.

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::{LoginId, Policy, Priority, Secret, Span};
 use crate::queue::{Class, NewJob, Notice, State};
 use crate::random::Random;
-use crate::service::notice;
+use crate::service::notice::Notices;
 use crate::service::otp::{Ordered, Otp};
 use crate::service::session::{Stage, Visitor};
 use crate::store::{AddressRow, AddressState, FactorKind, JobFilter, Location, NewMail, NewMember, Options};
@@ -369,16 +369,17 @@ async fn a_code_that_stays_closed_is_an_error_that_does_not_show_it() {
 async fn a_notice_goes_to_every_address_of_the_member_and_to_the_one_that_receives_codes() {
     let mut world = world(None).await;
     ordered(&mut world, Language::En).await;
-    let queued = world.store.write::<_, StoreError, _>(|tx| {
+    let notices = Notices { give_up: Span::from_secs(7_200) };
+    let queued = world.store.write::<_, StoreError, _>(move |tx| {
         let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
         let member = tx.member(org.id, &"0001".parse().unwrap())?.unwrap();
         for (priority, address) in [(Priority::First, "a@docomo.ne.jp"), (Priority::Third, "b@ezweb.ne.jp")] {
             tx.put_address(member.id, priority, &address.parse().unwrap(), "import", NOON)?;
         }
         tx.put_factor(member.id, FactorKind::Mail, Some(&"A@docomo.ne.jp".parse().unwrap()), None, NOON)?;
-        notice::tell(tx, member.id, Notice::TwoFactorSet, NOON)?;
+        notices.tell(tx, member.id, Notice::TwoFactorSet, NOON)?;
         tx.put_factor(member.id, FactorKind::Mail, Some(&"c@i.softbank.jp".parse().unwrap()), None, NOON)?;
-        notice::tell(tx, member.id, Notice::TwoFactorRemoved, NOON)?;
+        notices.tell(tx, member.id, Notice::TwoFactorRemoved, NOON)?;
         tx.list_jobs(&JobFilter { class: Some(Class::Notice), ..JobFilter::default() })
     });
     let mut told = Vec::new();

@@ -178,6 +178,8 @@ async fn an_address_that_is_not_written_to_gets_no_test_and_the_order_counts() {
     }
     assert!(matches!(world.order(1, "a@example.jp", NOON).await, Ordered::TooOften { .. }));
     assert_eq!(world.events().await, Vec::<String>::new());
+    let told = audit::told(&world.tests.store).await;
+    assert!(told.len() == 3 && told.iter().all(|entry| entry.starts_with("user_address_tested ")), "{told:?}");
 }
 
 #[tokio::test]
@@ -210,6 +212,15 @@ async fn r110_only_the_pressed_button_proves_that_an_address_is_read() {
     let Sight::Arrived(seen, at) = world.look(&token, later).await else { panic!() };
     assert_eq!((seen.arrived_at, at), (Some(pressed), pressed));
     assert_eq!(world.events().await, ["queued", "opened", "arrived", "marked"]);
+    let told = |name: &str, by: &str| format!(r#"{name} {by} {{"test":"{}","address":"a***@example.jp"}}"#, test.id);
+    let expected = [
+        told("user_address_tested", "member"),
+        told("link_issued", "member"),
+        told("link_opened", "anybody"),
+        told("link_finished", "anybody"),
+        told("user_address_verified", "anybody"),
+    ];
+    assert_eq!(audit::told(&world.tests.store).await, expected);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::{Facts, Login, LoginError};
 use crate::model::{MemberId, Secret, Strength, Timestamp};
 use crate::queue::Notice;
 use crate::service::audit::{self, By, Entry};
-use crate::service::notice;
+use crate::service::notice::Notices;
 use crate::service::password::{self, Known, Refusal};
 use crate::service::session::{self, Stage, Visitor};
 use crate::service::start_password;
@@ -90,7 +90,8 @@ impl Login {
             old: visitor.session,
             new: session,
         };
-        let stage = self.store.write::<_, LoginError, _>(move |tx| set(tx, &change, now)).await?;
+        let notices = self.notices;
+        let stage = self.store.write::<_, LoginError, _>(move |tx| set(tx, notices, &change, now)).await?;
         Ok(stage.map_or(Chosen::Gone, Chosen::Changed))
     }
 
@@ -113,7 +114,7 @@ fn known<'a>(visitor: &'a Visitor, start: Option<&'a Secret<String>>) -> Known<'
 }
 
 /// Replaces the password, unless the session or the password is another one by now.
-fn set(tx: &mut Tx<'_>, change: &Change, now: Timestamp) -> Result<Option<Stage>, LoginError> {
+fn set(tx: &mut Tx<'_>, notices: Notices, change: &Change, now: Timestamp) -> Result<Option<Stage>, LoginError> {
     let (id, stage) = (change.member, change.stage);
     let stands = tx.session(&change.old)?.is_some_and(|old| old.member == id && old.stage == stage.as_str());
     let Some(member) = tx.member_by_id(id)?.filter(|member| stands && member.password_hash == change.before) else {
@@ -123,7 +124,7 @@ fn set(tx: &mut Tx<'_>, change: &Change, now: Timestamp) -> Result<Option<Stage>
     // The first one is no surprise to anybody: the start password asks for it.
     let first = stage == Stage::Password;
     if !first {
-        notice::tell(tx, id, Notice::PasswordChanged, now)?;
+        notices.tell(tx, id, Notice::PasswordChanged, now)?;
     }
     audit::record(tx, Entry::of(audit::PASSWORD_CHANGE, &member, By::Member).field("first", first), now)?;
     let stage = session::typed_again(tx, &change.old, &change.new, now)?;

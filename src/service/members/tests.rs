@@ -305,3 +305,21 @@ proptest::proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn an_import_is_in_the_audit_log_with_the_addresses_it_changed() {
+    let office = Office::open().await;
+    office.import(&["0001,kite7,山田,,,,a@b.jp,,", "0002,kite7,鈴木,,,,,,"]).await;
+    office.import(&["0001,,山田,,,,c@d.jp,,e@f.jp", "0002,,鈴木,,,,,,"]).await;
+    // What was known writes nothing.
+    office.import(&["0001,,山田,,,,c@d.jp,,e@f.jp", "0002,,鈴木,,,,,,"]).await;
+    assert_eq!(
+        audit::told(&office.importer.store).await,
+        [
+            r#"users_imported operator {"added":2,"changed":0}"#,
+            r#"user_address_changed operator {"place":1,"address":"c***@d.jp","before":"a***@b.jp"}"#,
+            r#"user_address_added operator {"place":3,"address":"e***@f.jp"}"#,
+            r#"users_imported operator {"added":0,"changed":1}"#,
+        ]
+    );
+}

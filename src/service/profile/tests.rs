@@ -1,7 +1,9 @@
 use super::*;
-use crate::model::{Language, Policy};
+use crate::model::{Language, Policy, Span};
+use crate::queue::{Class, Content, Notice};
+use crate::service::audit;
 use crate::service::session::Stage;
-use crate::store::{EventFilter, Location, NewMember, Options};
+use crate::store::{EventFilter, FactorKind, JobFilter, Location, NewMember, Options};
 
 const NOON: Timestamp = Timestamp::from_millis(1_795_316_400_123);
 
@@ -81,7 +83,7 @@ impl World {
             code_at: None,
             last_login: None,
         };
-        Self { profile: Profile::new(store), visitor, _folder: folder }
+        Self { profile: Profile::new(store, Notices { give_up: Span::from_secs(7_200) }), visitor, _folder: folder }
     }
 
     async fn save(&self, shown: [&str; 3], wanted: [&str; 3]) -> Saved {
@@ -105,7 +107,53 @@ async fn r082_addresses_are_saved_changed_and_removed_at_once() {
     let wanted = ["c@d.jp", "e@f.jp", ""];
     assert_eq!(world.save(["a@b.jp", "", "c@d.jp"], wanted).await, Saved::Saved);
     assert_eq!(world.present().await, addresses(wanted));
-    assert_eq!(world.events().await, ["withdrawn", "registered", "registered", "withdrawn"]);
+    let events = world.events().await;
+    assert_eq!(events[..4], ["withdrawn", "registered", "registered", "withdrawn"]);
+    assert!(events[4..].iter().all(|name| name == "queued"), "{events:?}");
+}
+
+#[tokio::test]
+async fn r082_each_place_that_differs_is_in_the_audit_log_without_a_whole_address() {
+    let world = World::open().await;
+    world.save(["a@b.jp", "", "c@d.jp"], ["c@d.jp", "e@f.jp", ""]).await;
+    assert_eq!(
+        audit::told(&world.profile.store).await,
+        [
+            r#"user_address_changed member {"place":1,"address":"c***@d.jp","before":"a***@b.jp"}"#,
+            r#"user_address_added member {"place":2,"address":"e***@f.jp"}"#,
+            r#"user_address_removed member {"place":3,"address":"c***@d.jp"}"#,
+        ]
+    );
+    let (member, store) = (world.visitor.member.id, &world.profile.store);
+    let rows = store.read::<_, StoreError, _>(move |tx| tx.audit(Some(member), 0, 9)).await.unwrap();
+    assert_eq!(rows.len(), 3);
+}
+
+#[tokio::test]
+async fn r082_whoever_had_the_account_hears_of_a_lost_address_at_the_old_ones_and_at_that_for_codes() {
+    for (wanted, told) in [
+        (["x@y.jp", "", "c@d.jp"], &["a@b.jp", "c@d.jp", "codes@b.jp"][..]),
+        (["", "", ""], &["a@b.jp", "c@d.jp", "codes@b.jp"]),
+        // Nothing is lost: one more, another order, another spelling of the same.
+        (["a@b.jp", "x@y.jp", "c@d.jp"], &[]),
+        (["c@d.jp", "A@b.jp", ""], &[]),
+    ] {
+        let world = World::open().await;
+        let member = world.visitor.member.id;
+        let codes = "codes@b.jp".parse().unwrap();
+        let put = move |tx: &mut Tx<'_>| tx.put_factor(member, FactorKind::Mail, Some(&codes), None, NOON);
+        world.profile.store.write::<_, StoreError, _>(put).await.unwrap();
+        world.save(["a@b.jp", "", "c@d.jp"], wanted).await;
+        let jobs = world.profile.store.read(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap();
+        let mut to: Vec<String> = jobs.iter().map(|job| job.order.to.to_string()).collect();
+        to.sort();
+        assert_eq!(to, told, "{wanted:?}");
+        for order in jobs.into_iter().map(|job| job.order) {
+            assert_eq!((order.class, order.language), (Class::Notice, Some(Language::Ja)));
+            assert_eq!(order.content, Content::Security { member, what: Notice::AddressChanged });
+            assert_eq!(order.give_up, NOON.plus(Span::from_secs(7_200)));
+        }
+    }
 }
 
 #[tokio::test]

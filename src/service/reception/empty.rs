@@ -5,6 +5,8 @@ use crate::mail::MessageId;
 use crate::maillog;
 use crate::model::{Budget, EmailAddress, MailId, Network, OrgCode, RegistrationId, Timestamp};
 use crate::queue::{Class, Content, NewJob};
+use crate::service::audit;
+use crate::service::landing;
 use crate::service::registration::{Decision, Memory, decide};
 use crate::store::{AddressState, StoreError, Tx};
 use data_encoding::HEXLOWER;
@@ -102,6 +104,7 @@ impl Arrival {
         };
         let job = tx.enqueue(&order)?;
         maillog::queued(tx, job, &order)?;
+        audit::record(tx, landing::link(audit::LINK_ISSUED, registration, address), at)?;
         Ok(mail)
     }
 

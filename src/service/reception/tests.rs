@@ -402,3 +402,13 @@ async fn a_mail_that_cannot_be_recorded_is_an_error() {
     let answer = world.reception.receive(named("1"), vec![registration(None)]).await;
     assert!(matches!(answer, Err(ReceiveError::Store(_))), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_link_that_goes_out_is_in_the_audit_log_and_a_mail_that_is_not_answered_is_not() {
+    let world = world().await;
+    assert_eq!(world.empty(named("1")).await, "answered");
+    assert_eq!(world.empty(named("1")).await, "duplicate");
+    let Content::RegistrationReply { registration, .. } = world.jobs().await.remove(0).order.content else { panic!() };
+    let issued = format!(r#"link_issued anybody {{"registration":"{registration}","address":"h***@docomo.ne.jp"}}"#);
+    assert_eq!(crate::service::audit::told(&world.store).await, [issued]);
+}

@@ -9,6 +9,9 @@ use tokio::task::JoinSet;
 /// 2026-11-22 12:00:00 in Japan, where a step begins.
 pub(in crate::service) const NOON: Timestamp = Timestamp::from_millis(1_795_316_400_000);
 
+/// How notices are sent.
+pub(in crate::service) const NOTICES: Notices = Notices { give_up: Span::from_secs(7_200) };
+
 pub(in crate::service) fn after(seconds: i64) -> Timestamp {
     NOON.plus(Span::from_secs(seconds))
 }
@@ -29,7 +32,7 @@ impl World {
         let store = Store::open(Options::new(Location::Sqlite(folder.path().join("test.db")))).await.unwrap();
         let member = store.write::<_, StoreError, _>(add).await.unwrap();
         let issuer = "www.mc-anpi.com".to_owned();
-        let factors = SecondFactor::new(store.clone(), Arc::clone(&keys), Random::repeating(5), issuer);
+        let factors = SecondFactor::new(store.clone(), Arc::clone(&keys), Random::repeating(5), NOTICES, issuer);
         Self { store, keys, factors, member, _folder: folder }
     }
 

@@ -1,12 +1,14 @@
 //! The rule as a table, and what of it stands in the store.
 
-use super::{Settler, Unwanted, maillog, plan};
-use crate::model::{EmailAddress, JobId, MailId, Reply, Span, Stage, Timestamp};
+use super::{Settler, Unwanted, audit, maillog, plan};
+use crate::model::{EmailAddress, JobId, Language, MailId, Reply, Span, Stage, Timestamp};
 use crate::queue::outcome::Delays;
 use crate::queue::retry::Schedule;
 use crate::queue::{Attempt, Blame, Cause, Class, Content, Job, NewJob, Outcome, State, Verdict};
 use crate::random::Random;
-use crate::store::{AddressRow, AddressState, EventFilter, Location, Options, Settlement, Store, StoreError};
+use crate::store::{
+    AddressRow, AddressState, EventFilter, Location, NewMember, Options, Settlement, Store, StoreError, Tx,
+};
 use std::collections::BTreeMap;
 
 const GIVE_UP: i64 = 3_600_000;
@@ -325,6 +327,40 @@ async fn the_mail_log_says_when_an_address_was_marked_and_when_it_was_struck_off
         assert_eq!(world.last_event("state").await, state);
         world.order(Class::Alert).await;
     }
+}
+
+#[tokio::test]
+async fn the_audit_log_says_of_each_member_what_is_held_against_an_address() {
+    let world = World::new().await;
+    let add = |tx: &mut Tx<'_>| {
+        let org = tx.add_org(&"DEMO".parse().unwrap(), "デモ", None, at(0))?.unwrap();
+        for (login, places) in [("0001", [Some(address()), None, None]), ("0002", [None, None, Some(address())])] {
+            let member = NewMember {
+                login: login.parse().unwrap(),
+                name: "花子".to_owned(),
+                kana: None,
+                department: None,
+                language: Language::Ja,
+                password_hash: None,
+                addresses: places,
+            };
+            tx.put_member(org, &member, at(0))?;
+        }
+        Ok(())
+    };
+    world.store.write::<_, StoreError, _>(add).await.unwrap();
+    // The same refusal twice is told once, and what clears the address is none of it.
+    let (full, day) = (|| deferred(Cause::Full), 86_400_000);
+    for (now, outcome) in [(0, full()), (1, full()), (2, taken()), (3, refused(Stage::Rcpt, Verdict::UnknownUser))] {
+        world.order(Class::Registration).await;
+        let job = world.claim(now * day).await;
+        assert!(world.settle(&job, outcome, now * day).await);
+    }
+    let told = |place: u8, state: &str| {
+        format!(r#"user_address_bounced anybody {{"place":{place},"address":"a***@docomo.ne.jp","state":"{state}"}}"#)
+    };
+    let expected = [told(1, "full"), told(3, "full"), told(1, "unreachable"), told(3, "unreachable")];
+    assert_eq!(audit::told(&world.store).await, expected);
 }
 
 #[tokio::test]

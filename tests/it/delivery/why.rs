@@ -3,11 +3,12 @@
 use super::world::{Plan, World, one_peer};
 use crate::peer::{Act, Setup};
 use karamail::control::{Action, Choice, Desk, Request, Response, WhyFacts};
-use karamail::model::{JobId, KeyRing, Secret};
+use karamail::model::{JobId, KeyRing, Secret, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
 use karamail::queue::view::{Standing, Wait};
 use karamail::queue::{Class, State};
 use karamail::random::Random;
+use karamail::service::notice::Notices;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -17,6 +18,7 @@ async fn ask(world: &World, request: Request) -> Response {
         store: world.store.clone(),
         seal: KeyRing::new(1, [(1, Secret::new([7; 32]))].into()).unwrap(),
         random: Random::repeating(1),
+        notices: Notices { give_up: Span::from_secs(86_400) },
         clock: world.clock.clone(),
         commits,
         live: Some(Arc::new(world.board.clone().unwrap())),
@@ -110,7 +112,7 @@ async fn a_mail_that_waits_for_the_rate_says_when_its_turn_comes() {
     world.wait_for("accepted", jobs[0]).await;
     world.wait_for_reason(jobs[3], |wait| matches!(wait, Wait::Rate { .. })).await;
     let facts = why(&world, jobs[3]).await;
-    let turn = world.clock.now().plus(karamail::model::Span::from_secs(30));
+    let turn = world.clock.now().plus(Span::from_secs(30));
     assert_eq!((facts.cause.as_str(), facts.until), ("rate", Some(turn.to_string())), "{}", facts.why);
 }
 

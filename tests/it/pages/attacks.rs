@@ -201,7 +201,8 @@ async fn where_a_guess_comes_from_is_believed_of_our_own_proxies_only() {
 async fn of_ten_thousand_guesses_at_once_two_are_judged() {
     let house = House::open().await;
     let hasher = Hasher::new(2, house.clock.clone());
-    let login = Login::new(house.store.clone(), Arc::clone(&house.keys), hasher, Random::system());
+    let login =
+        Login::new(house.store.clone(), Arc::clone(&house.keys), hasher, Random::system(), super::house::NOTICES);
     let now = house.clock.now();
     let mut guesses = JoinSet::new();
     for number in 0..10_000_u32 {

@@ -8,6 +8,7 @@ use karamail::random::Random;
 use karamail::service::compose::Rings;
 use karamail::service::contact_test;
 use karamail::service::hasher::Hasher;
+use karamail::service::notice::Notices;
 use karamail::service::start_password;
 use karamail::store::{EventFilter, Location, NewMember, Options, Store, StoreError};
 use karamail::web::{Parts, Settings, Web, serve};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 pub const ADDRESS: &str = "hanako@docomo.ne.jp";
 pub const START: &str = "hajime-kite7";
 pub const OWN: &str = "umi-to-yama-9";
+pub const NOTICES: Notices = Notices { give_up: Span::from_secs(3 * 86_400) };
 
 /// The pages, served.
 pub struct House {
@@ -48,6 +50,7 @@ pub fn settings(folder: &std::path::Path) -> Settings {
             link_lifetime: Span::from_secs(86_400),
             give_up: Span::from_secs(7_200),
         },
+        notices: NOTICES,
         outbox: Some(folder.join("outbox")),
         trusted_proxies: Vec::new(),
     }

@@ -1,9 +1,10 @@
 //! From the link to the registered address, and what may come between.
 
-use super::house::{ADDRESS, House, OWN, START};
+use super::house::{ADDRESS, House, NOTICES, OWN, START};
 use karamail::model::{Language, Priority, Span};
+use karamail::queue::{Content, Notice};
 use karamail::service::hasher::Hasher;
-use karamail::store::AddressState;
+use karamail::store::{AddressState, JobFilter, StoreError};
 
 #[tokio::test]
 async fn r117_r118_r119_a_first_login_ends_with_a_registered_address() {
@@ -145,6 +146,41 @@ async fn r120_a_taken_place_is_shown_and_asked_about() {
     phone.submit(&[]).await.has("登録の確認").has("newer@example.jp");
     phone.submit(&[]).await.has("登録が完了しました");
     assert_eq!(house.addresses(member).await, format!("1={ADDRESS} 3=third@example.jp"));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r119_r120_a_registration_is_in_the_audit_log_and_the_address_that_gave_way_is_told() {
+    let house = House::open().await;
+    let member = house.member("0004", "四号", Language::Ja, Some(START)).await;
+    house.put(member, Priority::First, "old@example.jp").await;
+    let token = house.registration(ADDRESS, None).await;
+    let mut phone = house.browser();
+    phone.log_in(&token, "0004", START).await;
+    phone.submit(&[("new", OWN), ("again", OWN)]).await;
+    phone.submit(&[("priority", "1")]).await;
+    phone.submit(&[]).await.has("登録が完了しました");
+    let rows = house.store.read::<_, StoreError, _>(|tx| tx.audit(None, 0, 99)).await.unwrap();
+    let told: Vec<(&str, &str, bool)> =
+        rows.iter().map(|row| (row.name.as_str(), row.by.as_str(), row.member.is_some())).collect();
+    assert_eq!(
+        told,
+        [
+            ("link_opened", "anybody", false),
+            ("authn_login_success", "member", true),
+            ("authn_password_change", "member", true),
+            ("link_finished", "member", true),
+            ("user_address_verified", "member", true),
+            ("user_address_changed", "member", true),
+        ]
+    );
+    let fields = r#"{"place":1,"address":"h***@docomo.ne.jp","before":"o***@example.jp"}"#;
+    assert_eq!(rows.last().unwrap().fields, fields);
+    let jobs = house.store.read::<_, StoreError, _>(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap();
+    let to: Vec<String> = jobs.iter().map(|job| job.order.to.to_string()).collect();
+    assert_eq!(to, ["old@example.jp"]);
+    assert_eq!(jobs[0].order.content, Content::Security { member, what: Notice::AddressChanged });
+    assert_eq!(jobs[0].order.give_up, house.clock.now().plus(NOTICES.give_up));
     house.close().await;
 }
 
