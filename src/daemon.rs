@@ -130,7 +130,7 @@ impl Daemon {
         let parts = api::Parts { store: store_of_api, clock, ledger, look, delivery, stopping: stopping.clone() };
         let api = api.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(api::serve(Api::new(parts), api, stopped(stopping.clone())));
-        tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), stopping.clone()));
+        tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), config.log.audit_kept, stopping.clone()));
         let socket = Socket::open(&config.data_dir).context("the operator's socket, control.sock")?;
         let desk = Desk {
             store: store.clone(),

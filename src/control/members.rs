@@ -7,13 +7,9 @@ use super::Response;
 use super::desk::{Desk, PAGE, Stop, no_org, refused};
 use super::facts::{AuditFacts, ChainFacts, MemberAddress, MemberFacts, MemberRow, StartPasswordFacts, TwoFactor};
 use crate::model::{LoginId, OrgCode, Timestamp};
-use crate::service::audit::Chain;
-use crate::service::{reset, start_password};
+use crate::service::{audit, reset, start_password};
 use crate::store::{AddressState, Factor, FactorKind, Member, Org, StoreError, Tx};
 use tokio::sync::mpsc;
-
-/// How many entries of the audit log are followed at a time.
-const LINKS: usize = 5_000;
 
 /// Why there is nobody to do it for.
 enum Nobody {
@@ -109,19 +105,8 @@ impl Desk {
             after = last.id;
             to.send(Response::Audit(page.into_iter().map(AuditFacts::new).collect())).await?;
         }
-        Ok(to.send(Response::Chain(self.chain().await?)).await?)
-    }
-
-    async fn chain(&self) -> Result<ChainFacts, Stop> {
-        let (mut chain, mut after) = (Chain::default(), 0);
-        loop {
-            let page = self.store.read::<_, StoreError, _>(move |tx| tx.audit(None, after, LINKS)).await?;
-            let Some(last) = page.last() else { return Ok(ChainFacts { broken_at: None }) };
-            after = last.id;
-            if let Some(row) = chain.follow(&page) {
-                return Ok(ChainFacts { broken_at: Some(row.at.to_string()) });
-            }
-        }
+        let broken_at = audit::broken(&self.store).await?.map(|row| row.at.to_string());
+        Ok(to.send(Response::Chain(ChainFacts { broken_at })).await?)
     }
 }
 

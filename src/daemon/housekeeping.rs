@@ -5,7 +5,7 @@
 
 use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
-use crate::service::{draft, session};
+use crate::service::{audit, draft, session};
 use crate::store::{Store, StoreError, Tx};
 use tokio::sync::watch;
 
@@ -47,14 +47,14 @@ const SWEEPS: [Sweep; 13] = [
     |tx, now, limit| tx.trim_drafts(now.minus(draft::KEPT), limit),
 ];
 
-/// Clears away until `stop` turns true.
-pub(super) async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bool>) {
+/// Clears away until `stop` turns true; the audit log is kept for `audit_kept`.
+pub(super) async fn run(store: Store, clock: Clock, audit_kept: Span, mut stop: watch::Receiver<bool>) {
     loop {
         for sweep in SWEEPS {
-            if let Err(error) = whole(&store, sweep, clock.now()).await {
-                tracing::warn!(%error, "what is too old could not be cleared away; next try in ten minutes");
-            }
+            tell(whole(&store, sweep, clock.now()).await);
         }
+        let sweep = move |tx: &mut Tx<'_>, now: Timestamp, limit| audit::trim(tx, now.minus(audit_kept), now, limit);
+        tell(whole(&store, sweep, clock.now()).await);
         tokio::select! {
             _ = stop.wait_for(|stopping| *stopping) => return,
             () = clock.sleep(ROUND) => {}
@@ -62,8 +62,18 @@ pub(super) async fn run(store: Store, clock: Clock, mut stop: watch::Receiver<bo
     }
 }
 
+fn tell(swept: Result<(), StoreError>) {
+    if let Err(error) = swept {
+        tracing::warn!(%error, "what is too old could not be cleared away; next try in ten minutes");
+    }
+}
+
 /// Repeats a sweep until it finds less than a whole step.
-async fn whole(store: &Store, sweep: Sweep, now: Timestamp) -> Result<(), StoreError> {
+async fn whole(
+    store: &Store,
+    sweep: impl Fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError> + Copy + Send + 'static,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     while store.write::<_, StoreError, _>(move |tx| sweep(tx, now, STEP)).await? == STEP as u64 {}
     Ok(())
 }
@@ -73,6 +83,7 @@ mod tests {
     use super::*;
     use crate::model::{ChallengeId, ContactTestId, Language, MailId, MemberId, OrgCode, Via};
     use crate::queue::{Class, Content, NewJob, State};
+    use crate::service::audit::{By, Entry};
     use crate::store::{Event, EventFilter, Location, NewChallenge, NewMail, NewMember, Options, Session, Settlement};
     use crate::store::{StsMode, StsPolicy};
     use std::collections::BTreeSet;
@@ -84,7 +95,7 @@ mod tests {
     type Look = fn(&mut Tx<'_>) -> Result<bool, StoreError>;
 
     /// How long each is kept, in seconds after `START`, and how to see that it is there.
-    const KEPT_FOR: [(i64, Look); 13] = [
+    const KEPT_FOR: [(i64, Look); 14] = [
         (12 * 3_600, |tx| Ok(tx.draft(MemberId::new(1), &[5; 32])?.is_some())),
         (12 * 3_600 + 30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
         (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
@@ -98,7 +109,10 @@ mod tests {
         (90 * DAY, |tx| Ok(tx.link_use("registration", 1)?.is_some())),
         (90 * DAY, |tx| Ok(!tx.events(&EventFilter::default())?.is_empty())),
         (90 * DAY, |tx| Ok(tx.job(crate::model::JobId::new(1))?.is_some())),
+        (AUDIT_DAYS * DAY, |tx| Ok(tx.audit(None, 0, 99)?.iter().any(|row| row.name == audit::LOGIN_FAIL))),
     ];
+    /// As long as the settings of these tests say.
+    const AUDIT_DAYS: i64 = 100;
 
     async fn store(folder: &tempfile::TempDir) -> Store {
         let location = Location::Sqlite(folder.path().join("karamail.db"));
@@ -167,6 +181,7 @@ mod tests {
         tx.begin_contact_test(member, &"a@b.jp".parse().unwrap(), START, START)?;
         tx.use_link("registration", 1, b"nonce", START, &[4; 32])?;
         end_a_job(tx)?;
+        audit::record(tx, Entry::at_large(audit::LOGIN_FAIL, By::Anybody), START)?;
         tx.record(Event {
             at: START,
             name: "kept".into(),
@@ -215,7 +230,8 @@ mod tests {
     /// Clears away once, as the first round does.
     async fn round(store: &Store, after: Span) {
         let (_stopped, stop) = watch::channel(true);
-        run(store.clone(), Clock::turned_by_hand(START.plus(after)), stop).await;
+        let audit_kept = Span::from_secs(AUDIT_DAYS * DAY);
+        run(store.clone(), Clock::turned_by_hand(START.plus(after)), audit_kept, stop).await;
     }
 
     /// What a transaction that only looks ends with, so that nothing of it is kept.

@@ -2,12 +2,14 @@
 //!
 //! Knows nothing of why. An entry is recorded in the transaction of what it tells, so it is there exactly when that was
 //! kept. What always holds: each entry holds the hash of the one before it, so that none can be changed, moved or taken out of
-//! the middle without it being seen; no password, code, key or whole address is in any.
+//! the middle without it being seen; the oldest are taken away with an entry that holds the hash of the last of them, so that
+//! what is left still proves itself; no password, code, key or whole address is in any.
 //!
 //! Names follow the vocabulary of OWASP for application logging.
 
 use crate::model::{EmailAddress, MemberId, OrgId, Priority, Timestamp};
-use crate::store::{AuditRow, Member, StoreError, Tx};
+use crate::store::{AUDIT_TRIMMED, AuditRow, Member, Store, StoreError, Tx};
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -63,6 +65,8 @@ pub enum By {
     Member,
     /// Whoever has the command line.
     Operator,
+    /// The service itself, as its settings say.
+    Service,
     /// Nobody who is known: whoever wrote a mail or opened a page, or a server that answered.
     Anybody,
 }
@@ -72,6 +76,7 @@ impl By {
         match self {
             Self::Member => "member",
             Self::Operator => "operator",
+            Self::Service => "service",
             Self::Anybody => "anybody",
         }
     }
@@ -145,6 +150,86 @@ pub fn record(tx: &mut Tx<'_>, entry: Entry, now: Timestamp) -> Result<(), Store
     tx.append_audit(&row)
 }
 
+/// Takes at most `limit` of the oldest entries away, of those from before `before`, and records where the log begins from now
+/// on; gives how many it were.
+///
+/// # Errors
+/// The database failed.
+pub fn trim(tx: &mut Tx<'_>, before: Timestamp, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+    // From here on nobody else appends or takes away.
+    tx.end_of_audit()?;
+    let oldest = tx.audit(None, 0, limit)?;
+    let Some(last) = oldest.iter().take_while(|row| row.at < before).last() else { return Ok(0) };
+    let entry = Entry::at_large(AUDIT_TRIMMED, By::Service).field("until", last.id);
+    // Recorded first: the log may have nothing else that it could follow.
+    record(tx, entry.field("chain", HEXLOWER.encode(&last.chain)), now)?;
+    tx.cut_audit(last.id)
+}
+
+/// Where the log begins: behind this place, with an entry that follows this hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    until: i64,
+    chain: [u8; 32],
+}
+
+impl Cut {
+    /// Reads it from the entry about it; nothing where somebody spoiled that, and then nothing follows.
+    fn read(row: &AuditRow) -> Option<Self> {
+        let fields: Value = serde_json::from_str(&row.fields).ok()?;
+        let chain = HEXLOWER.decode(fields.get("chain")?.as_str()?.as_bytes()).ok()?;
+        Some(Self { until: fields.get("until")?.as_i64()?, chain: chain.try_into().ok()? })
+    }
+}
+
+/// Walks along the whole log; gives the first entry that does not follow the one before it.
+///
+/// # Errors
+/// The database failed.
+pub async fn broken(store: &Store) -> Result<Option<AuditRow>, StoreError> {
+    let mut walk = Walk::default();
+    loop {
+        let (next, seen) = store.read::<_, StoreError, _>(move |tx| walk.on(tx)).await?;
+        match seen {
+            Seen::More => walk = next,
+            Seen::Broken(row) => return Ok(Some(*row)),
+            Seen::End => return Ok(None),
+        }
+    }
+}
+
+/// How many entries are followed at a time.
+const PAGE: usize = 5_000;
+
+/// How far the walk has got.
+#[derive(Debug, Clone, Copy, Default)]
+struct Walk {
+    chain: Chain,
+    after: i64,
+}
+
+/// What a step of the walk saw.
+enum Seen {
+    More,
+    Broken(Box<AuditRow>),
+    End,
+}
+
+impl Walk {
+    fn on(mut self, tx: &mut Tx<'_>) -> Result<(Self, Seen), StoreError> {
+        let page = tx.audit(None, self.after, PAGE)?;
+        // Asked after the entries: what was taken away before or meanwhile is not missed.
+        let cut = tx.last_cut_of_audit()?.as_ref().and_then(Cut::read);
+        if let Some(cut) = cut.filter(|cut| self.after < cut.until) {
+            return Ok((Self { chain: Chain { end: cut.chain }, after: cut.until }, Seen::More));
+        }
+        let Some(last) = page.last() else { return Ok((self, Seen::End)) };
+        self.after = last.id;
+        let seen = self.chain.follow(&page).map_or(Seen::More, |row| Seen::Broken(Box::new(row.clone())));
+        Ok((self, seen))
+    }
+}
+
 /// What the first entry follows.
 const START: [u8; 32] = [0; 32];
 
@@ -179,9 +264,9 @@ impl Chain {
 
 /// What a log holds: names, doers and fields.
 #[cfg(test)]
-pub(super) async fn told(store: &crate::store::Store) -> Vec<String> {
+pub(super) async fn told(store: &Store) -> Vec<String> {
+    assert_eq!(broken(store).await.unwrap(), None);
     let rows = store.read::<_, StoreError, _>(|tx| tx.audit(None, 0, 99)).await.unwrap();
-    assert_eq!(Chain::default().follow(&rows), None);
     rows.iter().map(|row| format!("{} {} {}", row.name, row.by, row.fields)).collect()
 }
 

@@ -1,10 +1,14 @@
 //! What happened to the doors of members: logins, second factors, passwords. Written once, in a chain of hashes.
 //!
-//! How an entry is hashed is said elsewhere; here it is only kept. There is no way to change one or to take one away.
+//! How an entry is hashed is said elsewhere; here it is only kept. There is no way to change one, or to take one away that has
+//! older ones before it.
 
 use crate::model::{MemberId, OrgId, Timestamp};
 use crate::store::sql::{Row, params};
 use crate::store::{StoreError, Tx};
+
+/// The name of an entry about older ones that were taken away.
+pub const AUDIT_TRIMMED: &str = "audit_trimmed";
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +64,23 @@ impl Tx<'_> {
         let sql = "INSERT INTO audit (at, name, org, member, by, fields, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let values = params![entry.at, &entry.name, entry.org, entry.member, &entry.by, &entry.fields, &entry.chain];
         self.execute(sql, values).map(drop)
+    }
+
+    /// Gives the last entry about older ones that were taken away.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn last_cut_of_audit(&mut self) -> Result<Option<AuditRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} WHERE name = '{AUDIT_TRIMMED}' ORDER BY id DESC LIMIT 1");
+        self.one(&sql, &[], read)
+    }
+
+    /// Takes all entries up to a place away; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn cut_audit(&mut self, until: i64) -> Result<u64, StoreError> {
+        self.execute("DELETE FROM audit WHERE id <= ?1", params![until])
     }
 
     /// Gives at most `limit` entries behind a place, oldest first; those of one member, where one is given.

@@ -46,7 +46,7 @@ mod tx;
 mod work;
 
 pub use address::{AddressRow, AddressState};
-pub use audit::AuditRow;
+pub use audit::{AUDIT_TRIMMED, AuditRow};
 pub use census::{AGES, Crowd};
 pub use challenge::{Challenge, NewChallenge, OTP_CODE};
 pub use contact_test::ContactTest;

@@ -195,6 +195,8 @@ conformance![
     audit::entries_written_side_by_side_make_one_chain,
     audit::an_entry_that_was_changed_or_taken_out_breaks_the_chain,
     audit::the_entries_of_a_member_are_listed_page_by_page,
+    audit::the_oldest_entries_are_taken_away_step_by_step_and_what_is_left_proves_itself,
+    audit::what_was_taken_away_without_an_entry_about_it_is_seen,
     lanes::a_claim_for_some_domains_takes_what_was_due_first_among_them,
     lanes::a_claim_for_many_domains_takes_from_all_of_them,
     lanes::a_claim_for_some_domains_leaves_alone_what_others_hold,

@@ -90,7 +90,7 @@ CREATE TABLE drafts (
 
 CREATE INDEX drafts_kept ON drafts (kept_at);
 
--- What happened to members' doors: logins, factors, passwords. Each entry holds the hash of the one before it.
+-- What happened to members' doors: logins, factors, passwords, addresses. Each entry holds the hash of the one before it.
 CREATE TABLE audit (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     at          INTEGER NOT NULL,
@@ -104,3 +104,5 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_member ON audit (member) WHERE member IS NOT NULL;
 CREATE INDEX audit_at ON audit (at);
+-- Where the log begins since the oldest entries were taken away.
+CREATE INDEX audit_cuts ON audit (id) WHERE name = 'audit_trimmed';
