@@ -1,6 +1,7 @@
 //! The code that lets a member in who has lost the second factor (バックアップコード; R035, R044, R045, R147, R148).
 //!
-//! Knows nothing of pages. What always holds: a member has one at most, and it is handed out once, by whoever made it; what is
+//! Knows nothing of pages. What always holds: a member has one at most, and it is handed out once, to the session that made it,
+//! which can open it for half an hour; what is
 //! kept is an Argon2id hash of an HMAC, so the database alone does not tell even a short one; a try needs a right password
 //! before it, is counted before it is judged, and five an hour and twenty a day are judged; a code is used once.
 
@@ -22,8 +23,8 @@ use std::sync::Arc;
 #[cfg(test)]
 mod tests;
 
-/// How long a code that was handed out can be shown.
-pub const HANDED: Span = Span::from_secs(5 * 60);
+/// How long a code that was handed out can be shown: as long as a session lives that nobody uses.
+pub const HANDED: Span = Span::from_secs(30 * 60);
 /// Letters and digits that are not mistaken for one another.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// How many tries are judged in how long. Each try takes a place of its own for that long.
@@ -86,8 +87,7 @@ impl BackupCode {
         Self { store, keys, hasher, random, notices }
     }
 
-    /// Makes a member's backup code, if there is none: this is the only time that it is readable, for the page that `session`
-    /// sees next.
+    /// Makes a member's backup code, if there is none: readable only to what `session` carries along, for a while.
     ///
     /// # Errors
     /// The database failed, there are no random bytes, or no turn to hash came in time.
@@ -111,7 +111,7 @@ impl BackupCode {
         Ok(is_new.then(|| Handed { code, sealed: BASE64URL_NOPAD.encode(&sealed) }))
     }
 
-    /// Opens a code that was handed to this session a moment ago.
+    /// Opens a code that was handed to this session not long ago.
     #[must_use]
     pub fn handed(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Option<Handed> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;

@@ -1,7 +1,8 @@
 //! `/login/backup`: the backup code of somebody who has lost the second factor (R147, R148); and how a new one is handed out.
 //!
 //! Knows nothing of how a code is judged. What always holds: the page opens to nobody whose password was not right; a new code
-//! is shown by one page once: it gets there sealed, in a cookie of this session, which that page takes away (R045).
+//! is shown by one page, to the session that it was made in: it gets there sealed, in a cookie, and is there in the other
+//! language and after a reload, too, until its owner says that it is kept or half an hour is over (R002, R045).
 
 use super::Web;
 use super::code::along;
@@ -96,7 +97,7 @@ async fn judge(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry
     }
 }
 
-/// Makes a backup code, if the member has none, and has the next page show it. Where that fails the factor is set up all the
+/// Makes a backup code, if the member has none, and has one page show it. Where that fails the factor is set up all the
 /// same, and the page of the factors offers to make one.
 pub(super) async fn hand_out(web: &Web, visitor: &Visitor, session: [u8; 32], reply: Reply) -> Reply {
     match web.backup_code().make(visitor, session, web.now()).await {
@@ -111,8 +112,7 @@ pub(super) async fn hand_out(web: &Web, visitor: &Visitor, session: [u8; 32], re
 
 /// Gives the backup code that this page is to show, if it is.
 pub(super) fn handed(web: &Web, visit: &Visit, visitor: &Visitor) -> Option<Handed> {
-    let sealed = visit.jar().get(Crumb::Once).filter(|_| visit.is_get())?;
-    web.backup_code().handed(visitor, sealed, web.now())
+    web.backup_code().handed(visitor, visit.jar().get(Crumb::Once)?, web.now())
 }
 
 impl From<BackupError> for Trouble {

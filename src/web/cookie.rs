@@ -20,7 +20,7 @@ pub(super) enum Crumb {
     Passed,
     /// The secret of an app that was shown and whose code was mistyped, sealed.
     Offer,
-    /// A backup code on its way to the page that shows it once, sealed.
+    /// A backup code for the page that shows it until its owner has kept it, sealed.
     Once,
     /// What the next page is to say, such as why a login failed.
     Note,

@@ -35,7 +35,7 @@ const DONE: &str = "/account/two-factor/done";
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/account/two-factor", get(overview))
-        .route("/account/two-factor/done", get(done))
+        .route("/account/two-factor/done", get(done).post(kept))
         .route("/account/two-factor/backup", post(make_backup_code))
         .merge(app::routes())
         .merge(mail::routes())
@@ -79,6 +79,7 @@ struct Method {
 #[derive(Serialize)]
 struct DonePage {
     code: Option<String>,
+    action: String,
     next: String,
     other: Option<Other>,
 }
@@ -154,7 +155,7 @@ async fn set_up(web: &Web, visit: &Visit, visitor: &Visitor, session: [u8; 32]) 
     backup::hand_out(web, visitor, session, Reply::see(along(visit, DONE))).await
 }
 
-/// GET `/account/two-factor/done`: says that it is set up, and shows the backup code this once (R035, R044, R045).
+/// GET `/account/two-factor/done`: says that it is set up, and shows the backup code, until it is kept (R035, R044, R045).
 async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
     let visitor = match setter(&visit).and_then(|_| turn::full(&visit)) {
         Ok(visitor) => visitor,
@@ -165,12 +166,20 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     let missing = FactorKind::ALL.into_iter().find(|kind| has.factor(*kind).is_none());
     let page = DonePage {
         code: handed.as_ref().map(|handed| backup_code::grouped(handed.code.reveal())),
+        action: along(&visit, DONE),
         next: turn::next(&visit, Stage::Full),
         other: missing
             .map(|kind| Other { kind: kind.as_str(), href: along(&visit, &format!("{PAGE}/{}", kind.as_str())) }),
     };
-    let reply = Reply::page("two_factor_done.html", &page);
-    Ok(if handed.is_some() { reply.with(Crumb::Once, None) } else { reply })
+    Ok(Reply::page("two_factor_done.html", &page))
+}
+
+/// POST `/account/two-factor/done`: takes the word that the backup code is kept, and goes on without it.
+async fn kept(Extension(visit): Extension<Visit>, _: Entry) -> Reply {
+    match setter(&visit).and_then(|_| turn::full(&visit)) {
+        Ok(_) => Reply::see(turn::next(&visit, Stage::Full)).with(Crumb::Once, None),
+        Err(reply) => reply,
+    }
 }
 
 /// POST `/account/two-factor/backup`: makes a backup code for somebody who has none.

@@ -122,7 +122,7 @@ async function person(browser, walk) {
   await member.isOn(t.title, "needed");
   const first = await setUpApp(member);
   const backup = await page.locator(".mailbox.large").innerText();
-  await member.follow("main a.button");
+  await member.follow("main button");
   await expectTitle(page, t.menu);
   const key = await remove(member, first);
   await tryMail(member);

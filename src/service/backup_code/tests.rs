@@ -39,8 +39,8 @@ async fn r044_r045_a_code_has_eight_digits_and_is_made_and_shown_once() {
     assert!(code.len() == 8 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
     assert!(service.make(&visitor, [2; 32], NOON).await.unwrap().is_none());
     let handed = |at| service.handed(&visitor, &made.sealed, at).map(|handed| handed.code.reveal().clone());
-    assert_eq!(handed(after(299)), Some(code));
-    assert_eq!(handed(after(300)), None);
+    assert_eq!(handed(after(1_799)), Some(code));
+    assert_eq!(handed(after(1_800)), None);
     let other = Visitor { session: [9; 32], ..visitor.clone() };
     assert!(service.handed(&other, &made.sealed, NOON).is_none());
     assert!(service.handed(&visitor, "x", NOON).is_none());

@@ -63,7 +63,8 @@ texts! {
     done_title: "二要素認証の登録が完了しました", "Two-factor login is set up";
     done_code: "次のバックアップコードを、紙に書くなどして保存してください。", "Please note down this backup code and keep it safe.";
     done_why: "機種変更や紛失などでワンタイムパスワードを受け取れなくなったとき、このコードで二要素認証を初期化し、設定し直すことができます。", "If you change or lose your phone and cannot get one-time passwords any more, this code lets you set two-factor login up again.";
-    done_once: "このコードが表示されるのは、今回だけです。", "It is shown this once only.";
+    done_once: "表示されるのは今回だけです。下のボタンを押すか30分たつと、もう一度表示することはできません。", "It is shown this once only: after you press the button, or after 30 minutes, it cannot be shown again.";
+    done_kept: "保存しました。メインメニューへ", "I have kept it: to the main menu";
     done_known: "バックアップコードは、前にお渡ししたものをお使いください。もう一度表示することはできません。", "Your backup code is the one you got before. It cannot be shown again.";
     done_app: "続けてスマホアプリの登録も行う場合はこちら", "Set up an authenticator app as well";
     done_mail: "続けてメールアドレスの登録も行う場合はこちら", "Set up a mail address as well";

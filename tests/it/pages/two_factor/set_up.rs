@@ -89,7 +89,7 @@ async fn r032_a_wrong_code_registers_nothing() {
 }
 
 #[tokio::test]
-async fn r035_r044_r045_the_backup_code_is_shown_once_and_never_again() {
+async fn r035_r044_r045_the_backup_code_is_shown_until_it_is_kept_and_never_again() {
     let house = house().await;
     let mut phone = first_login(&house).await;
     let (_, backup) = set_up_app(&house, &mut phone).await;
@@ -97,9 +97,36 @@ async fn r035_r044_r045_the_backup_code_is_shown_once_and_never_again() {
     assert!(backup.len() == 9 && backup.replace(' ', "").bytes().all(|digit| digit.is_ascii_digit()), "{backup}");
     phone.page.has("保存してください").has("メインメニューへ").has("続けてメールアドレスの登録も行う場合はこちら");
     assert_eq!(path(&phone), "/account/two-factor/done");
+    send(&mut phone, "/account/two-factor/done", &[]).await.has("メニュー");
     for page in ["/account/two-factor/done", "/account/two-factor", "/account/two-factor/done?lang=ja"] {
         phone.get(page).await.has_not(&backup).has_not(&backup.replace(' ', "")).has("もう一度表示すること");
     }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r002_r045_r060_the_backup_code_is_there_in_the_other_language_and_after_a_reload_for_half_an_hour() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (_, backup) = set_up_app(&house, &mut phone).await;
+    let backup = backup.unwrap();
+    for (page, title) in [
+        ("/account/two-factor/done", "登録が完了しました"),
+        ("/account/two-factor/done?lang=en", "Two-factor login is set up"),
+        ("/account/two-factor/done", "I have kept it"),
+        ("/account/two-factor/done?lang=ja", "保存しました"),
+    ] {
+        let page = phone.get(page).await;
+        page.has(&backup).has(title);
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert!(phone.cookies.values().all(|value| !value.contains(&backup.replace(' ', ""))));
+        // Another page does not show it, and does not lose it.
+        phone.get("/account/two-factor").await.has_not(&backup);
+    }
+    house.clock.turn(Span::from_secs(28 * 60));
+    phone.get("/account/two-factor/done").await.has(&backup);
+    house.clock.turn(Span::from_secs(60));
+    phone.get("/account/two-factor/done").await.has_not(&backup).has("もう一度表示すること");
     house.close().await;
 }
 
