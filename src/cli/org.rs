@@ -24,7 +24,8 @@ Keys:
   plan                     standard, academic or smartphone (no test mails to its members)
   two_factor               on or off: whether logins need a second factor
   otp_digits               6 to 8: the digits of one-time passwords sent by mail
-  backup_code              digits8 or alnum16
+  backup_code              digits8 (one of eight digits), alnum16 (one of sixteen letters and digits)
+                           or ten_codes (ten, each good for one time); those handed out stay as they are
   password_min_length      1 to 32
   password_max_length      32 to 128
   password_min_strength    weak, medium or strong

@@ -121,7 +121,7 @@ fn facts(tx: &mut Tx<'_>, org: Org, member: Member, now: Timestamp) -> Result<Me
     let two_factor = TwoFactor {
         app: has(FactorKind::App),
         mail: has(FactorKind::Mail),
-        backup_code: tx.backup_code(member.id)?.is_some(),
+        backup_code: !tx.backup_codes(member.id)?.is_empty(),
     };
     let set_at = member.start_at.filter(|_| member.must_change_password);
     let start_password_expires = set_at.map(|at| at.plus(start_password::LIFE).to_string());

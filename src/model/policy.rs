@@ -28,6 +28,8 @@ pub enum BackupKind {
     Digits8,
     /// Sixteen letters and digits that are not mistaken for one another: 80 bits.
     Alnum16,
+    /// Ten codes, each of twelve such letters and digits, the first of which tells it from the others: 55 bits.
+    TenCodes,
 }
 
 /// How strong a password looks (R019).
@@ -67,7 +69,7 @@ macro_rules! named {
 }
 
 named!(Plan: Standard = "standard", Academic = "academic", Smartphone = "smartphone");
-named!(BackupKind: Digits8 = "digits8", Alnum16 = "alnum16");
+named!(BackupKind: Digits8 = "digits8", Alnum16 = "alnum16", TenCodes = "ten_codes");
 named!(Strength: Weak = "weak", Medium = "medium", Strong = "strong");
 
 /// What an organisation asks for.
@@ -250,7 +252,7 @@ mod tests {
             ("plan", "gold", "standard or academic or smartphone"),
             ("two_factor", "yes", "on or off"),
             ("otp_digits", "5", "from 6 to 8"),
-            ("backup_code", "", "digits8 or alnum16"),
+            ("backup_code", "", "digits8 or alnum16 or ten_codes"),
             ("password_min_length", "0", "from 1 to 32"),
             ("password_max_length", "31", "from 32 to 128"),
             ("password_min_strength", "great", "weak or medium or strong"),

@@ -1,7 +1,7 @@
 //! The code that lets a member in who has lost the second factor (バックアップコード; R035, R044, R045, R147, R148).
 //!
-//! Knows nothing of pages. What always holds: a member has one at most, and it is handed out once, to the session that made it,
-//! which can open it for half an hour; what is
+//! Knows nothing of pages. What always holds: a member has one, or ten where the organisation says so, and gets no new one
+//! while any is left; they are handed out once, to the session that made them, which can open them for half an hour; what is
 //! kept is an Argon2id hash of an HMAC, so the database alone does not tell even a short one; a try needs a right password
 //! before it, is counted before it is judged, and five an hour and twenty a day are judged; a code is used once.
 
@@ -16,7 +16,7 @@ use crate::model::{BackupKind, Budget, MemberId, Secret, Span, Timestamp, mac};
 use crate::queue::Notice;
 use crate::random::{NoChance, Random};
 use crate::seal;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{BackupCodeRow, Store, StoreError, Tx};
 use data_encoding::BASE64URL_NOPAD;
 use std::sync::Arc;
 
@@ -61,12 +61,12 @@ pub enum Tried {
     Gone,
 }
 
-/// A backup code on its way to the page that shows it.
+/// Backup codes on their way to the page that shows them.
 #[derive(Debug, Clone)]
 pub struct Handed {
-    /// The code.
-    pub code: Secret<String>,
-    /// The code as the browser carries it to the page.
+    /// The codes: one, or ten.
+    pub codes: Vec<Secret<String>>,
+    /// The codes as the browser carries them to the page.
     pub sealed: String,
 }
 
@@ -87,7 +87,7 @@ impl BackupCode {
         Self { store, keys, hasher, random, notices }
     }
 
-    /// Makes a member's backup code, if there is none: readable only to what `session` carries along, for a while.
+    /// Makes a member's backup codes, if there is none: readable only to what `session` carries along, for a while.
     ///
     /// # Errors
     /// The database failed, there are no random bytes, or no turn to hash came in time.
@@ -98,28 +98,35 @@ impl BackupCode {
         now: Timestamp,
     ) -> Result<Option<Handed>, BackupError> {
         let member = visitor.member.id;
-        if self.store.read::<_, StoreError, _>(move |tx| tx.backup_code(member)).await?.is_some() {
+        if !self.store.read::<_, StoreError, _>(move |tx| tx.backup_codes(member)).await?.is_empty() {
             return Ok(None);
         }
-        let code = draw(visitor.policy.backup_code, self.random.bytes()?);
-        let (id, key) = self.keys.seal().active();
-        let hash = self.hasher.hash(peppered(key, member, code.reveal()), self.random.bytes()?).await?;
-        let plain = Secret::new([&now.millis().to_be_bytes(), code.reveal().as_bytes()].concat());
+        let (mut codes, mut kept) = (Vec::new(), Vec::new());
+        for place in places(visitor.policy.backup_code) {
+            let code = draw(visitor.policy.backup_code, place, self.random.bytes()?);
+            kept.push(BackupCodeRow { place, hash: self.hashed(member, &code).await? });
+            codes.push(code);
+        }
+        let plain = written(&codes, now);
         let sealed = seal::seal(self.keys.seal(), &owner(member, &session), self.random.bytes()?, plain.reveal());
-        let (kept, visitor) = (format!("{id}:{hash}"), visitor.clone());
+        let visitor = visitor.clone();
         let is_new = self.store.write::<_, StoreError, _>(move |tx| keep(tx, &visitor, &kept, now)).await?;
-        Ok(is_new.then(|| Handed { code, sealed: BASE64URL_NOPAD.encode(&sealed) }))
+        Ok(is_new.then(|| Handed { codes, sealed: BASE64URL_NOPAD.encode(&sealed) }))
     }
 
-    /// Opens a code that was handed to this session not long ago.
+    async fn hashed(&self, member: MemberId, code: &Secret<String>) -> Result<String, BackupError> {
+        let (id, key) = self.keys.seal().active();
+        let hash = self.hasher.hash(peppered(key, member, code.reveal()), self.random.bytes()?).await?;
+        Ok(format!("{id}:{hash}"))
+    }
+
+    /// Opens the codes that were handed to this session not long ago.
     #[must_use]
     pub fn handed(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Option<Handed> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let plain = seal::open(self.keys.seal(), &owner(visitor.member.id, &visitor.session), &bytes).ok()?;
-        let (made, code) = plain.reveal().split_first_chunk()?;
-        let made = Timestamp::from_millis(i64::from_be_bytes(*made));
-        let code = String::from_utf8(code.to_vec()).ok().map(Secret::new)?;
-        (now < made.plus(HANDED)).then(|| Handed { code, sealed: sealed.to_owned() })
+        let (codes, made) = read(plain.reveal())?;
+        (now < made.plus(HANDED)).then(|| Handed { codes, sealed: sealed.to_owned() })
     }
 
     /// Judges a backup code typed after a right password. A right one ends the member's factors once another one is set up,
@@ -140,12 +147,14 @@ impl BackupCode {
             Counted::Wait(until) => return Ok(Tried::Wait { until }),
             Counted::Gone => return Ok(Tried::Gone),
         };
-        let is_right = self.is_right(visitor.member.id, typed, kept.as_deref()).await?;
+        let meant = Secret::new(otp::digits(typed).to_ascii_uppercase());
+        let kept = meant_one(kept, meant.reveal());
+        let is_right = self.is_right(visitor.member.id, meant, kept.as_deref()).await?;
         let (visitor, notices) = (visitor.clone(), self.notices);
         let end = move |tx: &mut Tx<'_>| match kept.as_deref().filter(|_| is_right) {
             Some(kept) => use_up(tx, notices, &visitor, kept, session, now),
             None => {
-                record(tx, &visitor, audit::BACKUP_CODE_FAIL, now)?;
+                audit::record(tx, Entry::of(audit::BACKUP_CODE_FAIL, &visitor.member, By::Member), now)?;
                 Ok(Tried::Wrong)
             }
         };
@@ -153,14 +162,51 @@ impl BackupCode {
     }
 
     /// Costs one Argon2 computation, whether there is a code or not.
-    async fn is_right(&self, member: MemberId, typed: &str, kept: Option<&str>) -> Result<bool, HashError> {
+    async fn is_right(&self, member: MemberId, meant: Secret<String>, kept: Option<&str>) -> Result<bool, HashError> {
         let parts = kept.and_then(|kept| kept.split_once(':'));
         let key = parts.and_then(|(id, _)| self.keys.seal().find(id.parse().ok()?));
         let phc = key.and(parts).map(|(_, phc)| phc.to_owned());
         let (_, active) = self.keys.seal().active();
-        let meant = Secret::new(otp::digits(typed).to_ascii_uppercase());
         self.hasher.verify(peppered(key.unwrap_or(active), member, meant.reveal()), phc).await
     }
+}
+
+/// The places of a member's codes: the only one, or ten.
+fn places(kind: BackupKind) -> std::ops::RangeInclusive<i64> {
+    match kind {
+        BackupKind::Digits8 | BackupKind::Alnum16 => 0..=0,
+        BackupKind::TenCodes => 1..=10,
+    }
+}
+
+/// The letter that the code of a place begins with, where there are ten: one computation finds out whether it is right.
+fn first_letter(place: i64) -> Option<char> {
+    let index = usize::try_from(place.checked_sub(1)?).ok()?;
+    LETTERS.get(index).copied().map(char::from)
+}
+
+/// Finds the one that what was typed can only be.
+fn meant_one(kept: Vec<BackupCodeRow>, meant: &str) -> Option<String> {
+    let first = meant.chars().next();
+    let found = kept.into_iter().find(|code| code.place == 0 || first_letter(code.place) == first);
+    found.map(|code| code.hash)
+}
+
+/// Writes codes down to be sealed, and when that was.
+fn written(codes: &[Secret<String>], now: Timestamp) -> Secret<Vec<u8>> {
+    let mut plain = now.millis().to_be_bytes().to_vec();
+    for code in codes {
+        plain.extend_from_slice(code.reveal().as_bytes());
+        plain.push(b' ');
+    }
+    Secret::new(plain)
+}
+
+fn read(plain: &[u8]) -> Option<(Vec<Secret<String>>, Timestamp)> {
+    let (made, codes) = plain.split_first_chunk()?;
+    let codes = std::str::from_utf8(codes).ok()?.split_ascii_whitespace();
+    let codes = codes.map(|code| Secret::new(code.to_owned())).collect();
+    Some((codes, Timestamp::from_millis(i64::from_be_bytes(*made))))
 }
 
 /// Who may see a code that was handed out.
@@ -170,7 +216,7 @@ fn owner(member: MemberId, session: &[u8; 32]) -> Vec<u8> {
 
 /// What came of counting a try.
 enum Counted {
-    Open(Option<String>),
+    Open(Vec<BackupCodeRow>),
     Wait(Timestamp),
     Gone,
 }
@@ -185,7 +231,7 @@ fn count(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<Counted, 
             return Ok(Counted::Wait(until));
         }
     }
-    tx.backup_code(visitor.member.id).map(Counted::Open)
+    tx.backup_codes(visitor.member.id).map(Counted::Open)
 }
 
 /// Takes one of the member's places for `period`; where all are taken, says when the first one is free again. Unlike a budget,
@@ -218,16 +264,13 @@ fn stands(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
     Ok(session.is_some_and(|now| now.member == visitor.member.id && now.stage == Stage::Code.as_str()))
 }
 
-fn keep(tx: &mut Tx<'_>, visitor: &Visitor, kept: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let is_new = tx.put_backup_code(visitor.member.id, kept, now)?;
+fn keep(tx: &mut Tx<'_>, visitor: &Visitor, kept: &[BackupCodeRow], now: Timestamp) -> Result<bool, StoreError> {
+    let is_new = tx.put_backup_codes(visitor.member.id, kept, now)?;
     if is_new {
-        record(tx, visitor, audit::BACKUP_CODE_MADE, now)?;
+        let entry = Entry::of(audit::BACKUP_CODE_MADE, &visitor.member, By::Member);
+        audit::record(tx, entry.field("codes", kept.len()), now)?;
     }
     Ok(is_new)
-}
-
-fn record(tx: &mut Tx<'_>, visitor: &Visitor, name: &'static str, now: Timestamp) -> Result<(), StoreError> {
-    audit::record(tx, Entry::of(name, &visitor.member, By::Member), now)
 }
 
 /// Uses the code up, has the factors end, and lets the session go on to setting another one up (R148).
@@ -244,7 +287,8 @@ fn use_up(
         return Ok(Tried::Gone);
     }
     notices.tell(tx, id, Notice::BackupCodeUsed, now)?;
-    record(tx, visitor, audit::BACKUP_CODE_USED, now)?;
+    let left = tx.backup_codes(id)?.len();
+    audit::record(tx, Entry::of(audit::BACKUP_CODE_USED, &visitor.member, By::Member).field("left", left), now)?;
     tx.end_factors(id, now.plus(REPLACED))?;
     let stage = session::go_on(tx, &visitor.session, &session, Some(now), now)?;
     tx.end_sessions_of(id, Some(&session))?;
@@ -257,14 +301,17 @@ fn peppered(key: &[u8; 32], member: MemberId, code: &str) -> Secret<String> {
     Secret::new(BASE64URL_NOPAD.encode(&mac(key, "karamail backup code", said.reveal())))
 }
 
-/// Makes a code of chance.
-fn draw(kind: BackupKind, chance: [u8; 16]) -> Secret<String> {
+/// How many letters a code has where there are ten, the one that tells it from the others included.
+const OF_TEN: usize = 12;
+
+/// Makes the code of a place from chance.
+fn draw(kind: BackupKind, place: i64, chance: [u8; 16]) -> Secret<String> {
+    let letters = chance.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32)).copied().map(char::from));
     Secret::new(match kind {
         // Of 2^128 values, no rest of a hundred million is noticeably likelier than another.
         BackupKind::Digits8 => format!("{:08}", u128::from_be_bytes(chance) % 100_000_000),
-        BackupKind::Alnum16 => {
-            chance.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32)).copied().map(char::from)).collect()
-        }
+        BackupKind::Alnum16 => letters.collect(),
+        BackupKind::TenCodes => first_letter(place).into_iter().chain(letters).take(OF_TEN).collect(),
     })
 }
 

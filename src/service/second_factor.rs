@@ -24,7 +24,7 @@ use crate::model::{MemberId, Secret, Span, Timestamp};
 use crate::queue::Notice;
 use crate::random::{NoChance, Random};
 use crate::seal;
-use crate::store::{APP_SECRET, Factor, FactorKind, Store, StoreError, Tx};
+use crate::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind, Store, StoreError, Tx};
 use std::sync::Arc;
 
 /// How long a factor that is to be replaced still holds.
@@ -101,8 +101,29 @@ pub enum Verdict<T> {
 pub struct Overview {
     /// The factors, those that are to be replaced among them.
     pub factors: Vec<Factor>,
-    /// There is a backup code.
-    pub has_backup_code: bool,
+    /// Whether there is a backup code, or how many of ten.
+    pub backup: Backup,
+}
+
+/// What a member has for when all factors are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backup {
+    /// Nothing.
+    None,
+    /// One code.
+    One,
+    /// So many of ten codes.
+    OfTen(usize),
+}
+
+impl Backup {
+    fn of(codes: &[BackupCodeRow]) -> Self {
+        match codes {
+            [] => Self::None,
+            [BackupCodeRow { place: 0, .. }, ..] => Self::One,
+            some => Self::OfTen(some.len()),
+        }
+    }
 }
 
 impl Overview {
@@ -136,8 +157,8 @@ impl SecondFactor {
     /// The database failed.
     pub async fn overview(&self, member: MemberId, now: Timestamp) -> Result<Overview, StoreError> {
         let look = move |tx: &mut Tx<'_>| {
-            let has_backup_code = tx.backup_code(member)?.is_some();
-            Ok(Overview { factors: tx.factors(member, now)?, has_backup_code })
+            let backup = Backup::of(&tx.backup_codes(member)?);
+            Ok(Overview { factors: tx.factors(member, now)?, backup })
         };
         self.store.read(look).await
     }

@@ -51,6 +51,15 @@ pub struct Factor {
     pub ends: Option<Timestamp>,
 }
 
+/// A backup code, as far as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupCodeRow {
+    /// 0 where it is the only one, else its number.
+    pub place: i64,
+    /// Its hash.
+    pub hash: String,
+}
+
 fn read(row: &Row<'_>) -> Result<Factor, StoreError> {
     let name: String = row.get(0)?;
     Ok(Factor {
@@ -121,22 +130,37 @@ impl Tx<'_> {
         Ok(self.execute(sql, params![member, step])? == 1)
     }
 
-    /// Keeps the hash of a new backup code; false where the member has one, which stays.
+    /// Keeps the hashes of new backup codes, each in its place; false where the member has any, which stay.
     ///
     /// # Errors
     /// The database failed, or there is no such member.
-    pub fn put_backup_code(&mut self, member: MemberId, hash: &str, at: Timestamp) -> Result<bool, StoreError> {
-        let sql =
-            "INSERT INTO backup_codes (member, hash, made_at) VALUES (?1, ?2, ?3) ON CONFLICT (member) DO NOTHING";
-        Ok(self.execute(sql, params![member, hash, at])? == 1)
+    pub fn put_backup_codes(
+        &mut self,
+        member: MemberId,
+        codes: &[BackupCodeRow],
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if !self.backup_codes(member)?.is_empty() {
+            return Ok(false);
+        }
+        let sql = "INSERT INTO backup_codes (member, place, hash, made_at) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT (member, place) DO NOTHING";
+        for code in codes {
+            // Whoever comes second meets the first one's code in the first place.
+            if self.execute(sql, params![member, code.place, &code.hash, at])? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// Gives the hash of a member's backup code.
+    /// Gives the hashes of a member's backup codes, by their places.
     ///
     /// # Errors
     /// The database failed.
-    pub fn backup_code(&mut self, member: MemberId) -> Result<Option<String>, StoreError> {
-        self.one("SELECT hash FROM backup_codes WHERE member = ?1", params![member], |row| row.get(0))
+    pub fn backup_codes(&mut self, member: MemberId) -> Result<Vec<BackupCodeRow>, StoreError> {
+        let sql = "SELECT place, hash FROM backup_codes WHERE member = ?1 ORDER BY place";
+        self.query(sql, params![member], |row| Ok(BackupCodeRow { place: row.get(0)?, hash: row.get(1)? }))
     }
 
     /// Uses a backup code up: the one of that hash; false where it is not the member's any more.
@@ -147,7 +171,7 @@ impl Tx<'_> {
         Ok(self.execute("DELETE FROM backup_codes WHERE member = ?1 AND hash = ?2", params![member, hash])? == 1)
     }
 
-    /// Takes all second factors and the backup code of a member away; says whether there was anything.
+    /// Takes all second factors and the backup codes of a member away; says whether there was anything.
     ///
     /// # Errors
     /// The database failed.

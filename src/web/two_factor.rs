@@ -17,8 +17,8 @@ use super::texts::{Texts, texts};
 use super::visit::Visit;
 use super::{Web, backup, turn};
 use crate::model::Timestamp;
-use crate::service::backup_code;
-use crate::service::second_factor::FactorError;
+use crate::service::backup_code::grouped;
+use crate::service::second_factor::{Backup, FactorError};
 use crate::service::session::{Stage, Visitor};
 use crate::store::{Factor, FactorKind};
 use axum::extract::State;
@@ -62,7 +62,7 @@ struct OverviewPage {
     needed: bool,
     methods: Vec<Method>,
     ending: Option<String>,
-    has_backup_code: bool,
+    backup: String,
     make: Option<String>,
     said: Vec<&'static str>,
 }
@@ -78,7 +78,7 @@ struct Method {
 
 #[derive(Serialize)]
 struct DonePage {
-    code: Option<String>,
+    codes: Vec<String>,
     action: String,
     next: String,
     other: Option<Other>,
@@ -120,8 +120,8 @@ async fn overview(State(web): State<Web>, Extension(visit): Extension<Visit>) ->
         needed,
         methods: FactorKind::ALL.into_iter().map(|kind| method(&visit, kind, has.factor(kind))).collect(),
         ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(Timestamp::minute_jst),
-        has_backup_code: has.has_backup_code,
-        make: (!needed && !has.has_backup_code && !has.factors.is_empty())
+        backup: backup_text(has.backup, texts(visit.language())),
+        make: (!needed && has.backup == Backup::None && !has.factors.is_empty())
             .then(|| along(&visit, "/account/two-factor/backup")),
         said: visit.note().map_or_else(Vec::new, |note| said(&note, texts(visit.language()))),
     };
@@ -137,6 +137,14 @@ fn method(visit: &Visit, kind: FactorKind, factor: Option<&Factor>) -> Method {
         since: factor.map(|factor| factor.enrolled_at.minute_jst()),
         set_up: along(visit, &format!("{PAGE}/{}", kind.as_str())),
         remove: along(visit, &format!("{PAGE}/remove/{}", kind.as_str())),
+    }
+}
+
+fn backup_text(backup: Backup, t: &Texts) -> String {
+    match backup {
+        Backup::None => t.two_factor.backup_none.to_owned(),
+        Backup::One => t.two_factor.backup_there.to_owned(),
+        Backup::OfTen(left) => t.two_factor.backup_left.replace("{left}", &left.to_string()),
     }
 }
 
@@ -165,7 +173,7 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     let handed = backup::handed(&web, &visit, visitor);
     let missing = FactorKind::ALL.into_iter().find(|kind| has.factor(*kind).is_none());
     let page = DonePage {
-        code: handed.as_ref().map(|handed| backup_code::grouped(handed.code.reveal())),
+        codes: handed.iter().flat_map(|handed| &handed.codes).map(|code| grouped(code.reveal())).collect(),
         action: along(&visit, DONE),
         next: turn::next(&visit, Stage::Full),
         other: missing

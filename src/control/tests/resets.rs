@@ -4,7 +4,7 @@ use super::*;
 use crate::service::otp::{Otp, Purpose};
 use crate::service::session::{self, Standing};
 use crate::service::{otp, start_password};
-use crate::store::{APP_SECRET, FactorKind, JobFilter, Member, OTP_CODE};
+use crate::store::{APP_SECRET, BackupCodeRow, FactorKind, JobFilter, Member, OTP_CODE};
 
 /// Taro of DEMO, who has logged in and has all there is of second factors.
 async fn taro(office: &Office) -> Member {
@@ -18,7 +18,7 @@ async fn taro(office: &Office) -> Member {
         tx.put_factor(member.id, FactorKind::App, None, Some(1), at(60))?;
         tx.put_secret(APP_SECRET, member.id.number(), b"sealed")?;
         tx.put_factor(member.id, FactorKind::Mail, Some(&address("codes@d.jp")), None, at(60))?;
-        tx.put_backup_code(member.id, "$argon2id$y", at(60))?;
+        tx.put_backup_codes(member.id, &[BackupCodeRow { place: 0, hash: "$argon2id$y".into() }], at(60))?;
         let member = tx.member_by_id(member.id)?.unwrap();
         session::begin(tx, &[1; 32], &member, at(90))?;
         Ok(member)

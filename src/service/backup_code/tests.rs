@@ -14,7 +14,7 @@ fn service(world: &World) -> BackupCode {
 async fn before_the_step(world: &World, service: &BackupCode) -> (Visitor, String) {
     world.with_app().await;
     let visitor = world.visitor(2, NOON).await.unwrap();
-    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().code.reveal().clone();
+    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().codes[0].reveal().clone();
     (world.log_in(3, NOON).await, code)
 }
 
@@ -35,10 +35,11 @@ async fn r044_r045_a_code_has_eight_digits_and_is_made_and_shown_once() {
     world.with_app().await;
     let visitor = world.visitor(2, NOON).await.unwrap();
     let made = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap();
-    let code = made.code.reveal().clone();
+    let code = made.codes[0].reveal().clone();
+    assert_eq!(made.codes.len(), 1);
     assert!(code.len() == 8 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
     assert!(service.make(&visitor, [2; 32], NOON).await.unwrap().is_none());
-    let handed = |at| service.handed(&visitor, &made.sealed, at).map(|handed| handed.code.reveal().clone());
+    let handed = |at| service.handed(&visitor, &made.sealed, at).map(|handed| handed.codes[0].reveal().clone());
     assert_eq!(handed(after(1_799)), Some(code));
     assert_eq!(handed(after(1_800)), None);
     let other = Visitor { session: [9; 32], ..visitor.clone() };
@@ -53,7 +54,7 @@ async fn an_organisation_may_ask_for_sixteen_letters_and_digits() {
     world.with_app().await;
     let long = Policy { backup_code: BackupKind::Alnum16, ..Policy::default() };
     let visitor = Visitor { policy: long, ..world.visitor(2, NOON).await.unwrap() };
-    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().code.reveal().clone();
+    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().codes[0].reveal().clone();
     assert!(code.len() == 16 && code.bytes().all(|letter| LETTERS.contains(&letter)), "{code}");
     let visitor = world.log_in(3, NOON).await;
     let typed = grouped(&code).to_lowercase();
@@ -67,8 +68,8 @@ async fn what_is_kept_does_not_tell_the_code_without_the_key() {
     let service = service(&world);
     let (visitor, code) = before_the_step(&world, &service).await;
     let member = visitor.member.id;
-    let kept = world.store.read::<_, StoreError, _>(move |tx| tx.backup_code(member)).await.unwrap().unwrap();
-    let (id, phc) = kept.split_once(':').unwrap();
+    let kept = world.store.read::<_, StoreError, _>(move |tx| tx.backup_codes(member)).await.unwrap();
+    let (id, phc) = kept[0].hash.split_once(':').unwrap();
     let key = world.keys.seal().find(id.parse().unwrap()).unwrap();
     let fits = |text: Secret<String>| service.hasher.verify(text, Some(phc.to_owned()));
     assert!(!fits(Secret::new(code.clone())).await.unwrap());
@@ -145,4 +146,60 @@ async fn twenty_a_day_are_judged() {
     let fifth = world.log_in(20, after(4 * 3_600)).await;
     let tried = service.attempt(&fifth, &code, [21; 32], after(4 * 3_600)).await.unwrap();
     assert_eq!(tried, Tried::Wait { until: after(86_400) });
+}
+
+#[tokio::test]
+async fn r044_r148_each_of_ten_codes_lets_in_once_and_none_comes_while_one_is_left() {
+    let world = World::open().await;
+    let service = service(&world);
+    world.with_app().await;
+    let ten = Policy { backup_code: BackupKind::TenCodes, ..Policy::default() };
+    let visitor = Visitor { policy: ten.clone(), ..world.visitor(2, NOON).await.unwrap() };
+    let made = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap();
+    let codes: Vec<String> = made.codes.iter().map(|code| code.reveal().clone()).collect();
+    assert!(codes.iter().all(|code| code.len() == 12 && code.bytes().all(|letter| LETTERS.contains(&letter))));
+    assert_eq!(codes.iter().map(|code| &code[..1]).collect::<String>(), "ABCDEFGHJK");
+    assert_eq!(codes.iter().map(|code| &code[1..]).collect::<std::collections::BTreeSet<_>>().len(), 10);
+    let handed = service.handed(&visitor, &made.sealed, NOON).unwrap();
+    assert!(handed.codes.iter().map(|code| code.reveal()).eq(&codes));
+
+    // Out of their order, one as it is shown, one typed carelessly.
+    for (used, code) in [(0, &codes[9]), (1, &grouped(&codes[0])), (2, &codes[4].to_lowercase())] {
+        let at = after(used * 3_600);
+        let number = u8::try_from(used).unwrap() * 4;
+        world.set_up_again(at).await;
+        let login = world.log_in(50 + number, at).await;
+        let tried = service.attempt(&login, code, [51 + number; 32], at).await.unwrap();
+        assert_eq!(tried, Tried::Right(Stage::Enrol), "{code}");
+        let again = world.log_in(52 + number, at).await;
+        assert_eq!(service.attempt(&again, code, [53 + number; 32], at).await.unwrap(), Tried::Wrong, "{code}");
+        let enrolled = Visitor { policy: ten.clone(), ..again };
+        assert!(service.make(&enrolled, [1; 32], at).await.unwrap().is_none());
+    }
+    let member = visitor.member.id;
+    let left = world.store.read::<_, StoreError, _>(move |tx| tx.backup_codes(member)).await.unwrap();
+    assert_eq!(left.iter().map(|code| code.place).collect::<Vec<_>>(), [2, 3, 4, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
+async fn tries_of_ten_codes_are_counted_together() {
+    let world = World::open().await;
+    let service = service(&world);
+    world.with_app().await;
+    let ten = Policy { backup_code: BackupKind::TenCodes, ..Policy::default() };
+    let visitor = Visitor { policy: ten, ..world.visitor(2, NOON).await.unwrap() };
+    let codes = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().codes;
+    let login = world.log_in(3, NOON).await;
+    for code in &codes[..5] {
+        // Of another place: the letters of one behind the first letter of the next.
+        let mixed = format!("K{}", &code.reveal()[1..]);
+        assert_eq!(service.attempt(&login, &mixed, [4; 32], NOON).await.unwrap(), Tried::Wrong);
+    }
+    let right = codes[5].reveal();
+    let tried = service.attempt(&login, right, [4; 32], NOON).await.unwrap();
+    assert_eq!(tried, Tried::Wait { until: after(3_600) });
+    assert_eq!(
+        service.attempt(&login, right, [4; 32], after(1_799)).await.unwrap(),
+        Tried::Wait { until: after(3_600) }
+    );
 }

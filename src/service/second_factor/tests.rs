@@ -64,6 +64,13 @@ impl World {
         secret
     }
 
+    /// Has the member's factors hold again, as after another set-up.
+    pub(in crate::service) async fn set_up_again(&self, at: Timestamp) {
+        let member = self.member;
+        let put = move |tx: &mut Tx<'_>| tx.put_factor(member, FactorKind::App, None, None, at);
+        self.store.write::<_, StoreError, _>(put).await.unwrap();
+    }
+
     fn offer(&self, visitor: &Visitor, at: Timestamp) -> (Offer, [u8; SECRET_LEN]) {
         let offer = self.factors.offer(visitor, at).unwrap();
         let secret = data_encoding::BASE32.decode(offer.key.reveal().replace(' ', "").as_bytes()).unwrap();

@@ -23,6 +23,7 @@ texts! {
     ending: "今までの方法は、新しい方法を設定したとき、または {time} に使えなくなります。", "The present way ends when a new one is set up, or at {time}.";
     backup: "バックアップコード", "Backup code";
     backup_there: "お渡ししています。もう一度表示することはできません。", "You have one. It cannot be shown again.";
+    backup_left: "10個お渡ししたうち、残りは{left}個です。もう一度表示することはできません。", "You have {left} of ten codes left. They cannot be shown again.";
     backup_none: "まだありません。スマートフォンをなくしたときなどに必要になります。", "You have none yet. You will need one if you lose your phone.";
     backup_make: "バックアップコードを発行する", "Make a backup code";
     menu: "メインメニューへ", "To the main menu";
@@ -62,6 +63,7 @@ texts! {
     // Set up.
     done_title: "二要素認証の登録が完了しました", "Two-factor login is set up";
     done_code: "次のバックアップコードを、紙に書くなどして保存してください。", "Please note down this backup code and keep it safe.";
+    done_codes: "次の10個のバックアップコードを、紙に書くなどして保存してください。どれも1回ずつ使えます。", "Please note down these ten backup codes and keep them safe. Each of them works once.";
     done_why: "機種変更や紛失などでワンタイムパスワードを受け取れなくなったとき、このコードで二要素認証を初期化し、設定し直すことができます。", "If you change or lose your phone and cannot get one-time passwords any more, this code lets you set two-factor login up again.";
     done_once: "表示されるのは今回だけです。下のボタンを押すか30分たつと、もう一度表示することはできません。", "It is shown this once only: after you press the button, or after 30 minutes, it cannot be shown again.";
     done_kept: "保存しました。メインメニューへ", "I have kept it: to the main menu";

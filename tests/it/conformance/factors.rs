@@ -1,7 +1,7 @@
 //! Second factors and backup codes.
 
 use super::{Place, address, at, read, taro, write};
-use karamail::store::{APP_SECRET, Factor, FactorKind};
+use karamail::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind};
 use tokio::task::JoinSet;
 
 pub async fn both_second_factors_stand_beside_each_other(place: Place) {
@@ -62,24 +62,52 @@ pub async fn second_factors_end_at_their_moment_and_a_new_one_stays(place: Place
     assert_eq!(kinds(99).await, [(FactorKind::App, None)]);
 }
 
+/// One backup code.
+fn codes(hash: &str) -> [BackupCodeRow; 1] {
+    [BackupCodeRow { place: 0, hash: hash.to_owned() }]
+}
+
 pub async fn a_member_has_one_backup_code_which_is_used_once(place: Place) {
     let store = place.open().await;
     let taro = taro(&store).await;
     let mut makers = JoinSet::new();
     for number in 0..10 {
         let store = store.clone();
-        makers
-            .spawn(async move { write(&store, move |tx| tx.put_backup_code(taro, &number.to_string(), at(1))).await });
+        makers.spawn(async move {
+            write(&store, move |tx| tx.put_backup_codes(taro, &codes(&number.to_string()), at(1))).await
+        });
     }
     let made = makers.join_all().await.into_iter().filter(|made| *made).count();
     assert_eq!(made, 1);
-    let kept = read(&store, move |tx| tx.backup_code(taro)).await.unwrap();
+    let kept = read(&store, move |tx| tx.backup_codes(taro)).await.remove(0).hash;
     assert!(!write(&store, move |tx| tx.use_backup_code(taro, "another")).await);
     let used = kept.clone();
     assert!(write(&store, move |tx| tx.use_backup_code(taro, &used)).await);
     assert!(!write(&store, move |tx| tx.use_backup_code(taro, &kept)).await);
-    assert_eq!(read(&store, move |tx| tx.backup_code(taro)).await, None);
-    assert!(write(&store, move |tx| tx.put_backup_code(taro, "next", at(2))).await);
+    assert_eq!(read(&store, move |tx| tx.backup_codes(taro)).await, []);
+    assert!(write(&store, move |tx| tx.put_backup_codes(taro, &codes("next"), at(2))).await);
+}
+
+pub async fn of_ten_backup_codes_each_is_used_once_and_none_comes_while_one_is_left(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    let ten = |from: i64| (1..=10).map(move |place| BackupCodeRow { place, hash: (from + place).to_string() });
+    let mut makers = JoinSet::new();
+    for number in 0..10 {
+        let (store, codes) = (store.clone(), ten(number * 100).collect::<Vec<_>>());
+        makers.spawn(async move { write(&store, move |tx| tx.put_backup_codes(taro, &codes, at(1))).await });
+    }
+    assert_eq!(makers.join_all().await.into_iter().filter(|made| *made).count(), 1);
+    let kept = read(&store, move |tx| tx.backup_codes(taro)).await;
+    assert_eq!(kept.iter().map(|code| code.place).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    for (used, code) in kept.into_iter().enumerate() {
+        assert!(!write(&store, move |tx| tx.put_backup_codes(taro, &codes("one"), at(2))).await);
+        let hash = code.hash.clone();
+        assert!(write(&store, move |tx| tx.use_backup_code(taro, &hash)).await);
+        assert!(!write(&store, move |tx| tx.use_backup_code(taro, &code.hash)).await);
+        assert_eq!(read(&store, move |tx| tx.backup_codes(taro)).await.len(), 9 - used);
+    }
+    assert!(write(&store, move |tx| tx.put_backup_codes(taro, &codes("one"), at(3))).await);
 }
 
 pub async fn a_reset_leaves_nothing_of_the_second_factors(place: Place) {
@@ -90,11 +118,11 @@ pub async fn a_reset_leaves_nothing_of_the_second_factors(place: Place) {
         tx.put_factor(taro, FactorKind::App, None, None, at(1))?;
         tx.put_factor(taro, FactorKind::Mail, Some(&address("taro@example.jp")), None, at(1))?;
         tx.put_secret(APP_SECRET, taro.number(), b"sealed")?;
-        tx.put_backup_code(taro, "code", at(1))
+        tx.put_backup_codes(taro, &codes("code"), at(1))
     })
     .await;
     assert!(write(&store, move |tx| tx.reset_factors(taro)).await);
     assert_eq!(read(&store, move |tx| tx.factors(taro, at(2))).await, []);
     assert_eq!(read(&store, move |tx| tx.secret(APP_SECRET, taro.number())).await, None);
-    assert_eq!(read(&store, move |tx| tx.backup_code(taro)).await, None);
+    assert_eq!(read(&store, move |tx| tx.backup_codes(taro)).await, []);
 }

@@ -6,7 +6,7 @@ mod queue;
 mod set_up;
 
 use super::house::{Browser, House, OWN, Page, START};
-use karamail::model::{Policy, Span};
+use karamail::model::{BackupKind, Policy, Span};
 use karamail::service::otp;
 use karamail::store::{FactorKind, JobFilter, StoreError};
 
@@ -35,6 +35,13 @@ async fn first_login(house: &House) -> Browser {
     send(&mut phone, "/login/password", &[("new", OWN), ("again", OWN)]).await.has("二要素認証設定");
     assert_eq!(path(&phone), "/account/two-factor");
     phone
+}
+
+/// A browser whose password was right, and which is asked for a code.
+async fn before_the_step(house: &House) -> Browser {
+    let mut browser = house.browser();
+    log_in(&mut browser, OWN).await;
+    browser
 }
 
 /// The page it is on, without what stands behind `?`.

@@ -51,11 +51,13 @@ CREATE TABLE wrong_codes (
 CREATE INDEX wrong_codes_member ON wrong_codes (member, at);
 CREATE INDEX wrong_codes_at ON wrong_codes (at);
 
--- The code that lets a member in who has lost the second factor; one at a time.
+-- The codes that let a member in who has lost the second factor: one, in place 0, or those of places 1 to 10.
 CREATE TABLE backup_codes (
-    member      BIGINT PRIMARY KEY REFERENCES members (id),
+    member      BIGINT NOT NULL REFERENCES members (id),
+    place       BIGINT NOT NULL CHECK (place BETWEEN 0 AND 10),
     hash        TEXT    NOT NULL,
-    made_at     BIGINT NOT NULL
+    made_at     BIGINT NOT NULL,
+    PRIMARY KEY (member, place)
 );
 
 -- Test mails to the addresses members typed, and what came of them. One without a job was not sent, as its address is not

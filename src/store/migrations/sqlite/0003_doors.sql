@@ -51,12 +51,14 @@ CREATE TABLE wrong_codes (
 CREATE INDEX wrong_codes_member ON wrong_codes (member, at);
 CREATE INDEX wrong_codes_at ON wrong_codes (at);
 
--- The code that lets a member in who has lost the second factor; one at a time.
+-- The codes that let a member in who has lost the second factor: one, in place 0, or those of places 1 to 10.
 CREATE TABLE backup_codes (
-    member      INTEGER PRIMARY KEY REFERENCES members (id),
+    member      INTEGER NOT NULL REFERENCES members (id),
+    place       INTEGER NOT NULL CHECK (place BETWEEN 0 AND 10),
     hash        TEXT    NOT NULL,
-    made_at     INTEGER NOT NULL
-) STRICT;
+    made_at     INTEGER NOT NULL,
+    PRIMARY KEY (member, place)
+) STRICT, WITHOUT ROWID;
 
 -- Test mails to the addresses members typed, and what came of them. One without a job was not sent, as its address is not
 -- written to; it counts all the same.

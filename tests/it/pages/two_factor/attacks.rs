@@ -3,13 +3,6 @@
 use super::*;
 use tokio::task::JoinSet;
 
-/// A browser whose password was right, and which is asked for a code.
-async fn before_the_step(house: &House) -> Browser {
-    let mut browser = house.browser();
-    log_in(&mut browser, OWN).await;
-    browser
-}
-
 #[tokio::test]
 async fn a_code_that_passed_does_not_pass_again_and_neither_does_the_step_before_last() {
     let house = house().await;

@@ -255,3 +255,27 @@ async fn every_page_of_it_has_both_languages_and_fits_the_budget() {
     look(send(&mut other, "/login/backup", &[("code", "1")]).await, "en");
     house.close().await;
 }
+
+#[tokio::test]
+async fn r044_where_the_organisation_wants_it_ten_codes_are_shown_and_the_number_left() {
+    let house = house().await;
+    let ten = Policy { two_factor: true, backup_code: BackupKind::TenCodes, ..Policy::default() };
+    policy(&house, ten).await;
+    let mut phone = first_login(&house).await;
+    set_up_app(&house, &mut phone).await;
+    phone.page.has("次の10個のバックアップコード");
+    let shown = phone.page.body.clone();
+    let codes = shown.split("<li class=\"mailbox\">").skip(1).map(|rest| rest.split_once('<').unwrap().0);
+    let codes: Vec<&str> = codes.collect();
+    assert_eq!(codes.len(), 10);
+    assert!(codes.iter().all(|code| code.len() == 14), "{codes:?}");
+    phone.get("/account/two-factor").await.has("残りは10個です").has_not(codes[3]);
+
+    let mut lost = before_the_step(&house).await;
+    lost.get("/login/backup").await;
+    send(&mut lost, "/login/backup", &[("code", codes[3])]).await.has("設定し直してください");
+    set_up_app(&house, &mut lost).await;
+    lost.page.has("前にお渡ししたもの");
+    lost.get("/account/two-factor").await.has("残りは9個です").has_not("発行する");
+    house.close().await;
+}
