@@ -22,8 +22,9 @@ mod why;
 pub use desk::Desk;
 pub use facts::{
     AddressFacts, AgeFacts, AuditFacts, ChainFacts, ClassFacts, DestinationFacts, EventFacts, ImportFacts, JobFacts,
-    KeptFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SelectedFacts,
-    StartPasswordFacts, StateFacts, SummaryFacts, TlsLossFacts, TouchedFacts, TraceFacts, TwoFactor, WhyFacts,
+    KeptFacts, LastFacts, MailFacts, MemberAddress, MemberFacts, MemberRow, OrgFacts, PlaceFacts, SecondFactors,
+    SelectedFacts, StartPasswordFacts, StateFacts, SummaryFacts, TlsLossFacts, TouchedFacts, TraceFacts, TwoFactor,
+    WhyFacts,
 };
 pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};

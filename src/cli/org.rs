@@ -3,7 +3,7 @@
 use super::ask::{ask_one, unexpected};
 use super::failure::Failure;
 use super::print::{Out, moment};
-use crate::control::{OrgFacts, Request, Response};
+use crate::control::{OrgFacts, Request, Response, SecondFactors};
 use crate::model::{OrgCode, Policy, PolicyError};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -18,21 +18,37 @@ const SET_EXAMPLES: &str = "\
 Example:
   karamail org set ACME title='アクメ株式会社' title_en='Acme Inc.'
   karamail org set ACME two_factor=on otp_digits=8
+  karamail org set ACME profile=asvs2 password_min_length=12
 
 Keys:
   title, title_en          its title, in Japanese and in English
   plan                     standard, academic or smartphone (no test mails to its members)
   two_factor               on or off: whether logins need a second factor
+  profile                  manual, asvs2 or nist: sets all keys below at once; what stands beside it, or is set
+                           later, differs from it, and org show says so
   otp_digits               6 to 8: the digits of one-time passwords sent by mail
+  otp_lifetime             5m to 60m: how long they live
   backup_code              digits8 (one of eight digits), alnum16 (one of sixteen letters and digits)
                            or ten_codes (ten, each good for one time); those handed out stay as they are
   password_min_length      1 to 32
   password_max_length      32 to 128
   password_min_strength    weak, medium or strong
-  reauthenticate_after     how long after the password was typed it is not asked for again: 5m";
+  blocklist                reject or warn: what becomes of a password that everybody tries first; the organisation's
+                           code, the ID and the start password are always refused
+  reauthenticate_after     how long after the password was typed it is not asked for again: 5m
+
+Profiles:                  manual    asvs2     nist
+  otp_digits               6         6         6
+  otp_lifetime             60m       10m       10m
+  backup_code              digits8   digits8   alnum16
+  password_min_length      1         8         15
+  password_max_length      32        64        64
+  password_min_strength    weak      weak      weak
+  blocklist                reject    reject    reject
+  reauthenticate_after     5m        5m        5m";
 
 /// Keys that come with the pages they are for.
-const LATER: [&str; 7] = ["family", "voice", "federation", "retry_tel", "retry_mail", "region_rule", "profile"];
+const LATER: [&str; 6] = ["family", "voice", "federation", "retry_tel", "retry_mail", "region_rule"];
 const TITLES: [&str; 2] = ["title", "title_en"];
 
 /// The keys there are.
@@ -152,9 +168,23 @@ fn show(out: &mut Out, org: OrgFacts) -> std::io::Result<()> {
         ("title_en", org.title_en),
         ("members", Some(org.members.to_string())),
         ("added", Some(moment(&org.created_at))),
+        ("second factor", Some(second_factors(org.second_factors))),
     ];
-    let policy = org.policy.shown().map(|(key, value)| (key, Some(value)));
+    let differs = org.differs.join(", ");
+    let policy = org.policy.shown().map(|(key, value)| match key {
+        "profile" if !differs.is_empty() => (key, Some(format!("{value}, but for {differs}"))),
+        _ => (key, Some(value)),
+    });
     out.sheet(known.into_iter().chain(policy))
+}
+
+/// Says how many members have a second factor, and how many of them have the weaker one only.
+fn second_factors(has: SecondFactors) -> String {
+    let SecondFactors { members, mail_only } = has;
+    match mail_only.checked_mul(100).and_then(|hundred| hundred.checked_div(members)) {
+        Some(share) => format!("{members} members, {mail_only} of them by mail only ({share} %)"),
+        None => "no members".to_owned(),
+    }
 }
 
 fn list(out: &mut Out, orgs: Vec<OrgFacts>) -> std::io::Result<()> {
@@ -167,6 +197,7 @@ fn list(out: &mut Out, orgs: Vec<OrgFacts>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Profile;
 
     fn set_of(changes: &[&str]) -> Result<Request, Failure> {
         set("ACME".parse().unwrap(), &changes.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
@@ -186,6 +217,37 @@ mod tests {
         let expected =
             [("plan", "smartphone"), ("two_factor", "on")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(policy, expected);
+    }
+
+    #[test]
+    fn the_help_has_the_values_of_each_profile() {
+        let (_, table) = SET_EXAMPLES.split_once("Profiles:").unwrap();
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let names: Vec<&str> = Profile::ALL.iter().map(|profile| profile.as_str()).collect();
+        assert_eq!(lines.next().unwrap(), names);
+        let keys: Vec<&str> = lines.clone().map(|line| line[0]).collect();
+        assert_eq!(
+            keys,
+            Policy::KEYS.into_iter().filter(|key| !["profile", "plan", "two_factor"].contains(key)).collect::<Vec<_>>()
+        );
+        for line in lines {
+            for (profile, value) in Profile::ALL.iter().zip(&line[1..]) {
+                let mut same = Policy::of(*profile);
+                same.set(line[0], value).unwrap();
+                assert_eq!(same, Policy::of(*profile), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_share_of_those_who_have_codes_by_mail_only_is_said() {
+        for (members, mail_only, said) in [
+            (0, 0, "no members"),
+            (3, 1, "3 members, 1 of them by mail only (33 %)"),
+            (2, 0, "2 members, 0 of them by mail only (0 %)"),
+        ] {
+            assert_eq!(second_factors(SecondFactors { members, mail_only }), said);
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Answers requests out of the database.
 
 use super::facts::{
-    AddressFacts, EventFacts, ImportFacts, JobFacts, MailFacts, OrgFacts, PlaceFacts, TraceFacts, WhyFacts,
+    AddressFacts, EventFacts, ImportFacts, JobFacts, MailFacts, OrgFacts, PlaceFacts, SecondFactors, TraceFacts,
+    WhyFacts,
 };
 use super::why::{Reason, Sight, reason};
 use super::{Live, Request, Response, journey};
@@ -135,7 +136,7 @@ impl Desk {
         };
         let added = self.store.write::<_, StoreError, _>(work).await?;
         let added = added.ok_or_else(|| refused(format!("there is an organisation {org} already: org show {org}")))?;
-        Ok(Response::Org(OrgFacts::new(added, 0)))
+        Ok(Response::Org(OrgFacts::new(added, 0, SecondFactors::default())))
     }
 
     async fn set_org(
@@ -143,8 +144,10 @@ impl Desk {
         org: OrgCode,
         title: Option<String>,
         title_en: Option<String>,
-        changes: Vec<(String, String)>,
+        mut changes: Vec<(String, String)>,
     ) -> Result<Response, Stop> {
+        // What stands beside a profile is meant to differ from it.
+        changes.sort_by_key(|(key, _)| key != "profile");
         [&title, &title_en].into_iter().flatten().try_for_each(|title| fit(title))?;
         let code = org.clone();
         let work = move |tx: &mut Tx<'_>| {
@@ -335,8 +338,9 @@ fn list_orgs(tx: &mut Tx<'_>) -> Result<Vec<OrgFacts>, StoreError> {
 }
 
 fn org_facts(tx: &mut Tx<'_>, org: Org) -> Result<OrgFacts, StoreError> {
-    let members = tx.member_count(org.id)?;
-    Ok(OrgFacts::new(org, members))
+    let count = tx.member_count(org.id)?;
+    let (members, mail_only) = tx.second_factors_of(org.id)?;
+    Ok(OrgFacts::new(org, count, SecondFactors { members, mail_only }))
 }
 
 fn address_facts(tx: &mut Tx<'_>, address: &EmailAddress) -> Result<AddressFacts, StoreError> {

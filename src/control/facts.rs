@@ -21,16 +21,30 @@ pub struct OrgFacts {
     pub members: u64,
     /// When it was added.
     pub created_at: String,
+    /// What its members have beside the password.
+    pub second_factors: SecondFactors,
     /// What it asks for.
     #[serde(flatten)]
     pub policy: Policy,
+    /// The keys whose values are not those of its profile.
+    pub differs: Vec<String>,
+}
+
+/// What the members of an organisation have beside the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SecondFactors {
+    /// How many members have anything.
+    pub members: u64,
+    /// How many of them have codes by mail, and no app.
+    pub mail_only: u64,
 }
 
 impl OrgFacts {
-    pub(super) fn new(org: Org, members: u64) -> Self {
+    pub(super) fn new(org: Org, members: u64, second_factors: SecondFactors) -> Self {
         let created_at = org.created_at.to_string();
         let Org { code, title, title_en, policy, .. } = org;
-        Self { org: code, title, title_en, members, created_at, policy }
+        let differs = policy.differing().into_iter().map(str::to_owned).collect();
+        Self { org: code, title, title_en, members, created_at, second_factors, policy, differs }
     }
 }
 

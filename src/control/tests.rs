@@ -6,7 +6,8 @@ use crate::model::{Timestamp, Via};
 use crate::queue::{Cause, Class, Content, NewJob};
 use crate::random::Random;
 use crate::store::{
-    AddressRow, AddressState, Location, NewMail, NewMember, Options, Reclaim, Settlement, Store, StoreError, Tx,
+    AddressRow, AddressState, FactorKind, Location, NewMail, NewMember, Options, Reclaim, Settlement, Store,
+    StoreError, Tx,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -138,9 +139,10 @@ async fn an_organisation_is_added_once_changed_and_shown() {
         shown,
         json!({
             "org": "DEMO", "title": "デモ", "title_en": "Demo", "members": 0, "created_at": at(100).to_string(),
-            "plan": "standard", "two_factor": false, "otp_digits": 6, "backup_code": "digits8",
-            "password_min_length": 1, "password_max_length": 32, "password_min_strength": "weak",
-            "reauthenticate_after": 300,
+            "second_factors": {"members": 0, "mail_only": 0},
+            "profile": "manual", "plan": "standard", "two_factor": false, "otp_digits": 6, "otp_lifetime": 3600,
+            "backup_code": "digits8", "password_min_length": 1, "password_max_length": 32,
+            "password_min_strength": "weak", "blocklist": "reject", "reauthenticate_after": 300, "differs": [],
         })
     );
     let again = Request::AddOrg { org: org.clone(), title: "x".to_owned(), title_en: None };
@@ -162,6 +164,55 @@ async fn an_organisation_is_added_once_changed_and_shown() {
             Request::SetOrg { org: org.clone(), title: Some(title.to_owned()), title_en: None, policy: Vec::new() };
         assert!(office.refusal(request).await.contains("one line"), "{title}");
     }
+}
+
+#[tokio::test]
+async fn a_profile_goes_before_what_stands_beside_it_and_it_is_shown_what_differs() {
+    let office = Office::with_demo().await;
+    let org: OrgCode = "DEMO".parse().unwrap();
+    let set = |changes: &[(&str, &str)]| {
+        let policy = changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Request::SetOrg { org: org.clone(), title: None, title_en: None, policy }
+    };
+    let shown = office.facts(set(&[("password_min_length", "12"), ("two_factor", "on"), ("profile", "asvs2")])).await;
+    assert_eq!((&shown["profile"], &shown["password_min_length"]), (&json!("asvs2"), &json!(12)));
+    assert_eq!((&shown["otp_lifetime"], &shown["two_factor"]), (&json!(600), &json!(true)));
+    assert_eq!(shown["differs"], json!(["password_min_length"]));
+    assert_eq!(office.facts(set(&[("profile", "asvs2")])).await["differs"], json!([]));
+}
+
+#[tokio::test]
+async fn the_share_of_members_who_have_codes_by_mail_only_is_shown() {
+    let office = Office::with_demo().await;
+    let file = "id,password,name\n1,kite7,a\n2,kite7,b\n3,kite7,c\n4,kite7,d\n5,kite7,e\n";
+    office.facts(import(file, false)).await;
+    let org: OrgCode = "DEMO".parse().unwrap();
+    let found = office.write(|tx| tx.org(&"DEMO".parse().unwrap())).await.unwrap().id;
+    office
+        .write(move |tx| {
+            let codes = address("codes@d.jp");
+            for (login, app, mail, ends) in [
+                ("1", false, true, false),
+                ("2", true, true, false),
+                ("3", true, false, false),
+                ("4", false, true, true),
+            ] {
+                let member = tx.member(found, &login.parse().unwrap())?.unwrap().id;
+                if app {
+                    tx.put_factor(member, FactorKind::App, None, None, at(1))?;
+                }
+                if mail {
+                    tx.put_factor(member, FactorKind::Mail, Some(&codes), None, at(1))?;
+                }
+                if ends {
+                    tx.end_factors(member, at(2))?;
+                }
+            }
+            Ok(())
+        })
+        .await;
+    let shown = office.facts(Request::ShowOrg { org }).await;
+    assert_eq!(shown["second_factors"], json!({"members": 3, "mail_only": 1}));
 }
 
 #[tokio::test]

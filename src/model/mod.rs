@@ -31,7 +31,7 @@ pub use language::Language;
 pub use mac::mac;
 pub use network::{Network, NetworkError};
 pub use org::{LoginId, OrgCode, OrgError, Priority};
-pub use policy::{BackupKind, Plan, Policy, PolicyError, Strength};
+pub use policy::{BackupKind, Blocklist, Plan, Policy, PolicyError, Profile, Strength};
 pub use received::{Received, Via};
 pub use reply::{EnhancedCode, Reply, Stage, StageError};
 pub use secret::Secret;

@@ -1,7 +1,9 @@
 //! What an organisation asks for: its plan, its second factor, its passwords (`org set`; requirements chapter 2).
 //!
 //! Knows nothing of members or pages. What always holds: what was never set has its default, which is the manual's; a value
-//! outside its range is refused with what would fit; a guard that is marked *always* has no knob here.
+//! outside its range is refused with what would fit; a guard that is marked *always* has no knob here, but for the list of
+//! known-bad passwords, which may be turned into a warning: the organisation's code, the ID and the start password stay
+//! refused.
 
 use crate::model::Span;
 use std::fmt;
@@ -45,6 +47,30 @@ pub enum Strength {
     Strong,
 }
 
+/// What becomes of a password that everybody tries first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocklist {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is taken, and the member is warned.
+    Warn,
+}
+
+/// Knobs that are set together (requirements, chapter 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// As the manual has it.
+    #[default]
+    Manual,
+    /// OWASP ASVS 5.0, level 2.
+    Asvs2,
+    /// NIST SP 800-63B-4.
+    Nist,
+}
+
 macro_rules! named {
     ($type:ident: $($variant:ident = $name:literal),+) => {
         impl $type {
@@ -70,18 +96,24 @@ macro_rules! named {
 
 named!(Plan: Standard = "standard", Academic = "academic", Smartphone = "smartphone");
 named!(BackupKind: Digits8 = "digits8", Alnum16 = "alnum16", TenCodes = "ten_codes");
+named!(Blocklist: Reject = "reject", Warn = "warn");
+named!(Profile: Manual = "manual", Asvs2 = "asvs2", Nist = "nist");
 named!(Strength: Weak = "weak", Medium = "medium", Strong = "strong");
 
 /// What an organisation asks for.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Policy {
+    /// The knobs that were set together last; each may have been set otherwise since.
+    pub profile: Profile,
     /// The contract.
     pub plan: Plan,
     /// Whether a login needs a second factor (R023).
     pub two_factor: bool,
     /// How many digits a one-time password sent by mail has, 6 to 8 (R039).
     pub otp_digits: u8,
+    /// How long a one-time password sent by mail lives, in seconds; 5 to 60 minutes (R040).
+    pub otp_lifetime: i64,
     /// What a backup code is made of.
     pub backup_code: BackupKind,
     /// The shortest password, in characters; 1 to 32.
@@ -90,6 +122,8 @@ pub struct Policy {
     pub password_max_length: u8,
     /// The weakest password that is taken.
     pub password_min_strength: Strength,
+    /// What becomes of a password that everybody tries first.
+    pub blocklist: Blocklist,
     /// How long after the password was typed it need not be typed again for what matters, in seconds; 0 to 12 hours.
     pub reauthenticate_after: i64,
 }
@@ -97,13 +131,16 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            profile: Profile::default(),
             plan: Plan::default(),
             two_factor: false,
             otp_digits: 6,
+            otp_lifetime: 60 * 60,
             backup_code: BackupKind::default(),
             password_min_length: 1,
             password_max_length: 32,
             password_min_strength: Strength::default(),
+            blocklist: Blocklist::default(),
             reauthenticate_after: 300,
         }
     }
@@ -129,16 +166,52 @@ pub enum PolicyError {
 
 impl Policy {
     /// The keys, in the order they are shown.
-    pub const KEYS: [&'static str; 8] = [
+    pub const KEYS: [&'static str; 11] = [
+        "profile",
         "plan",
         "two_factor",
         "otp_digits",
+        "otp_lifetime",
         "backup_code",
         "password_min_length",
         "password_max_length",
         "password_min_strength",
+        "blocklist",
         "reauthenticate_after",
     ];
+
+    /// Gives what a profile asks for; the plan and whether there is a second factor are no part of one.
+    #[must_use]
+    pub fn of(profile: Profile) -> Self {
+        let manual = Self { profile, ..Self::default() };
+        match profile {
+            Profile::Manual => manual,
+            // ASVS 6.2.1, 6.2.9 and 6.5.5.
+            Profile::Asvs2 => Self { otp_lifetime: 10 * 60, password_min_length: 8, password_max_length: 64, ..manual },
+            // 15 characters are asked of a password that stands alone; 64 bits of a code that recovers an account.
+            Profile::Nist => Self {
+                otp_lifetime: 10 * 60,
+                backup_code: BackupKind::Alnum16,
+                password_min_length: 15,
+                password_max_length: 64,
+                ..manual
+            },
+        }
+    }
+
+    /// Lists the keys whose values are not those of the profile.
+    #[must_use]
+    pub fn differing(&self) -> Vec<&'static str> {
+        let profile = Self { plan: self.plan, two_factor: self.two_factor, ..Self::of(self.profile) }.shown();
+        let pairs = self.shown().into_iter().zip(profile);
+        pairs.filter(|((_, own), (_, given))| own != given).map(|((key, _), _)| key).collect()
+    }
+
+    /// Gives how long a one-time password sent by mail lives.
+    #[must_use]
+    pub const fn otp_lifetime(&self) -> Span {
+        Span::from_secs(self.otp_lifetime)
+    }
 
     /// Gives how long after the password was typed it need not be typed again.
     #[must_use]
@@ -153,16 +226,25 @@ impl Policy {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), PolicyError> {
         let value = value.trim();
         match key {
+            "profile" => {
+                let profile = one_of(key, value, Profile::ALL, |profile| profile.as_str())?;
+                *self = Self { plan: self.plan, two_factor: self.two_factor, ..Self::of(profile) };
+            }
             "plan" => self.plan = one_of(key, value, Plan::ALL, |plan| plan.as_str())?,
             "two_factor" => self.two_factor = one_of(key, value, &[true, false], |on| on_off(*on))?,
             "otp_digits" => self.otp_digits = within(key, value, 6, 8)?,
+            "otp_lifetime" => self.otp_lifetime = seconds(key, value, 5 * 60, 60 * 60, "a time from 5m to 60m")?,
             "backup_code" => self.backup_code = one_of(key, value, BackupKind::ALL, |kind| kind.as_str())?,
             "password_min_length" => self.password_min_length = within(key, value, 1, 32)?,
             "password_max_length" => self.password_max_length = within(key, value, 32, 128)?,
             "password_min_strength" => {
                 self.password_min_strength = one_of(key, value, Strength::ALL, |strength| strength.as_str())?;
             }
-            "reauthenticate_after" => self.reauthenticate_after = seconds(key, value)?,
+            "blocklist" => self.blocklist = one_of(key, value, Blocklist::ALL, |blocklist| blocklist.as_str())?,
+            "reauthenticate_after" => {
+                let fits = "a time of at most 12h, such as 5m";
+                self.reauthenticate_after = seconds(key, value, 0, 12 * 3_600, fits)?;
+            }
             unknown => return Err(PolicyError::Key(unknown.to_owned())),
         }
         Ok(())
@@ -170,15 +252,18 @@ impl Policy {
 
     /// Shows all keys with their values, as [`Policy::set`] takes them.
     #[must_use]
-    pub fn shown(&self) -> [(&'static str, String); 8] {
+    pub fn shown(&self) -> [(&'static str, String); 11] {
         let values = [
+            self.profile.to_string(),
             self.plan.to_string(),
             on_off(self.two_factor).to_owned(),
             self.otp_digits.to_string(),
+            format!("{}s", self.otp_lifetime),
             self.backup_code.to_string(),
             self.password_min_length.to_string(),
             self.password_max_length.to_string(),
             self.password_min_strength.to_string(),
+            self.blocklist.to_string(),
             format!("{}s", self.reauthenticate_after),
         ];
         let mut values = values.into_iter();
@@ -204,8 +289,8 @@ fn within(key: &str, value: &str, least: u8, most: u8) -> Result<u8, PolicyError
     number.ok_or_else(|| wrong(key, value, format!("a number from {least} to {most}")))
 }
 
-/// `5m`, `90s`, `2h` or a bare number of seconds, at most 12 hours.
-fn seconds(key: &str, value: &str) -> Result<i64, PolicyError> {
+/// `5m`, `90s`, `2h` or a bare number of seconds.
+fn seconds(key: &str, value: &str, least: i64, most: i64, fits: &str) -> Result<i64, PolicyError> {
     let (number, unit) = match value.chars().last() {
         Some('s') => (value.strip_suffix('s'), 1),
         Some('m') => (value.strip_suffix('m'), 60),
@@ -213,8 +298,8 @@ fn seconds(key: &str, value: &str) -> Result<i64, PolicyError> {
         _ => (Some(value), 1),
     };
     let seconds = number.and_then(|number| number.parse::<u16>().ok()).map(|number| i64::from(number) * unit);
-    let fits = seconds.filter(|seconds| *seconds <= 12 * 3_600);
-    fits.ok_or_else(|| wrong(key, value, "a time of at most 12h, such as 5m".to_owned()))
+    let fitting = seconds.filter(|seconds| (least..=most).contains(seconds));
+    fitting.ok_or_else(|| wrong(key, value, fits.to_owned()))
 }
 
 #[cfg(test)]
@@ -225,13 +310,16 @@ mod tests {
     fn every_key_takes_back_what_it_shows() {
         let mut changed = Policy::default();
         for (key, value) in [
+            ("profile", "nist"),
             ("plan", "smartphone"),
             ("two_factor", "on"),
             ("otp_digits", "8"),
-            ("backup_code", "alnum16"),
+            ("otp_lifetime", "30m"),
+            ("backup_code", "ten_codes"),
             ("password_min_length", "12"),
-            ("password_max_length", "64"),
+            ("password_max_length", "128"),
             ("password_min_strength", "medium"),
+            ("blocklist", "warn"),
             ("reauthenticate_after", "10m"),
         ] {
             let before = changed.clone();
@@ -251,6 +339,10 @@ mod tests {
         for (key, value, hint) in [
             ("plan", "gold", "standard or academic or smartphone"),
             ("two_factor", "yes", "on or off"),
+            ("profile", "iso", "manual or asvs2 or nist"),
+            ("otp_lifetime", "61m", "from 5m to 60m"),
+            ("otp_lifetime", "4m", "from 5m to 60m"),
+            ("blocklist", "off", "reject or warn"),
             ("otp_digits", "5", "from 6 to 8"),
             ("backup_code", "", "digits8 or alnum16 or ten_codes"),
             ("password_min_length", "0", "from 1 to 32"),
@@ -265,6 +357,24 @@ mod tests {
             assert_eq!(policy, Policy::default());
         }
         assert_eq!(Policy::default().set("titel", "x"), Err(PolicyError::Key("titel".to_owned())));
+    }
+
+    #[test]
+    fn a_profile_sets_its_row_of_knobs_and_leaves_the_contract_alone() {
+        let mut policy = Policy { plan: Plan::Academic, two_factor: true, ..Policy::default() };
+        policy.set("password_min_strength", "strong").unwrap();
+        policy.set("profile", "asvs2").unwrap();
+        assert_eq!((policy.plan, policy.two_factor), (Plan::Academic, true));
+        assert_eq!((policy.password_min_length, policy.password_max_length), (8, 64));
+        assert_eq!((policy.password_min_strength, policy.otp_lifetime), (Strength::Weak, 600));
+        assert_eq!(policy.differing(), Vec::<&str>::new());
+        policy.set("password_min_length", "12").unwrap();
+        policy.set("blocklist", "warn").unwrap();
+        assert_eq!((policy.profile, policy.differing()), (Profile::Asvs2, vec!["password_min_length", "blocklist"]));
+        policy.set("profile", "nist").unwrap();
+        assert_eq!((policy.password_min_length, policy.backup_code), (15, BackupKind::Alnum16));
+        policy.set("profile", "manual").unwrap();
+        assert_eq!(policy, Policy { plan: Plan::Academic, two_factor: true, ..Policy::default() });
     }
 
     #[test]

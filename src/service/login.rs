@@ -6,7 +6,7 @@
 
 mod choose;
 
-pub use choose::{Choice, Chosen};
+pub use choose::{Choice, Chosen, Looks};
 
 use super::audit::{self, By, Entry};
 use super::hasher::{HashError, Hasher};

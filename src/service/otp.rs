@@ -3,7 +3,8 @@
 //! Knows nothing of pages, servers or wording. What always holds: a code is drawn without bias and is nowhere readable: its
 //! row holds an HMAC, and what the mail needs lies sealed beside the job and goes with it; a code belongs to one session and
 //! one purpose, so a session that goes on under another name leaves its code behind; five wrong tries burn it, and tries are
-//! counted before they are judged; code and job end at the same instant, 60 minutes after the order (R040, R041).
+//! counted before they are judged; code and job end at the same instant, 60 minutes after the order (R040, R041), or sooner
+//! where the organisation says so.
 
 use crate::maillog;
 use crate::model::{
@@ -20,8 +21,6 @@ use subtle::{Choice, ConstantTimeEq};
 #[cfg(test)]
 mod tests;
 
-/// How long a code lives, from the moment it was queued.
-pub const LIFETIME: Span = Span::from_secs(60 * 60);
 /// The wrong try that burns a code.
 const TRIES: u32 = 5;
 /// So many wrong codes within [`DAY`] pause the step.
@@ -120,6 +119,8 @@ struct Order {
     purpose: Purpose,
     to: EmailAddress,
     language: Language,
+    /// How long the code lives, from the moment it is queued.
+    lifetime: Span,
     code: Secret<String>,
     nonce: [u8; 24],
 }
@@ -149,6 +150,7 @@ impl Otp {
             purpose,
             to: to.clone(),
             language,
+            lifetime: visitor.policy.otp_lifetime(),
             code: draw(&self.random, visitor.policy.otp_digits)?,
             nonce: self.random.bytes()?,
         };
@@ -180,7 +182,7 @@ fn take(tx: &mut Tx<'_>, keys: &KeyRing, order: &Order, now: Timestamp) -> Resul
     if let Some(until) = use_budgets(tx, order, now)? {
         return Ok(Ordered::Wait { until });
     }
-    let expires = now.plus(LIFETIME);
+    let expires = now.plus(order.lifetime);
     let challenge = tx.open_challenge(&NewChallenge {
         member: order.member,
         session: order.session,
@@ -209,7 +211,7 @@ fn enqueue(
         cause: None,
         queued_at: now,
         due: now,
-        give_up: now.plus(LIFETIME),
+        give_up: now.plus(order.lifetime),
     };
     let job = tx.enqueue(&mail)?;
     let sealed = seal::seal(keys, &owner(job), order.nonce, order.code.reveal().as_bytes());

@@ -3,9 +3,10 @@
 //!
 //! Knows nothing of who is logged in, of hashing or of pages: texts come in, a [`Refusal`] with its reason comes out. What
 //! always holds: a password is taken exactly as typed or refused, never shortened or changed; it is refused when it is the
-//! organisation's code, the member's ID or the start password in any case or width, or among what everybody tries first.
+//! organisation's code, the member's ID or the start password in any case or width, and where it is among what everybody tries
+//! first, unless the organisation only warns of that.
 
-use crate::model::{LoginId, OrgCode, Policy, Strength};
+use crate::model::{Blocklist, LoginId, OrgCode, Policy, Strength};
 use zxcvbn::Score;
 
 /// A password that falls within so many guesses is known-bad: the most used ones, runs of keys, repeated characters.
@@ -103,6 +104,9 @@ pub fn judge(new: &str, again: &str, known: Known<'_>, policy: &Policy) -> Resul
         return Err(Refusal::TooLong);
     }
     not_known(new, known)?;
+    if policy.blocklist == Blocklist::Reject && is_known_bad(new, known) {
+        return Err(Refusal::KnownBad);
+    }
     if new.len() < usize::from(policy.password_min_length) {
         return Err(Refusal::TooShort);
     }
@@ -123,10 +127,13 @@ fn not_known(new: &str, known: Known<'_>) -> Result<(), Refusal> {
     if known.start.is_some_and(same) {
         return Err(Refusal::Start);
     }
-    if zxcvbn::zxcvbn(new, &known.about_member()).guesses() < KNOWN_BAD_GUESSES {
-        return Err(Refusal::KnownBad);
-    }
     Ok(())
+}
+
+/// Says whether it is among the passwords that everybody tries first.
+#[must_use]
+pub fn is_known_bad(new: &str, known: Known<'_>) -> bool {
+    zxcvbn::zxcvbn(new, &known.about_member()).guesses() < KNOWN_BAD_GUESSES
 }
 
 /// Estimates how strong a password is (弱/中/強, R019): how many guesses it takes somebody who knows what people choose.
@@ -236,6 +243,25 @@ mod tests {
         ] {
             assert_eq!(judged(bad, bad), Err(Refusal::KnownBad), "{bad}");
         }
+    }
+
+    #[test]
+    fn where_the_organisation_only_warns_what_everybody_tries_is_taken_and_what_the_administrator_knows_is_not() {
+        let warn = Policy { blocklist: Blocklist::Warn, ..Policy::default() };
+        for bad in ["password", "123456", "1"] {
+            assert_eq!(judged_by(&warn, bad), Ok(()), "{bad}");
+        }
+        let (org, login) = ("ACME-2026".parse().unwrap(), "Tanaka0415".parse().unwrap());
+        let known = Known { org: &org, login: &login, start: Some("123456") };
+        assert!(is_known_bad("password", known) && !is_known_bad("neko3tama", known));
+        for (bad, why) in
+            [("acme-2026", Refusal::OrgCode), ("tanaka0415", Refusal::LoginId), ("123456", Refusal::Start)]
+        {
+            assert_eq!(judge(bad, bad, known, &warn), Err(why), "{bad}");
+        }
+        // Other rules hold as before.
+        let warn = Policy { password_min_length: 8, ..warn };
+        assert_eq!(judged_by(&warn, "123456"), Err(Refusal::TooShort));
     }
 
     #[test]

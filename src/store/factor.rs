@@ -2,7 +2,7 @@
 //!
 //! What a secret is and whether a code is right is judged elsewhere; here it is only kept, and a step counts once.
 
-use crate::model::{EmailAddress, MemberId, Timestamp};
+use crate::model::{EmailAddress, MemberId, OrgId, Timestamp};
 use crate::store::sql::{Row, params};
 use crate::store::{StoreError, Tx};
 
@@ -79,6 +79,18 @@ impl Tx<'_> {
         let sql = "SELECT kind, address, enrolled_at, ends FROM factors \
                    WHERE member = ?1 AND (ends IS NULL OR ends > ?2) ORDER BY kind";
         self.query(sql, params![member, now], read)
+    }
+
+    /// Counts the members of an organisation who have a second factor, and those of them who have none but codes by mail.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn second_factors_of(&mut self, org: OrgId) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN apps = 0 THEN 1 ELSE 0 END), 0) FROM \
+                   (SELECT SUM(CASE WHEN factors.kind = 'app' THEN 1 ELSE 0 END) AS apps FROM factors \
+                   JOIN members ON members.id = factors.member \
+                   WHERE members.org = ?1 AND factors.ends IS NULL GROUP BY factors.member) AS of_members";
+        Ok(self.one(sql, params![org], |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or_default())
     }
 
     /// Sets a second factor up, in place of one of its kind. A secret that belongs to it is put by the caller.

@@ -11,7 +11,7 @@ use super::reply::{Answer, Entry, Reply, Trouble};
 use super::texts::{Texts, texts};
 use super::turn;
 use super::visit::{self, Visit, device_cookie};
-use crate::model::{EmailAddress, MemberId, Span, Timestamp, mac};
+use crate::model::{EmailAddress, MemberId, Policy, Span, Timestamp, mac};
 use crate::service::otp::{Ordered, OtpError, Purpose, Waiting};
 use crate::service::second_factor::{Proof, Step, Verdict};
 use crate::service::session::{Stage, Visitor};
@@ -77,14 +77,17 @@ struct CodePage {
 pub(super) struct Sent {
     address: String,
     until: String,
+    /// How long it lives.
+    minutes: String,
 }
 
 impl Sent {
     /// Tells of it; the address only in part where its owner has not shown yet to be the one.
-    pub(super) fn new(waiting: &Waiting, in_part: bool) -> Self {
+    pub(super) fn new(waiting: &Waiting, in_part: bool, policy: &Policy) -> Self {
         let address = &waiting.address;
         let address = if in_part { address.masked() } else { address.to_string() };
-        Self { address, until: waiting.expires.minute_jst() }
+        let minutes = (policy.otp_lifetime / 60).to_string();
+        Self { address, until: waiting.expires.minute_jst(), minutes }
     }
 }
 
@@ -208,7 +211,9 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
             send: along(visit, "/login/code/send"),
             other: other.map(|other| along(visit, &format!("{PAGE}/{}", other.as_str()))),
             backup: along(visit, "/login/backup"),
-            waiting: waiting.filter(|_| kind == FactorKind::Mail).map(|waiting| Sent::new(&waiting, true)),
+            waiting: waiting
+                .filter(|_| kind == FactorKind::Mail)
+                .map(|waiting| Sent::new(&waiting, true, &visitor.policy)),
             said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
             errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
         },

@@ -13,8 +13,8 @@ use super::reply::{Answer, Entry, Reply};
 use super::texts::{Texts, texts};
 use super::turn;
 use super::visit::{self, Visit};
-use crate::model::{Policy, Secret, Strength};
-use crate::service::login::{Choice, Chosen, Login};
+use crate::model::{Blocklist, Policy, Secret, Strength};
+use crate::service::login::{Choice, Chosen, Login, Looks};
 use crate::service::password::Refusal;
 use crate::service::session::{Stage, Visitor};
 use axum::extract::State;
@@ -31,6 +31,8 @@ enum Say {
     Changed,
     /// How strong it looks.
     Looks(Strength),
+    /// It is known-bad, and taken all the same.
+    Common,
 }
 
 impl Remark for Say {
@@ -50,6 +52,7 @@ impl Remark for Say {
         Self::Looks(Strength::Weak),
         Self::Looks(Strength::Medium),
         Self::Looks(Strength::Strong),
+        Self::Common,
     ];
 
     fn code(self) -> &'static str {
@@ -57,6 +60,7 @@ impl Remark for Say {
             Self::Refused(refusal) => refusal.as_str(),
             Self::Changed => "changed",
             Self::Looks(strength) => strength.as_str(),
+            Self::Common => "common",
         }
     }
 }
@@ -118,7 +122,7 @@ async fn gauge(Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Repl
     let t = texts(visit.language());
     let typed = Secret::new(fields.get("new").to_owned());
     Reply::text(match Login::preview(visitor, &typed) {
-        Ok(strength) => looks(strength, t),
+        Ok(seen) => impression(seen, t),
         Err(refusal) => reason(refusal, t, &visitor.policy),
     })
 }
@@ -127,7 +131,7 @@ async fn gauge(Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Repl
 pub(super) fn page(visit: &Visit, visitor: &Visitor) -> Reply {
     let t = texts(visit.language());
     let note = visit.note();
-    let strength = note.as_ref().and_then(|note| note.remarks().find_map(Say::strength));
+    let seen = note.as_ref().and_then(seen);
     Reply::page(
         "password.html",
         &PasswordPage {
@@ -135,7 +139,7 @@ pub(super) fn page(visit: &Visit, visitor: &Visitor) -> Reply {
             first: visitor.stage == Stage::Password,
             steps: visit.registration().is_some(),
             rules: Rules::of(&visitor.policy),
-            strength: strength.map(|strength| looks(strength, t)).unwrap_or_default(),
+            strength: seen.map(|seen| impression(seen, t)).unwrap_or_default(),
             errors: note.map_or_else(Vec::new, |note| faults(&note, t, &visitor.policy)),
             typing: Typing::of(visit),
         },
@@ -152,9 +156,12 @@ pub(super) async fn set(
 ) -> Answer {
     let (cookie, session) = visit::new_session(web.random()?);
     let typed = typed(fields);
-    let looks = Login::preview(visitor, &typed.new).map(Say::Looks).ok();
+    let looks = Login::preview(visitor, &typed.new).ok();
+    let looks = looks
+        .into_iter()
+        .flat_map(|seen| std::iter::once(Say::Looks(seen.strength)).chain(seen.known_bad.then_some(Say::Common)));
     let chosen = web.login().choose(visitor, typed, session, web.now()).await?;
-    let note = |said: Say| Note::all(&[said].into_iter().chain(looks).collect::<Vec<_>>());
+    let note = |said: Say| Note::all(&[said].into_iter().chain(looks.clone()).collect::<Vec<_>>());
     Ok(match chosen {
         Chosen::Changed(stage) => {
             Reply::see(next(stage)).with(Crumb::Session, Some(cookie)).noting(&note(Say::Changed))
@@ -168,7 +175,7 @@ impl Say {
     const fn strength(self) -> Option<Strength> {
         match self {
             Self::Looks(strength) => Some(strength),
-            Self::Refused(_) | Self::Changed => None,
+            Self::Refused(_) | Self::Changed | Self::Common => None,
         }
     }
 }
@@ -178,14 +185,23 @@ pub(super) fn said(note: &Note, t: &Texts) -> Vec<String> {
     if !note.remarks::<Say>().any(|said| said == Say::Changed) {
         return Vec::new();
     }
-    let strength = note.remarks().find_map(Say::strength);
-    let advice = (strength == Some(Strength::Weak)).then(|| t.password.advice.to_owned());
-    let strength = strength.map(|strength| looks(strength, t));
-    [t.password.done.to_owned()].into_iter().chain(strength).chain(advice).collect()
+    let seen = seen(note);
+    let is_weak = seen.is_some_and(|seen| seen.strength == Strength::Weak && !seen.known_bad);
+    let advice = is_weak.then(|| t.password.advice.to_owned());
+    let seen = seen.map(|seen| impression(seen, t));
+    [t.password.done.to_owned()].into_iter().chain(seen).chain(advice).collect()
 }
 
-fn looks(looks: Strength, t: &Texts) -> String {
-    t.password.strength.replace("{strength}", strength(looks, t))
+/// Reads what the page before saw of a password.
+fn seen(note: &Note) -> Option<Looks> {
+    let strength = note.remarks().find_map(Say::strength)?;
+    Some(Looks { strength, known_bad: note.remarks::<Say>().any(|said| said == Say::Common) })
+}
+
+/// Says how a password looks, with a warning where everybody tries it first.
+fn impression(seen: Looks, t: &Texts) -> String {
+    let strong = t.password.strength.replace("{strength}", strength(seen.strength, t));
+    if seen.known_bad { format!("{strong} {}", t.password.common) } else { strong }
 }
 
 /// Names a strength (R019).
@@ -202,12 +218,18 @@ const fn strength(strength: Strength, t: &Texts) -> &'static str {
 struct Rules {
     least: String,
     most: String,
+    /// What everybody tries first is warned of, not refused.
+    warns: bool,
 }
 
 impl Rules {
     /// Reads them from what the organisation asks for.
     fn of(policy: &Policy) -> Self {
-        Self { least: policy.password_min_length.to_string(), most: policy.password_max_length.to_string() }
+        Self {
+            least: policy.password_min_length.to_string(),
+            most: policy.password_max_length.to_string(),
+            warns: policy.blocklist == Blocklist::Warn,
+        }
     }
 }
 
@@ -215,7 +237,7 @@ impl Rules {
 fn faults(note: &Note, t: &Texts, policy: &Policy) -> Vec<Fault> {
     let refused = |said| match said {
         Say::Refused(refusal) => Some(Fault::in_field(place(refusal), reason(refusal, t, policy))),
-        Say::Changed | Say::Looks(_) => None,
+        Say::Changed | Say::Looks(_) | Say::Common => None,
     };
     let said = note.remarks().filter_map(refused);
     Fault::late(note, t).into_iter().chain(said).collect()
@@ -238,7 +260,7 @@ const fn place(refusal: Refusal) -> &'static str {
 }
 
 fn reason(refusal: Refusal, t: &Texts, policy: &Policy) -> String {
-    let Rules { least, most } = Rules::of(policy);
+    let Rules { least, most, .. } = Rules::of(policy);
     let text = match refusal {
         Refusal::Empty => t.password.empty,
         Refusal::Character => t.password.character,

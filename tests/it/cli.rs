@@ -30,9 +30,10 @@ fn organisations_are_added_changed_listed_and_shown() {
     assert!(machine.fail(1, &["org", "add", "ACME", "--title", "x"]).contains("already"));
     machine.say(&["org", "set", "ACME", "title=アクメ", "title_en=Acme"]);
     let shown = machine.json(&["org", "show", "ＡＣＭＥ"]);
-    let policy = ["plan", "two_factor", "otp_digits", "backup_code"];
-    let passwords = ["password_min_length", "password_max_length", "password_min_strength", "reauthenticate_after"];
-    let expected = [&["org", "title", "title_en", "members", "created_at"], &policy[..], &passwords[..]].concat();
+    let policy = ["profile", "plan", "two_factor", "otp_digits", "otp_lifetime", "backup_code"];
+    let passwords = ["password_min_length", "password_max_length", "password_min_strength", "blocklist"];
+    let first = ["org", "title", "title_en", "members", "created_at", "second_factors"];
+    let expected = [&first[..], &policy, &passwords, &["reauthenticate_after", "differs"]].concat();
     assert_eq!(keys(&shown), expected);
     assert_eq!(
         (&shown["org"], &shown["title"], &shown["title_en"]),
@@ -45,6 +46,8 @@ fn organisations_are_added_changed_listed_and_shown() {
     let set = machine.say(&["org", "set", "ACME", "plan=academic", "two_factor=on", "reauthenticate_after=10m"]);
     let has = |key: &str, value: &str| set.lines().any(|line| line.split_whitespace().eq([key, value]));
     assert!(has("plan", "academic") && has("two_factor", "on") && has("reauthenticate_after", "600s"), "{set}");
+    let set = machine.say(&["org", "set", "ACME", "otp_digits=7", "profile=nist"]);
+    assert!(set.contains("nist, but for otp_digits") && set.contains("no members"), "{set}");
     assert!(machine.fail(1, &["org", "set", "ACME", "family=on"]).contains("cannot set family yet"));
 }
 

@@ -43,15 +43,25 @@ struct Change {
     new: [u8; 32],
 }
 
+/// What a new password looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looks {
+    /// How strong.
+    pub strength: Strength,
+    /// It is among those that everybody tries first, and the organisation only warns of that.
+    pub known_bad: bool,
+}
+
 impl Login {
     /// Says how strong a new password of a member looks, as far as that is known without looking anything up.
     ///
     /// # Errors
     /// It will be refused, and why.
-    pub fn preview(visitor: &Visitor, new: &Secret<String>) -> Result<Strength, Refusal> {
+    pub fn preview(visitor: &Visitor, new: &Secret<String>) -> Result<Looks, Refusal> {
         let known = known(visitor, None);
         password::judge(new.reveal(), new.reveal(), known, &visitor.policy)?;
-        Ok(password::strength(new.reveal(), known))
+        let strength = password::strength(new.reveal(), known);
+        Ok(Looks { strength, known_bad: password::is_known_bad(new.reveal(), known) })
     }
 
     /// Sets a password of the member's own; the session goes on as `session`, and every other one of the member ends.

@@ -130,6 +130,17 @@ async fn r040_r041_a_code_and_its_job_end_sixty_minutes_after_the_order() {
 }
 
 #[tokio::test]
+async fn r040_an_organisation_may_have_codes_end_sooner() {
+    let mut world = World::open().await;
+    world.taro.policy.set("otp_lifetime", "10m").unwrap();
+    let (code, job) = world.order(NOON).await;
+    let job = world.store.read(move |tx| tx.job(job)).await.unwrap().unwrap();
+    assert_eq!(job.order.give_up, after(600));
+    assert_eq!(world.typed(&code, after(600)).await, Tried::Over);
+    assert_eq!(world.typed(&code, after(599)).await, right());
+}
+
+#[tokio::test]
 async fn a_right_code_is_used_up_by_typing_it() {
     let world = World::open().await;
     let (code, _) = world.order(NOON).await;

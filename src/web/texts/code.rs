@@ -16,7 +16,7 @@ texts! {
     send: "メール送信", "Send the mail";
     send_again: "もう一度送る", "Send another one";
     send_rules: "新しく送ると、前のワンタイムパスワードは使えなくなります。送れるのは1分に1回、1時間に5回、1日に10回までです。", "A new one replaces the one before. You can have one sent every minute, five an hour and ten a day.";
-    under_way: "{address} に送りました。有効期限はメール送信後60分です。{until} まで入力できます。", "We sent it to {address}. It is valid for 60 minutes after sending: enter it before {until}.";
+    under_way: "{address} に送りました。有効期限はメール送信後{minutes}分です。{until} まで入力できます。", "We sent it to {address}. It is valid for {minutes} minutes after sending: enter it before {until}.";
     sent: "ワンタイムパスワードをメールで送りました。", "The one-time password is on its way by mail.";
     too_soon: "続けて送れる回数を超えました。少し待ってから、もう一度お試しください。届いているメールのワンタイムパスワードは、期限まで使えます。", "Too many were sent in a row. Please try again later. One that has arrived can be used as long as it is valid.";
     no_address: "メールアドレスを正しく入力してください。", "Please enter a valid mail address.";

@@ -9,10 +9,12 @@ texts! {
     rule_1: "半角の英字（大文字・小文字）、数字、記号で、{least}文字から{most}文字まで", "Letters, digits and marks, {least} to {most} characters";
     rule_2: "長いほど安全です。関係のない言葉をいくつかつなげると、覚えやすくなります。", "Longer is safer. A few unrelated words in a row are easy to remember.";
     rule_3: "団体コード、ID、最初のパスワード、「123456」のようによく使われるものは選べません。", "Not the organisation code, the ID, the first password, or one that many people use, such as “123456”.";
+    rule_3_warns: "団体コード、ID、最初のパスワードは選べません。「123456」のようによく使われるものは、おすすめしません。", "Not the organisation code, the ID or the first password; better not one that many people use, such as “123456”.";
     change_title: "パスワードの変更", "Change the password";
     change_lead: "変更すると、ほかの端末ではログアウトされ、登録してあるアドレスすべてにお知らせが届きます。", "Other devices will be logged out, and a notice goes to all your registered addresses.";
     change_button: "登録", "Register";
     strength: "パスワードの強さ：{strength}", "Strength of the password: {strength}";
+    common: "多くの人が使っているか、短すぎるパスワードです。すぐに当てられるおそれがあるため、別のものをおすすめします。", "Many people use this password, or it is too short. It may be guessed at once, so we advise against it.";
     advice: "もっと長くすると、より安全です。", "A longer one is safer.";
     new: "新しいパスワード", "New password";
     again: "新しいパスワード（もう一度）", "New password (again)";

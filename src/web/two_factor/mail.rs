@@ -59,7 +59,7 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         present: has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
         typed: if typed.is_empty() { waiting.as_ref().map(|waiting| waiting.address.to_string()) } else { None }
             .unwrap_or_else(|| typed.to_owned()),
-        waiting: waiting.map(|waiting| Sent::new(&waiting, false)),
+        waiting: waiting.map(|waiting| Sent::new(&waiting, false, &visitor.policy)),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
         errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
     };

@@ -100,7 +100,9 @@ async fn show(web: &Web, visit: &Visit, kind: &str, wanted: Option<FactorKind>) 
         send: along(visit, &format!("{}/send", wish.page(FactorKind::Mail))),
         other: other.map(|other| along(visit, &wish.page(other))),
         back: along(visit, PAGE),
-        waiting: waiting.filter(|_| proof == FactorKind::Mail).map(|waiting| Sent::new(&waiting, false)),
+        waiting: waiting
+            .filter(|_| proof == FactorKind::Mail)
+            .map(|waiting| Sent::new(&waiting, false, &wish.visitor.policy)),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
         errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
     };

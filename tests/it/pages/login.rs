@@ -1,7 +1,7 @@
 //! `/login` and what follows it: the first password, the menu, logging out, and coming back.
 
 use super::house::{ADDRESS, Browser, House, OWN, START};
-use karamail::model::{Language, MemberId, Policy, Priority, Span};
+use karamail::model::{Blocklist, Language, MemberId, Policy, Priority, Span};
 use karamail::queue::{Content, Notice};
 use karamail::store::{JobFilter, StoreError};
 
@@ -479,5 +479,25 @@ async fn a_changed_password_is_told_to_every_address_and_what_happens_at_the_doo
             ("authn_password_change", true, r#"{"first":false}"#),
         ]
     );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r019_where_the_organisation_only_warns_a_known_bad_password_is_taken_with_a_warning() {
+    let house = House::open().await;
+    let policy = Policy { blocklist: Blocklist::Warn, ..Policy::default() };
+    let set = move |tx: &mut karamail::store::Tx<'_>| tx.set_policy(&"DEMO".parse().unwrap(), &policy);
+    assert!(house.store.write::<_, StoreError, _>(set).await.unwrap());
+    let mut phone = house.browser();
+    phone.sign_in("0001", START).await.has("おすすめしません").has_not("よく使われるものは選べません");
+    let (_, body) = phone.form(&[("new", "123456")]);
+    phone.clone().send("POST", "/login/strength", Some(&body)).await.has("弱").has("別のものをおすすめします");
+    for (bad, why) in [("demo", "団体コードと同じ"), ("0001", "IDと同じ"), (START, "最初のパスワードは使えません")]
+    {
+        phone.submit(&[("new", bad), ("again", bad)]).await.has(why);
+    }
+    phone.submit(&[("new", "123456"), ("again", "12345")]).await.has("2回の入力が").has("別のものをおすすめします");
+    phone.submit(&[("new", "123456"), ("again", "123456")]).await.has("パスワードを変更しました");
+    phone.page.has("別のものをおすすめします");
     house.close().await;
 }
