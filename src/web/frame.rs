@@ -4,6 +4,7 @@
 //! templates show what is in them. What always holds: the same things stand at the same places of every page (WCAG 3.2.6);
 //! who is logged in can log out; a page that the login has not got to yet is not linked.
 
+use super::code::along;
 use super::texts::{Texts, texts};
 use super::turn;
 use super::two_factor;
@@ -21,15 +22,27 @@ type MemberPlace = (Place, fn(&Visitor) -> bool);
 const TABS: &[MemberPlace] = &[((turn::MENU, |t| t.account.tab), |_| true)];
 /// What stands beside the own name.
 const BESIDE: &[MemberPlace] = &[((two_factor::PAGE, |t| t.two_factor.link), |visitor| visitor.policy.two_factor)];
-/// Pages below another (everything behind the address, too), and the one to which the arrow leads back.
-const BELOW: &[(&str, Place)] = &[
-    ("/account/password", (turn::MENU, |t| t.account.to_menu)),
-    ("/account/profile", (turn::MENU, |t| t.account.to_menu)),
-    ("/account/profile/test", ("/account/profile", |t| t.profile.title)),
-    ("/account/profile/confirm", ("/account/profile", |t| t.profile.title)),
+/// The menu, as the arrow of the pages below it names it.
+const MENU: Place = (turn::MENU, |t| t.account.to_menu);
+/// The addresses, as the arrow names them.
+const PROFILE: Place = ("/account/profile", |t| t.profile.title);
+/// What is asked for beside the password, as the arrow names it.
+const TWO_FACTOR: Place = (two_factor::PAGE, |t| t.two_factor.back);
+/// Pages below another (everything behind the address, too), and the one to which the arrow leads back; none leads back from
+/// what is shown only once.
+const BELOW: &[(&str, Option<Place>)] = &[
+    ("/account/password", Some(MENU)),
+    ("/account/profile", Some(MENU)),
+    ("/account/profile/test", Some(PROFILE)),
+    ("/account/profile/confirm", Some(PROFILE)),
+    (two_factor::PAGE, Some(MENU)),
+    ("/account/two-factor/app", Some(TWO_FACTOR)),
+    ("/account/two-factor/mail", Some(TWO_FACTOR)),
+    ("/account/two-factor/remove", Some(TWO_FACTOR)),
+    ("/account/two-factor/done", None),
 ];
-/// Where more help is, at the foot.
-const HELP: &[Place] = &[("/help/mail", |t| t.arrival.title)];
+/// Where more is said about mail that does not arrive.
+const HELP: &[Place] = &[("/help/mail", |t| t.help_mail_more)];
 
 /// How long before its end a session's end is announced (WCAG 2.2.1).
 const NOTICE: Span = Span::from_secs(5 * 60);
@@ -59,7 +72,7 @@ struct Choice {
 /// A link.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Anchor {
-    href: &'static str,
+    href: String,
     label: &'static str,
     current: bool,
 }
@@ -96,7 +109,7 @@ impl<'a> Frame<'a> {
             form,
             here: visit.here(),
             member: visit.visitor().map(|visitor| Member::new(visitor, visit, t)),
-            back: back(BELOW, visit.path(), t),
+            back: Anchor::back(visit, t),
             help: HELP.iter().map(|place| Anchor::new(place, visit.path(), t)).collect(),
         }
     }
@@ -104,7 +117,14 @@ impl<'a> Frame<'a> {
 
 impl Anchor {
     fn new(&(href, label): &Place, path: &str, t: &Texts) -> Self {
-        Self { href, label: label(t), current: is_below(path, href) }
+        Self { href: href.to_owned(), label: label(t), current: is_below(path, href) }
+    }
+
+    /// The arrow: takes along through a login what its pages have in their addresses.
+    fn back(visit: &Visit, t: &Texts) -> Option<Self> {
+        let visitor = visit.visitor()?;
+        let (href, label) = above(BELOW, visit.path()).filter(|(href, _)| is_open(href, visitor))?;
+        Some(Self { href: along(visit, href), label: label(t), current: false })
     }
 }
 
@@ -131,9 +151,14 @@ impl<'a> Member<'a> {
 }
 
 /// Finds where the arrow of a page leads: of the pages it is below, the nearest.
-fn back(below: &[(&str, Place)], path: &str, t: &Texts) -> Option<Anchor> {
-    let above = below.iter().filter(|(page, _)| is_below(path, page)).max_by_key(|(page, _)| page.len());
-    above.map(|(_, place)| Anchor::new(place, path, t))
+fn above(below: &[(&str, Option<Place>)], path: &str) -> Option<Place> {
+    let nearest = below.iter().filter(|(page, _)| is_below(path, page)).max_by_key(|(page, _)| page.len());
+    nearest.and_then(|(_, place)| *place)
+}
+
+/// Says whether the member has the page, and the login has got to it.
+fn is_open(page: &str, visitor: &Visitor) -> bool {
+    if page == two_factor::PAGE { two_factor::is_open_to(visitor) } else { visitor.stage == Stage::Full }
 }
 
 fn is_below(path: &str, page: &str) -> bool {
@@ -146,12 +171,14 @@ mod tests {
 
     #[test]
     fn the_arrow_leads_to_the_nearest_page_above() {
-        let below: &[(&str, Place)] = &[("/a/b", ("/a", |t| t.help)), ("/a/b/c", ("/a/b", |t| t.cancel))];
-        let to = |path| back(below, path, texts(Language::En)).map(|anchor| (anchor.href, anchor.label));
+        let below: &[(&str, Option<Place>)] =
+            &[("/a/b", Some(("/a", |t| t.help))), ("/a/b/c", Some(("/a/b", |t| t.cancel))), ("/a/b/e", None)];
+        let to = |path| above(below, path).map(|(href, label)| (href, label(texts(Language::En))));
         assert_eq!(to("/a"), None);
         assert_eq!(to("/a/b"), Some(("/a", "Need help?")));
         assert_eq!(to("/a/bc"), None);
         assert_eq!(to("/a/b/d"), Some(("/a", "Need help?")));
         assert_eq!(to("/a/b/c"), Some(("/a/b", "Cancel")));
+        assert_eq!(to("/a/b/e"), None);
     }
 }

@@ -81,7 +81,10 @@ async fn mail(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
                 ],
             ),
             long: sentence(t.arrival.long_lead, &["「自動受信」"]),
-            long_path: sentence(t.arrival.long_path, &["「メール」→「設定」→「S!メール設定」→「メール受信設定」"]),
+            long_path: sentence(
+                t.arrival.long_path,
+                &["「メール」→「設定」→「S!\u{2060}メール設定」→「メール受信設定」"],
+            ),
             look_for: sentence(t.arrival.services_lead, &["「指定受信」"]),
             mark: sentence(t.arrival.official_lead, &["ドコモメール公式アカウント"]),
             official: settings.official_at.iter().map(Domain::to_string).collect(),

@@ -16,10 +16,13 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tera::{Context, Tera, Value};
+use tera::{Context, Kwargs, State, Tera, Value};
 
 const STYLE: &str = include_str!("pages/style.css");
 const SCRIPT: &str = include_str!("pages/script.js");
+
+/// As many letters of an address as stand on a line of a phone.
+const LINE: usize = 24;
 
 /// The templates by name; the first ones are parts of the others.
 const TEMPLATES: &[(&str, &str)] = &[
@@ -95,10 +98,8 @@ pub(super) struct Pages {
 impl Pages {
     /// Reads the templates; `key` makes form tokens.
     pub(super) fn new(settings: &Settings, key: Secret<[u8; 32]>) -> Result<Self, tera::Error> {
-        let mut tera = Tera::default();
-        tera.add_raw_templates(TEMPLATES.iter().copied())?;
         Ok(Self {
-            tera,
+            tera: tera(TEMPLATES.iter().copied())?,
             plain: headers(settings.is_secure(), false),
             scripted: headers(settings.is_secure(), true),
             texts: Language::ALL.map(|language| (language, Value::from_serializable(texts(language)))),
@@ -139,6 +140,30 @@ impl Pages {
     /// Gives the headers that go with everything.
     pub(super) fn headers(&self) -> HeaderMap {
         self.plain.clone()
+    }
+}
+
+/// Reads templates, for pages and parts of pages.
+fn tera<'a>(templates: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Tera, tera::Error> {
+    let mut tera = Tera::default();
+    tera.register_filter("pieces", |address: &str, _: Kwargs, _: &State<'_>| -> Vec<Value> {
+        pieces(address).into_iter().map(Value::from).collect()
+    });
+    tera.add_raw_templates(templates)?;
+    Ok(tera)
+}
+
+/// Splits an address that may be too long for a line of a phone where a reader would: before the `@` of a mailbox, before
+/// the path of a page.
+fn pieces(address: &str) -> Vec<&str> {
+    let path = |(scheme, rest): (&str, &str)| rest.find('/').map(|at| scheme.len() + "://".len() + at);
+    let at = match address.split_once("://") {
+        Some(parts) => path(parts),
+        None => address.rfind('@'),
+    };
+    match at {
+        Some(at) if address.chars().count() > LINE => <[&str; 2]>::from(address.split_at(at)).into(),
+        Some(_) | None => vec![address],
     }
 }
 
@@ -225,12 +250,23 @@ mod tests {
 
     /// Fills in a template that is made for the test from the parts of all pages.
     fn filled(template: &str) -> String {
-        let mut tera = Tera::default();
-        tera.add_raw_templates(TEMPLATES.iter().copied().chain([("test.html", template)])).unwrap();
+        let tera = tera(TEMPLATES.iter().copied().chain([("test.html", template)])).unwrap();
         let mut context = Context::new();
         context.insert("t", texts(Language::En));
         context.insert("errors", &Vec::<String>::new());
         tera.render("test.html", &context).unwrap()
+    }
+
+    #[test]
+    fn a_long_address_is_broken_where_a_reader_would_and_a_short_one_nowhere() {
+        assert_eq!(pieces("hanako@docomo.ne.jp"), ["hanako@docomo.ne.jp"]);
+        assert_eq!(pieces("\"a@b\".hanako.mihon@docomo.ne.jp"), ["\"a@b\".hanako.mihon", "@docomo.ne.jp"]);
+        let bookmark = "http://www.mc-anpi.com/account/bookmark";
+        assert_eq!(pieces(bookmark), ["http://www.mc-anpi.com", "/account/bookmark"]);
+        assert_eq!(pieces("https://a-name-without-a-path.example.jp"), ["https://a-name-without-a-path.example.jp"]);
+        let shown = filled(r#"{{ <mailbox of="a@b.jp" /> }} {{ <mailbox of="<hanako>.mihon@mail.docomo.ne.jp" /> }}"#);
+        let long = r#"<span class="whole">&lt;hanako&gt;.mihon</span><span class="whole">@mail.docomo.ne.jp</span>"#;
+        assert_eq!(shown.trim(), format!("a@b.jp {long}"));
     }
 
     #[test]

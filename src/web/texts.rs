@@ -86,6 +86,7 @@ texts! {
     tabs: "メニュー", "Menu";
     log_out: "ログアウト", "Log out";
     error_title: "入力をお確かめください", "Please check what you entered";
+    error_note: "ご確認ください", "Please note";
     cancel: "キャンセル", "Cancel";
     idle: "しばらく操作がないため、あと5分ほどで自動的にログアウトします。", "Nothing has happened for a while: you will be logged out in about five minutes.";
     idle_stay: "ログインを続ける", "Stay logged in";
@@ -95,6 +96,7 @@ texts! {
     help_mail: "メールが届かない", "The mail does not arrive";
     help_mail_1: "携帯電話の迷惑メール設定で、次のアドレスからのメールと、URL付きメールを受け取れるようにしてください。", "In the spam settings of your phone, allow mail from this address, and mail that contains links:";
     help_mail_2: "設定してから、空メールをもう一度お送りください。", "Then send the empty mail once more.";
+    help_mail_more: "携帯電話会社ごとの手順を見る", "Step by step, for each mail service";
     help_login: "ログインできない", "I cannot log in";
     help_login_1: "団体コード、ID、最初のパスワードは、お勤め先など団体の管理者がお渡ししたものです。わからないときは、管理者におたずねください。", "The organisation code, the ID and the first password come from your organisation’s administrator. If you do not know them, please ask there.";
     help_login_2: "まちがいが続くと、しばらく（長くても1分）受け付けません。少し待ってから、もう一度お試しください。", "After several wrong tries the page waits a little (one minute at most). Please try again after that.";

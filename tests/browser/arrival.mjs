@@ -12,6 +12,7 @@ async function stranger(browser, walk) {
   const member = new Member(await fresh(browser, walk), walk, words[walk.lang], "h");
   const { page, t } = member;
   await member.open("/login");
+  await member.follow("footer summary");
   await member.follow("footer a[href='/help/mail']");
   await member.isOn(t.help, "help");
   await member.follow("main summary");

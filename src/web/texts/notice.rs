@@ -21,7 +21,7 @@ texts! {
     forged_2: "登録するには、空メールを送って、新しいリンクを受け取ってください。", "To register, send an empty mail and you will get a new link.";
 
     // Notices that may meet anybody.
-    cookies_title: "Cookie（クッキー）を許可してください", "Please allow cookies";
+    cookies_title: "ブラウザのCookie（クッキー）を許可してください", "Please allow cookies";
     cookies_1: "このサービスは、ログインのために Cookie を使います。お使いのブラウザでは、Cookie が使えない設定になっています。", "This service needs cookies for the login. Your browser does not let it use them.";
     cookies_2: "ブラウザの設定で Cookie を許可してから、もう一度お試しください。", "Please allow cookies in the settings of your browser, then try again.";
     try_again: "もう一度ためす", "Try again";

@@ -18,7 +18,7 @@ texts! {
     remove: "解除する", "Remove";
     app_removed: "認証アプリでの二要素認証を解除しました。", "The authenticator app was removed.";
     mail_removed: "メールでの二要素認証を解除しました。", "The mail address was removed.";
-    replace: "解除を受け付けました。続けて、新しい方法を設定してください。", "It will be removed. Now set up a new way.";
+    replace: "解除を受け付けました。続けて、二要素認証を設定し直してください。", "It will be removed. Now set up a new way.";
     backup_used: "バックアップコードを確認しました。二要素認証を設定し直してください。", "Your backup code was right. Now set up two-factor login again.";
     ending: "今までの方法は、新しい方法を設定したとき、または {time} に使えなくなります。", "The present way ends when a new one is set up, or at {time}.";
     backup: "バックアップコード", "Backup code";
@@ -36,7 +36,7 @@ texts! {
     step_2: "STEP2　アカウントを追加する", "STEP 2: Add the account";
     step_2_text: "アプリで次のQRコードを読み取り、アカウントを追加してください。", "Scan this QR code with the app to add the account.";
     qr: "アプリで読み取るQRコード", "QR code to be scanned by the app";
-    key_link: "読み取れないときは、次のキーを押すと、この端末のアプリが開きます。", "If you cannot scan it, press this key to open the app on this device.";
+    key_link: "この端末にアプリがあるときは、読み取るかわりに、次のキーを押してください。アプリが開きます。", "Is the app on this device? Then press this key instead of scanning: the app opens.";
     by_hand: "手動で入力する場合", "To type it by hand";
     by_hand_text: "アプリで「セットアップキーを入力」などを選び、次のとおり入力してください。種類は「時間ベース」です。", "In the app choose to enter a setup key, and type the following. The kind is “time based”.";
     account: "アカウント名", "Account name";

@@ -12,7 +12,7 @@ use super::super::texts::texts;
 use super::super::visit::Visit;
 use super::super::{Web, turn};
 use super::qr::Qr;
-use super::{PAGE, fresh_setter, set_up, setter};
+use super::{fresh_setter, set_up, setter};
 use crate::service::second_factor::{Offer, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::FactorKind;
@@ -56,7 +56,6 @@ const SHOPS: &[Shop] = &[
 struct AppPage {
     action: String,
     mail: String,
-    back: String,
     stores: &'static [Shop],
     qr: Option<Qr>,
     address: String,
@@ -79,7 +78,6 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     let page = AppPage {
         action: along(&visit, "/account/two-factor/app"),
         mail: along(&visit, "/account/two-factor/mail"),
-        back: along(&visit, PAGE),
         stores: SHOPS,
         qr: Qr::of(offer.address.reveal()),
         address: offer.address.reveal().clone(),

@@ -10,7 +10,7 @@ use super::super::reply::{Answer, Entry, Reply};
 use super::super::texts::texts;
 use super::super::visit::Visit;
 use super::super::{Web, turn};
-use super::{PAGE, fresh_setter, set_up, setter};
+use super::{fresh_setter, set_up, setter};
 use crate::model::EmailAddress;
 use crate::service::otp::Purpose;
 use crate::service::second_factor::Verdict;
@@ -33,7 +33,6 @@ struct MailPage {
     action: String,
     send: String,
     app: String,
-    back: String,
     present: Option<String>,
     waiting: Option<Sent>,
     typed: String,
@@ -55,7 +54,6 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         action: along(&visit, HERE),
         send: along(&visit, "/account/two-factor/mail/send"),
         app: along(&visit, "/account/two-factor/app"),
-        back: along(&visit, PAGE),
         present: has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
         typed: if typed.is_empty() { waiting.as_ref().map(|waiting| waiting.address.to_string()) } else { None }
             .unwrap_or_else(|| typed.to_owned()),

@@ -26,7 +26,7 @@ async fn r009_r011_it_says_how_to_let_mails_with_links_and_long_mails_through() 
     let mut phone = house.browser();
     let page = phone.get("/help/mail").await;
     page.has("URL付きメールを許可する").has("「URL付きメール拒否設定」→「設定解除」");
-    page.has("「自動受信」").has("「S!メール設定」→「メール受信設定」");
+    page.has("「自動受信」").has("メール設定」→「メール受信設定」");
     for service in ["docomo.ne.jp", "UQ mobile", "ワイモバイル", "rakumail.jp", "Gmail", "iCloud", "Yahoo!メール"]
     {
         page.has(service);

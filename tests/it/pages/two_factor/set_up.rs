@@ -11,8 +11,13 @@ async fn r022_where_the_organisation_asks_for_it_the_set_up_comes_after_the_firs
         phone.get(page).await.has("どちらかを設定してください");
         assert_eq!(path(&phone), "/account/two-factor", "{page}");
     }
+    // The arrow of each page leads only to where the login has got.
+    phone.page.has_not("class=\"back\"");
+    phone.get("/account/two-factor/mail").await.has("二要素認証設定へ戻る");
     set_up_app(&house, &mut phone).await;
+    phone.page.has_not("class=\"back\"");
     phone.get("/account").await.has("メニュー").has("二要素認証");
+    phone.get("/account/two-factor").await.has("メニューへ戻る");
     house.close().await;
 }
 
@@ -183,7 +188,7 @@ async fn r144_the_last_one_is_exchanged_and_the_set_up_comes_at_once() {
     let (key, _) = set_up_app(&house, &mut phone).await;
     phone.get("/account/two-factor/remove/app").await.has("これ一つだけです");
     let form = "/account/two-factor/remove/app/app";
-    send(&mut phone, form, &[("otp", &shown(&house, &key))]).await.has("続けて、新しい方法を設定してください");
+    send(&mut phone, form, &[("otp", &shown(&house, &key))]).await.has("続けて、二要素認証を設定し直してください");
     phone.page.has("今までの方法は、新しい方法を設定したとき");
     phone.get("/account").await.has("どちらかを設定してください");
     // Whoever logs in meanwhile is still asked for the old one.
