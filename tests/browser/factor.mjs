@@ -11,14 +11,16 @@ const words = {
     code: "ワンタイムパスワードの入力", backup: "バックアップコードの入力", removeApp: "認証アプリの解除", removed: "解除を受け付けました",
     wrongApp: "ワンタイムパスワードがちがうか", wrongMail: "ワンタイムパスワードがちがいます", noAddress: "メールアドレスを正しく入力してください",
     sent: "ワンタイムパスワードをメールで送りました", backupWrong: "バックアップコードがちがいます", backupUsed: "バックアップコードを確認しました",
-    empty: "ワンタイムパスワードを入力してください", out: "ログアウトしました",
+    empty: "ワンタイムパスワードを入力してください", out: "ログアウトしました", password: "パスワードの確認", toBeSent: "登録されているメールアドレスに",
+    tooSoon: "続けて送れる回数を超えました", burnt: "まちがいが5回続いた", removeMail: "メールの解除", mailRemoved: "メールでの二要素認証を解除しました",
   },
   en: {
     first: "Choose a new password", title: "Two-factor login", menu: "Menu", done: "Two-factor login is set up",
     code: "Enter your one-time password", backup: "Enter your backup code", removeApp: "Remove the authenticator app", removed: "It will be removed",
     wrongApp: "It is wrong or was used before", wrongMail: "It is wrong. Please check the digits", noAddress: "Please enter a valid mail address",
     sent: "The one-time password is on its way", backupWrong: "That is not the backup code", backupUsed: "Your backup code was right",
-    empty: "Please enter the one-time password", out: "You are logged out",
+    empty: "Please enter the one-time password", out: "You are logged out", password: "Your password, please", toBeSent: "We send a one-time password to the address",
+    tooSoon: "Too many were sent in a row", burnt: "After five wrong tries", removeMail: "Remove the mail address", mailRemoved: "The mail address was removed",
   },
 };
 
@@ -43,9 +45,12 @@ async function logIn(member, password) {
   await member.press("Enter");
 }
 
+/** Enters a code, and waits for the answer: it may look like the page before. */
 async function enter(member, code) {
+  const answered = member.page.waitForEvent("load");
   await member.type("#otp", code);
   await member.press("Enter");
+  await answered;
 }
 
 /** Sets an app up; gives its key. */
@@ -63,9 +68,17 @@ async function setUpApp(member) {
   return key;
 }
 
-/** The address that could be set up instead. */
-async function tryMail(member) {
-  const { page, t } = member;
+/** The code of a mail that came to that address, and is not one of the `known` ones. */
+async function codeFor(member, address, known = []) {
+  const codeIn = (letter) => letter.match(/^\d{3} ?\d{3}$/m)?.[0];
+  const letter = await member.letter(address, (text) => codeIn(text) && !known.includes(codeIn(text)));
+  return codeIn(letter);
+}
+
+/** Sets an address up, too; gives the code that was good for it. */
+async function setUpMail(member) {
+  const { page, t, walk } = member;
+  const address = `${walk.id}@example.jp`;
   await member.open("/account/two-factor/mail");
   await member.isOn(t.title, "mail");
   await member.type("#email", "nonsense@");
@@ -73,12 +86,69 @@ async function tryMail(member) {
   await page.evaluate(() => (document.querySelector("#email").form.noValidate = true));
   await member.press("Enter");
   await member.isTold(t.noAddress, "mail-refused");
-  await member.type("#email", `${member.walk.id}@example.jp`);
+  await member.type("#email", address);
   await member.press("Enter");
   await expectText(page, t.sent, "mail sent");
   await member.look("mail-sent");
   await enter(member, "12");
   await member.isTold(t.wrongMail, "mail-wrong");
+  const code = await codeFor(member, address);
+  await enter(member, code);
+  await member.isOn(t.done, "mail-done");
+  return code;
+}
+
+/** Logs in with a code that comes by mail, from its order to its entry; five wrong ones burn the first. */
+async function logInByMail(member, known) {
+  const { page, t, walk } = member;
+  const address = `${walk.id}@example.jp`;
+  await logIn(member, walk.own);
+  await expectTitle(page, t.code);
+  await member.follow("main a[href^='/login/code/mail']");
+  await expectText(page, t.toBeSent, "before the order");
+  await member.look("code-order");
+  await member.follow(submit);
+  await expectText(page, t.sent, "ordered");
+  await member.look("code-sent");
+  await member.follow(`${submit}.quiet`);
+  await member.isTold(t.tooSoon, "code-too-soon");
+  const burnt = await codeFor(member, address, [known]);
+  await enter(member, "12");
+  await member.isTold(t.wrongMail, "code-wrong");
+  for (let time = 0; time < 4; time += 1) {
+    await turn(60);
+    await enter(member, "12");
+  }
+  await member.isTold(t.burnt, "code-burnt");
+  await turn(60);
+  await member.follow(submit);
+  await expectText(page, t.sent, "ordered again");
+  const code = await codeFor(member, address, [known, burnt]);
+  await enter(member, code);
+  await expectTitle(page, t.menu);
+  return [known, burnt, code];
+}
+
+/** The address goes, against a code of its own. */
+async function removeMail(member, known) {
+  const { page, t, walk } = member;
+  await turn(300);
+  await member.follow("header a.icon");
+  await member.isOn(t.title, "overview-both");
+  await member.follow("main a[href^='/account/two-factor/remove/mail']");
+  await expectTitle(page, t.password);
+  await member.type("#password", walk.own);
+  await member.press("Enter");
+  await expectTitle(page, t.removeMail);
+  await member.follow("main a[href*='/remove/mail/mail']");
+  await expectText(page, t.toBeSent, "before the order");
+  await member.look("remove-mail");
+  await member.follow(submit);
+  await expectText(page, t.sent, "ordered");
+  await member.look("remove-mail-sent");
+  await enter(member, await codeFor(member, `${walk.id}@example.jp`, known));
+  await expectText(page, t.mailRemoved, "removed");
+  await member.look("mail-removed");
 }
 
 /** The only way is removed, so that another one is set up at once. */
@@ -125,7 +195,7 @@ async function person(browser, walk) {
   await member.follow("main button");
   await expectTitle(page, t.menu);
   const key = await remove(member, first);
-  await tryMail(member);
+  const setUp = await setUpMail(member);
   await logOut(member);
 
   await logIn(member, walk.own);
@@ -136,6 +206,9 @@ async function person(browser, walk) {
   await member.isTold(t.wrongApp, "code-refused");
   await enter(member, codeOf(key, await turn(60)));
   await expectTitle(page, t.menu);
+  await logOut(member);
+
+  await removeMail(member, await logInByMail(member, setUp));
   await logOut(member);
 
   // The phone is lost.

@@ -24,7 +24,7 @@ export async function turn(seconds) {
 /** What each field says it is for (WCAG 1.3.5). */
 const tokens = {
   org: "organization", id: "username", family: "off", password: "current-password", new: "new-password", again: "new-password",
-  otp: "one-time-code", code: "off", email: "email",
+  otp: "one-time-code", code: "off", email: "email", mail1: "email", mail2: "email", mail3: "email",
 };
 
 /** Runs inside the page: what no library looks for. */
@@ -170,10 +170,10 @@ export function keys(page) {
     }
     throw new Error(`Tab does not reach ${selector} on ${page.url()}`);
   };
-  /** Goes to a field and fills it in; what is in it already is selected by going there. */
+  /** Goes to a field and fills it in, or empties it; what is in it already is selected by going there. */
   const type = async (selector, text) => {
     await reach(selector);
-    await page.keyboard.type(text);
+    await (text ? page.keyboard.type(text) : press("Delete"));
   };
   const follow = async (selector) => {
     await reach(selector);

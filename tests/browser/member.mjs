@@ -1,6 +1,6 @@
 // A member at a keyboard: nothing here is done with a mouse.
 
-import { expectText, expectTitle, inspect, keys, plan, wrong } from "./look.mjs";
+import { expectText, expectTitle, fresh, inspect, keys, plan, wrong } from "./look.mjs";
 
 /** The button that sends the form of a page. */
 export const submit = "main button[type=submit]";
@@ -40,6 +40,17 @@ export class Member {
     await this.follow(submit);
   }
 
+  /** Leaves a page that renews itself, which may take the keyboard back to its top in the middle of it. */
+  async leave(selector, title) {
+    const there = this.page.getByRole("heading", { level: 1, name: title, exact: true });
+    for (const start = Date.now(); Date.now() - start < 60_000; ) {
+      const trouble = await this.follow(selector).then(() => null, (error) => error);
+      if (await there.waitFor({ timeout: 5_000 }).then(() => true, () => false)) return;
+      if (trouble && !/context was destroyed|does not reach/.test(trouble)) throw trouble;
+    }
+    await expectTitle(this.page, title);
+  }
+
   async logIn(password) {
     await this.type("#org", "demo");
     await this.type("#id", this.walk.id);
@@ -51,6 +62,21 @@ export class Member {
     await this.type("#new", one);
     await this.type("#again", two);
     await this.follow(submit);
+  }
+
+  /** Waits for a mail to that address, such as is looked for, among those that were captured; gives its text. */
+  async letter(address, fits = () => true) {
+    const desk = await fresh(this.page.context().browser(), this.walk);
+    const letters = desk.locator("article", { has: desk.getByText(address, { exact: true }) }).locator(".letter");
+    for (const start = Date.now(); Date.now() - start < 60_000; ) {
+      await desk.goto(`${plan.base}/outbox`);
+      const found = (await letters.allInnerTexts()).find(fits);
+      if (found) {
+        await desk.context().close();
+        return found;
+      }
+    }
+    throw new Error(`no such mail to ${address} has come`);
   }
 
   async isKind(kind) {

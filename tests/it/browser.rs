@@ -153,8 +153,8 @@ async fn r019_r020_r056_r139_a_member_goes_everywhere_by_keyboard_alone_with_and
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r025_r027_r032_r146_r147_r148_an_app_is_set_up_from_the_screen_used_removed_and_lost_by_keyboard_alone() {
-    let house = House::open().await;
+async fn r025_r027_r032_r036_r043_r146_r147_r148_app_and_mail_are_set_up_used_removed_and_lost_by_keyboard_alone() {
+    let house = House::whole().await;
     let policy = Policy { two_factor: true, ..Policy::default() };
     let ask = move |tx: &mut Tx<'_>| tx.set_policy(&"DEMO".parse().unwrap(), &policy);
     assert!(house.store.write::<_, StoreError, _>(ask).await.unwrap());
@@ -164,6 +164,24 @@ async fn r025_r027_r032_r146_r147_r148_an_app_is_set_up_from_the_screen_used_rem
         walks.push(walk(&house, id, language, scripts).await);
     }
     drive(&house, "factor.mjs", json!({ "walks": walks })).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r072_r104_r108_r110_addresses_are_tested_by_a_mail_that_arrives_and_saved_after_a_question_by_keyboard_alone()
+{
+    let house = House::whole().await;
+    let mut walks = Vec::new();
+    for (id, language, scripts) in [
+        ("p1", Language::Ja, true),
+        ("p2", Language::En, true),
+        ("p3", Language::Ja, false),
+        ("p4", Language::En, false),
+    ] {
+        walks.push(walk(&house, id, language, scripts).await);
+    }
+    drive(&house, "profile.mjs", json!({ "walks": walks })).await;
+    assert_eq!(house.events("arrived").await.len(), 4);
     house.close().await;
 }
 

@@ -1,6 +1,8 @@
 //! The pages in a box: a store, one organisation, a clock turned by hand, a real socket, and a browser without a screen.
 
 use karamail::clock::Clock;
+use karamail::config::Config;
+use karamail::daemon::{Daemon, Doors, World};
 use karamail::keys::Keys;
 use karamail::link::{Link, Purpose};
 use karamail::model::{EmailAddress, Language, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp};
@@ -25,6 +27,9 @@ pub const ADDRESS: &str = "hanako@docomo.ne.jp";
 pub const START: &str = "hajime-kite7";
 pub const OWN: &str = "umi-to-yama-9";
 pub const NOTICES: Notices = Notices { give_up: Span::from_secs(3 * 86_400) };
+
+/// What the clock shows at first.
+const NOW: Timestamp = Timestamp::from_millis(1_795_298_400_000);
 
 /// The pages, served.
 pub struct House {
@@ -56,6 +61,38 @@ pub fn settings(folder: &std::path::Path) -> Settings {
     }
 }
 
+/// The settings of a whole daemon whose pages are at that address.
+fn whole_settings(folder: &std::path::Path, at: SocketAddr) -> String {
+    format!(
+        r#"hostname = "mx.mc-anpi.com"
+data_dir = "{folder}"
+
+[smtp]
+listen = ["127.0.0.1:2525"]
+
+[registration]
+addresses = ["bizanpi@mc-anpi.com"]
+
+[sender]
+address = "anpi@mob-connect.com"
+title = "安否確認サービス"
+title_en = "Emergency Service"
+bounce_domain = "bounce.mob-connect.com"
+
+[delivery]
+route = "capture"
+
+[web]
+listen = ["{at}"]
+public_url = "http://{at}"
+
+[api]
+listen = []
+"#,
+        folder = folder.display()
+    )
+}
+
 impl House {
     /// Opens a house with the organisation DEMO and two members: 0001 with a start password, 0002 with none.
     pub async fn open() -> Self {
@@ -63,7 +100,7 @@ impl House {
     }
 
     pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let clock = Clock::turned_by_hand(Timestamp::from_millis(1_795_298_400_000));
+        let clock = Clock::turned_by_hand(NOW);
         Self::open_at(clock, change).await
     }
 
@@ -118,10 +155,35 @@ impl House {
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(web, vec![listener], async {
-            assert!(stopped.await.is_ok(), "the house was dropped, not closed");
-        }));
+        let closing = store.clone();
+        tasks.spawn(async move {
+            let asked = async { assert!(stopped.await.is_ok(), "the house was dropped, not closed") };
+            serve(web, vec![listener], asked).await;
+            closing.close().await;
+        });
         Self { store, keys, clock, at, folder, stop: Some(stop), tasks }
+    }
+
+    /// Opens the same pages in a whole daemon: the mails that they order are captured, and lie on `/outbox`.
+    pub async fn whole() -> Self {
+        let clock = Clock::turned_by_hand(NOW);
+        let folder = tempfile::tempdir().unwrap();
+        let doors = Doors::open(&[], &["127.0.0.1:0".parse().unwrap()], &[]).unwrap();
+        let at = doors.web[0].local_addr().unwrap();
+        let file = folder.path().join("karamail.toml");
+        std::fs::write(&file, whole_settings(folder.path(), at)).unwrap();
+        let world = World { clock: clock.clone(), ..World::real() };
+        let daemon = Daemon::start(Config::load(&file).unwrap(), doors, world).await.unwrap();
+        let (store, keys) = (daemon.store.clone(), Keys::open(folder.path(), &Random::system()).unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            assert!(stopped.await.is_ok(), "the house was dropped, not closed");
+            daemon.stop().await;
+        });
+        let house = Self { store, keys: Arc::new(keys), clock, at, folder, stop: Some(stop), tasks };
+        house.furnish().await;
+        house
     }
 
     async fn furnish(&self) {
@@ -232,10 +294,11 @@ impl House {
     /// Stops serving, gracefully.
     pub async fn close(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
+        // The mail log of a whole daemon is printed to its end once nobody holds the store any more.
+        drop(self.store);
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
-        self.store.close().await;
     }
 
     pub fn outbox(&self) -> PathBuf {
