@@ -81,6 +81,8 @@ struct DonePage {
     codes: Vec<String>,
     action: String,
     next: String,
+    /// A registration is waiting.
+    goes_on: bool,
     other: Option<Other>,
 }
 
@@ -176,6 +178,7 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         codes: handed.iter().flat_map(|handed| &handed.codes).map(|code| grouped(code.reveal())).collect(),
         action: along(&visit, DONE),
         next: turn::next(&visit, Stage::Full),
+        goes_on: visit.registration().is_some(),
         other: missing
             .map(|kind| Other { kind: kind.as_str(), href: along(&visit, &format!("{PAGE}/{}", kind.as_str())) }),
     };

@@ -131,6 +131,7 @@ Open it and log in:
 
 More mails:   swaks --server {smtp} --from {phone} --to {registration} --body ' '
 What happened: karamail trace {phone} -c {config}
+Second factor: karamail org set {org} two_factor=on -c {config}
 ",
             config = config.display()
         )

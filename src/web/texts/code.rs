@@ -2,7 +2,7 @@
 
 texts! {
     // The login page of the second step.
-    title: "ワンタイムパスワードの入力", "Enter your one-time password";
+    title: "ワンタイムパスワードの入力", "Your one-time password";
     lead_app: "認証アプリに表示されている6桁のワンタイムパスワードを入力してください。", "Enter the six digits that your authenticator app shows.";
     lead_mail: "登録されているメールアドレスに、ワンタイムパスワードを送ります。", "We send a one-time password to the address you have set up.";
     label: "ワンタイムパスワード", "One-time password";

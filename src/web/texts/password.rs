@@ -7,6 +7,7 @@ texts! {
     title: "新しいパスワードを決める", "Choose a new password";
     lead: "はじめてのログインです。これから使う、自分だけのパスワードを決めてください。", "This is your first login. Please choose a password of your own.";
     rule_1: "半角の英字（大文字・小文字）、数字、記号で、{least}文字から{most}文字まで", "Letters, digits and marks, {least} to {most} characters";
+    rule_1_most: "半角の英字（大文字・小文字）、数字、記号で、{most}文字まで", "Letters, digits and marks, {most} characters at most";
     rule_2: "長いほど安全です。関係のない言葉を3つほどつなげると、覚えやすくなります。", "Longer is safer. A few unrelated words in a row are easy to remember.";
     rule_3: "団体コード、ID、最初のパスワード、「123456」のようによく使われるものは選べません。", "Not the organisation code, the ID, the first password, or one that many people use, such as “123456”.";
     rule_3_warns: "団体コード、ID、最初のパスワードは選べません。「123456」のようによく使われるものは、おすすめしません。", "Not the organisation code, the ID or the first password; better not one that many people use, such as “123456”.";

@@ -27,12 +27,13 @@ texts! {
     backup_none: "まだありません。スマートフォンをなくしたときなどに必要になります。", "You have none yet. You will need one if you lose your phone.";
     backup_make: "バックアップコードを発行する", "Make a backup code";
     menu: "メインメニューへ", "To the main menu";
+    go_on: "メールアドレスの登録に進む", "Go on registering your address";
 
     // The app.
     app_lead: "スマホアプリを用いて二要素認証を設定します。", "Set up two-factor login with an app on your phone.";
     app_replaces: "登録が終わるまでは、今のアプリの数字が使えます。終わると、今までの登録は使えなくなります。", "Until you finish, the present codes stay valid. After that, they do not.";
     step_1: "STEP1　アプリを用意する", "STEP 1: Get an app";
-    step_1_text: "Google Authenticator または Microsoft Authenticator を、お持ちのスマートフォンにインストールしてください。すでにお使いのアプリがあれば、それを使えます。", "Install Google Authenticator or Microsoft Authenticator on your phone. If you have such an app already, you can use it.";
+    step_1_text: "Google Authenticator か Microsoft Authenticator を、スマートフォンに入れてください。すでにお使いのアプリがあれば、それを使えます。", "Install Google Authenticator or Microsoft Authenticator on your phone. If you have such an app already, you can use it.";
     step_2: "STEP2　アカウントを追加する", "STEP 2: Add the account";
     step_2_text: "アプリで次のQRコードを読み取り、アカウントを追加してください。", "Scan this QR code with the app to add the account.";
     qr: "アプリで読み取るQRコード", "QR code to be scanned by the app";

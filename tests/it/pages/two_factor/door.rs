@@ -108,7 +108,7 @@ async fn both_steps_speak_english() {
     set_english(&house, &mut phone).await;
     let mut other = house.browser();
     log_in(&mut other, OWN).await;
-    other.get("/login/code?lang=en").await.has("Enter your one-time password").has("If you cannot log in");
+    other.get("/login/code?lang=en").await.has("Your one-time password").has("If you cannot log in");
     other.get("/login/backup").await.has("Enter your backup code").has("Cancel");
     house.close().await;
 }
