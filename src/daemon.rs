@@ -110,7 +110,8 @@ impl Daemon {
             let (intake, stopping) = (Arc::clone(&intake), stopping.clone());
             tasks.spawn(async move { Intake::serve(&intake, listener, stopping).await });
         }
-        let pages: Web = parts::pages(&config, &store, &keys, &world)?;
+        let hasher = parts::hasher(&world);
+        let pages: Web = parts::pages(&config, &store, &keys, hasher.clone(), &world)?;
         let web = web.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(crate::web::serve(pages, web, stopped(stopping.clone())));
         let worker: Worker = parts::worker(&config, &store, &keys, &world, queued)?;
@@ -127,7 +128,8 @@ impl Daemon {
         let (store_of_api, clock) = (store.clone(), world.clock.clone());
         let watched = board.clone();
         let look: api::Look = Arc::new(move || watched.view());
-        let parts = api::Parts { store: store_of_api, clock, ledger, look, delivery, stopping: stopping.clone() };
+        let stopping_api = stopping.clone();
+        let parts = api::Parts { store: store_of_api, clock, ledger, hasher, look, delivery, stopping: stopping_api };
         let api = api.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(api::serve(Api::new(parts), api, stopped(stopping.clone())));
         tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), config.log.audit_kept, stopping.clone()));

@@ -5,6 +5,7 @@ use crate::model::{Domain, Timestamp};
 use crate::queue::view::{DestinationView, View};
 use crate::queue::{Cause, Class};
 use crate::store::Crowd;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -34,13 +35,16 @@ impl Board {
 }
 
 /// Makes the gauges of this moment.
-pub(super) fn registry(view: &View, crowds: &[Crowd], now: Timestamp, ledger: &Ledger) -> Registry {
+pub(super) fn registry(view: &View, crowds: &[Crowd], hashes: u64, now: Timestamp, ledger: &Ledger) -> Registry {
     let mut board = Board(Registry::with_prefix("karamail"));
     jobs(&mut board, crowds, now, ledger);
     board.add_one("connections", "Connections to receiving servers", view.connections);
     board.add_one("connections_max", "How many there may be", view.connections_max);
     destinations(&mut board, view, ledger);
     kept_back(&mut board, view, crowds);
+    let hashed = Counter::<u64>::default();
+    hashed.inc_by(hashes);
+    board.0.register("passwords_hashed", "Passwords hashed by Argon2: logins and changes", hashed);
     board.0
 }
 

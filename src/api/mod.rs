@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
 use crate::net::http::{self, Site};
 use crate::queue::view::View;
+use crate::service::hasher::Hasher;
 use crate::store::{Store, StoreError};
 use axum::Router;
 use axum::extract::State;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What has been counted.
     pub ledger: Arc<Ledger>,
+    /// Hashes passwords, and counts that.
+    pub hasher: Hasher,
     /// Delivery at this moment.
     pub look: Look,
     /// Held by somebody for as long as mail is delivered.
@@ -124,7 +127,7 @@ impl Api {
 
     /// Writes down all numbers.
     async fn numbers(&self) -> Result<String, &'static str> {
-        let Parts { store, clock, ledger, look, .. } = &self.0.parts;
+        let Parts { store, clock, ledger, hasher, look, .. } = &self.0.parts;
         let now = clock.now();
         let counting = store.read::<_, StoreError, _>(move |tx| tx.crowds(now));
         let crowds = match clock.within(now.plus(PATIENCE), counting).await {
@@ -138,7 +141,7 @@ impl Api {
                 return Err("the store takes too long");
             }
         };
-        let gauges = gauges::registry(&look(), &crowds, now, ledger);
+        let gauges = gauges::registry(&look(), &crowds, hasher.computed(), now, ledger);
         let mut out = String::new();
         let written = text::encode_registry(&mut out, ledger.registry())
             .and_then(|()| text::encode_registry(&mut out, &gauges))

@@ -4,6 +4,7 @@ use crate::model::{MailId, Received, Reply, ReversePath, Stage, Via};
 use crate::queue::destination::{Limits, Rate};
 use crate::queue::view::{DestinationView, KeptBack, Shut, Standing};
 use crate::queue::{Cause, Class, Content, Job, NewJob, Verdict};
+use crate::service::hasher::Hasher;
 use crate::store::{Location, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -80,6 +81,7 @@ impl Booth {
             store: Store::open(options).await.unwrap(),
             clock: Clock::turned_by_hand(at(100)),
             ledger: Arc::clone(&ledger),
+            hasher: Hasher::new(1, Clock::turned_by_hand(at(100))),
             look: Arc::new(move || view.clone()),
             delivery: Arc::downgrade(&delivering),
             stopping,

@@ -73,7 +73,19 @@ fn own_domains(config: &Config) -> Vec<Domain> {
     distinct.into_iter().collect()
 }
 
-pub(super) fn pages(config: &Config, store: &Store, keys: &Arc<Keys>, world: &World) -> anyhow::Result<Web> {
+/// Hashes as many passwords at once as there are cores.
+pub(super) fn hasher(world: &World) -> Hasher {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Hasher::new(cores, world.clock.clone())
+}
+
+pub(super) fn pages(
+    config: &Config,
+    store: &Store,
+    keys: &Arc<Keys>,
+    hasher: Hasher,
+    world: &World,
+) -> anyhow::Result<Web> {
     let registration = config.registration.addresses.first().context("registration.addresses is empty")?;
     let (public_url, system_url) = (&config.web.public_url, &config.web.system_url);
     let elsewhere = (system_url.as_str() != public_url.as_str()).then(|| system_url.as_str().to_owned());
@@ -94,11 +106,10 @@ pub(super) fn pages(config: &Config, store: &Store, keys: &Arc<Keys>, world: &Wo
         outbox: captures,
         trusted_proxies: config.web.trusted_proxies.clone(),
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let parts = Parts {
         store: store.clone(),
         keys: Arc::clone(keys),
-        hasher: Hasher::new(cores, world.clock.clone()),
+        hasher,
         clock: world.clock.clone(),
         random: world.random.clone(),
     };

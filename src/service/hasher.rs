@@ -9,6 +9,7 @@ use crate::model::{Secret, Span};
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 
 /// OWASP, Password Storage: Argon2id with 19 MiB, two passes, one lane.
@@ -35,10 +36,11 @@ pub enum HashError {
     Failed(String),
 }
 
-/// Hashes and compares passwords, a bounded number at once. Clones share the bound.
+/// Hashes and compares passwords, a bounded number at once. Clones share the bound and the count.
 #[derive(Debug, Clone)]
 pub struct Hasher {
     turns: Arc<Semaphore>,
+    computed: Arc<AtomicU64>,
     clock: Clock,
 }
 
@@ -46,7 +48,7 @@ impl Hasher {
     /// Makes a hasher that computes at most `at_once` (at least one) at the same time; each takes 19 MiB.
     #[must_use]
     pub fn new(at_once: usize, clock: Clock) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), clock }
+        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), computed: Arc::default(), clock }
     }
 
     /// Hashes a password with `salt`; gives a PHC string.
@@ -66,12 +68,19 @@ impl Hasher {
         self.run(move || verify(password.reveal(), phc.as_deref())).await?
     }
 
+    /// Gives how many computations were begun so far.
+    #[must_use]
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
         let deadline = self.clock.now().plus(TURN);
         let turn = self.clock.within(deadline, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             return Err(HashError::Busy);
         };
+        self.computed.fetch_add(1, Ordering::Relaxed);
         // The turn goes along: a login that was given up still holds its core until Argon2 is through.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();

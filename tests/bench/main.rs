@@ -1,7 +1,7 @@
 //! Figures, beside Postfix's on the same machine in the same run.
 //!
 //! `cargo bench` runs everything (as root: Postfix starts only so); `cargo bench -- NAME …` some of its parts: `accepts`, `loop`,
-//! `otp`, `door`, `ahead`, `claims`, `million`, `alerts`, `pages`. With opendkim installed, Postfix signs as karamail does; without, the table
+//! `otp`, `door`, `ahead`, `claims`, `million`, `alerts`, `pages`, `timing`. With opendkim installed, Postfix signs as karamail does; without, the table
 //! says so.
 
 #![allow(
@@ -40,6 +40,7 @@ mod place;
 mod postfix;
 mod rival;
 mod sink;
+mod timing;
 mod urgent;
 #[path = "../it/visitor.rs"]
 mod visitor;
@@ -50,7 +51,7 @@ use tokio::runtime::{Builder, Runtime};
 /// A part of a run and its name.
 type Part = (&'static str, fn(&Runtime));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("accepts", |runtime| {
         runtime.block_on(intake::accepts_of_karamail(30_000)).print();
         runtime.block_on(intake::accepts_of_postfix(10_000)).print();
@@ -82,6 +83,7 @@ const PARTS: [Part; 9] = [
         runtime.block_on(pages::logins()).print();
         runtime.block_on(pages::pages()).iter().for_each(figure::Figure::print);
     }),
+    ("timing", |runtime| runtime.block_on(timing::logins()).print()),
 ];
 
 fn main() {

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-const PASSWORD: &str = "umi-to-yama-9";
+pub const PASSWORD: &str = "umi-to-yama-9";
 const LOGINS: usize = 600;
 const SESSIONS: usize = 10_000;
 /// People who press at the same time.
@@ -81,7 +81,7 @@ pub fn cookie(number: usize) -> String {
 }
 
 /// A daemon whose members are there.
-async fn daemon(place: &Place, members: usize) -> Daemon {
+pub async fn daemon(place: &Place, members: usize) -> Daemon {
     let hasher = Hasher::new(1, Clock::system());
     let hash = hasher.hash(Secret::new(PASSWORD.to_owned()), [7; 16]).await.unwrap();
     let folder = place.path("data");

@@ -326,3 +326,68 @@ async fn a_session_handed_to_the_victim_is_not_the_one_that_gets_logged_in() {
     assert_ne!(victim.cookies["karamail"], planted);
     house.close().await;
 }
+
+#[tokio::test]
+async fn of_two_tabs_that_change_the_password_the_first_one_counts() {
+    let house = House::open().await;
+    let mut one = house.browser();
+    one.sign_in("0001", START).await;
+    one.submit(&[("new", OWN), ("again", OWN)]).await.has("<h1>メニュー</h1>");
+    one.get("/account/password").await;
+    let mut two = one.clone();
+    one.submit(&[("new", "umi-to-yama-10"), ("again", "umi-to-yama-10")]).await.has("パスワードを変更しました");
+    two.cookies.clone_from(&one.cookies);
+    two.submit(&[("new", "umi-to-yama-11"), ("again", "umi-to-yama-11")]).await.has("もう一度お願いします");
+    house.browser().sign_in("0001", "umi-to-yama-11").await.has("ログインできませんでした");
+    house.browser().sign_in("0001", "umi-to-yama-10").await.has("<h1>メニュー</h1>");
+    house.close().await;
+}
+
+/// What an answer says besides the moment and the values of its cookies.
+fn said(phone: &Browser) -> String {
+    let value = |name: &str, value: &str| match name {
+        "date" => String::new(),
+        "set-cookie" => value.split('=').next().unwrap().to_owned(),
+        _ => value.to_owned(),
+    };
+    let headers: Vec<String> =
+        phone.page.headers.iter().map(|(name, text)| format!("{name}: {}", value(name, text))).collect();
+    format!("{} {headers:?} {}", phone.page.status, phone.page.body)
+}
+
+#[tokio::test]
+async fn who_is_a_member_is_told_neither_by_an_answer_nor_by_the_work_it_took() {
+    let house = House::open().await;
+    let hash = house.hasher.hash(Secret::new(OWN.to_owned()), [3; 16]).await.unwrap();
+    for login in ["0101", "0102", "0103"] {
+        house.member_with(login, "号", Language::Ja, None, Some(hash.clone())).await;
+    }
+    house.member("0104", "四号", Language::Ja, Some(START)).await;
+    let mut refused = Vec::new();
+    for (org, id, password, lets_in) in [
+        ("NONE", "0101", OWN, false),
+        ("DEMO", "9999", OWN, false),
+        ("DEMO", "0101", "wrong", false),
+        ("DEMO", "0104", "wrong", false),
+        ("DEMO", "0002", "wrong", false),
+        ("団体", "花子", "wrong", false),
+        ("DEMO", "0103", &"x".repeat(60_000), false),
+        ("DEMO", "0102", OWN, true),
+        ("DEMO", "0104", START, true),
+    ] {
+        let mut phone = house.browser();
+        phone.get("/login").await;
+        let (path, body) = phone.form(&[("org", org), ("id", id), ("password", password)]);
+        let before = house.hasher.computed();
+        phone.send("POST", &path, Some(&body)).await;
+        assert_eq!(house.hasher.computed() - before, 1, "{org} {id}");
+        assert_eq!(phone.page.status, 303);
+        assert_eq!(phone.cookies.contains_key("karamail"), lets_in, "{org} {id}");
+        if !lets_in {
+            refused.push(said(&phone));
+        }
+    }
+    refused.dedup();
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    house.close().await;
+}

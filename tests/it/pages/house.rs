@@ -14,7 +14,7 @@ use karamail::service::notice::Notices;
 use karamail::service::start_password;
 use karamail::store::{EventFilter, Location, NewMember, Options, Store, StoreError};
 use karamail::web::{Parts, Settings, Web, serve};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub struct House {
     pub store: Store,
     pub keys: Arc<Keys>,
     pub clock: Clock,
+    /// What hashes its passwords; a whole daemon does not show its own.
+    pub hasher: Option<Hasher>,
     pub at: SocketAddr,
     pub folder: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -143,10 +145,11 @@ impl House {
         let keys = Arc::new(Keys::open(folder.path(), &random).unwrap());
         let mut settings = settings(folder.path());
         change(&mut settings);
+        let hasher = Hasher::new(2, clock.clone());
         let parts = Parts {
             store: store.clone(),
             keys: Arc::clone(&keys),
-            hasher: Hasher::new(2, clock.clone()),
+            hasher: hasher.clone(),
             clock: clock.clone(),
             random,
         };
@@ -161,7 +164,7 @@ impl House {
             serve(web, vec![listener], asked).await;
             closing.close().await;
         });
-        Self { store, keys, clock, at, folder, stop: Some(stop), tasks }
+        Self { store, keys, clock, hasher: Some(hasher), at, folder, stop: Some(stop), tasks }
     }
 
     /// Opens the same pages in a whole daemon: the mails that they order are captured, and lie on `/outbox`.
@@ -181,7 +184,7 @@ impl House {
             assert!(stopped.await.is_ok(), "the house was dropped, not closed");
             daemon.stop().await;
         });
-        let house = Self { store, keys: Arc::new(keys), clock, at, folder, stop: Some(stop), tasks };
+        let house = Self { store, keys: Arc::new(keys), clock, hasher: None, at, folder, stop: Some(stop), tasks };
         house.furnish().await;
         house
     }
@@ -272,6 +275,26 @@ impl House {
         let rows = self.store.read::<_, StoreError, _>(move |tx| tx.events(&all)).await.unwrap();
         let found = rows.into_iter().filter(|(_, event)| event.name == name);
         found.map(|(_, event)| serde_json::Value::Object(event.fields).to_string()).collect()
+    }
+
+    /// Everything in the database, a line a row, but for the moments at which sessions were last used.
+    pub fn contents(&self) -> BTreeSet<String> {
+        let file = rusqlite::Connection::open(self.folder.path().join("karamail.db")).unwrap();
+        let mut tables = file.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
+        let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let mut lines = BTreeSet::new();
+        for table in tables {
+            let mut rows = file.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let names: Vec<String> = rows.column_names().map(str::to_owned).collect();
+            let mut rows = rows.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let values = names.iter().enumerate().filter(|(_, name)| table != "sessions" || *name != "seen");
+                let values = values.map(|(place, name)| format!("{name}={:?}", row.get_ref(place).unwrap()));
+                lines.insert(format!("{table}: {}", values.collect::<Vec<_>>().join(", ")));
+            }
+        }
+        assert!(lines.len() > 5, "{lines:?}");
+        lines
     }
 
     /// What writes its mails: the keys of its links and of what is sealed.
