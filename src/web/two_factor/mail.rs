@@ -69,7 +69,7 @@ async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(
     let back = Reply::see(along(&visit, HERE));
     // Where something is missing, the page itself asks for it.
     let Ok(visitor) = fresh_setter(&visit, web.now()) else { return Ok(back) };
-    let remark = match fields.get("email").trim().parse::<EmailAddress>() {
+    let remark = match EmailAddress::typed(fields.get("email")) {
         Ok(address) => code::order(&web, &visit, visitor, Purpose::Enrol, &address).await?,
         Err(_) => code::Remark::NoAddress,
     };

@@ -147,7 +147,8 @@ async fn r024_r034_r036_r043_mail_is_set_up_beside_the_app_with_an_address_of_it
     phone.get("/account/two-factor/mail").await.has("二段階目の確認です").has("認証アプリをおすすめします");
     let form = "/account/two-factor/mail/send";
     send(&mut phone, form, &[("email", "nobody")]).await.has("メールアドレスを正しく入力").has("value=\"nobody\"");
-    send(&mut phone, form, &[("email", "hanako@docomo.ne.jp")]).await.has("有効期限はメール送信後60分です");
+    // A phone's keyboard stands on full width, and adds a blank.
+    send(&mut phone, form, &[("email", "ｈａｎａｋｏ＠docomo.ne.jp ")]).await.has("有効期限はメール送信後60分です");
     phone.page.has("hanako@docomo.ne.jp").has("2026/11/22 08:00 まで");
     let (code, _) = mailed(&house).await;
     send(&mut phone, "/account/two-factor/mail", &[("otp", &other_than(&code))]).await.has("ちがいます");
