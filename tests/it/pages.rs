@@ -4,6 +4,7 @@ mod attacks;
 mod backup;
 mod contact;
 mod crawl;
+mod forms;
 mod frame;
 mod help;
 pub mod house;

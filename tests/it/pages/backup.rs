@@ -4,19 +4,19 @@
 use super::house::{ADDRESS, Browser, House, OWN, START};
 use karamail::model::Span;
 
-const PUBLISHED: &str = "www.mc-anpi.com";
+pub const PUBLISHED: &str = "www.mc-anpi.com";
 
-async fn primary() -> House {
+pub async fn primary() -> House {
     House::open_with(|settings| settings.system_url = Some("http://sys1.mc-anpi.com".to_owned())).await
 }
 
 /// The backup site: its own system address, everything else as the first one had it.
-async fn backup(first: &House) -> House {
+pub async fn backup(first: &House) -> House {
     House::open_copy(first, |settings| settings.system_url = Some("http://sys2.mc-anpi.com".to_owned())).await
 }
 
 /// Lets the published name lead to another site: what DNS does on the day.
-fn switched(mut browser: Browser, to: &House) -> Browser {
+pub fn switched(mut browser: Browser, to: &House) -> Browser {
     browser.at = to.at;
     browser
 }

@@ -12,6 +12,11 @@ const TYPED: &str = "hanako@docomo.ne.jp";
 
 /// A browser in which a member is logged in.
 pub async fn signed_in(house: &House, member: MemberId) -> Browser {
+    signed_in_at(house, member, Stage::Full).await
+}
+
+/// A browser in which a member's login has got so far.
+pub async fn signed_in_at(house: &House, member: MemberId, stage: Stage) -> Browser {
     let chance: [u8; 32] = Random::system().bytes().unwrap();
     let hash: [u8; 32] = Sha256::digest(chance).into();
     let now = house.clock.now();
@@ -22,7 +27,7 @@ pub async fn signed_in(house: &House, member: MemberId) -> Browser {
         password_at: now,
         code_at: None,
         last_login: None,
-        stage: Stage::Full.as_str().to_owned(),
+        stage: stage.as_str().to_owned(),
         language: Language::Ja,
     };
     house.store.write::<_, StoreError, _>(move |tx| tx.open_session(&hash, &session)).await.unwrap();

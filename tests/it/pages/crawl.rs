@@ -6,7 +6,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The routes that the sources of the pages name.
-fn routes() -> BTreeSet<String> {
+pub fn routes() -> BTreeSet<String> {
+    handled("")
+}
+
+/// Those of them that take forms.
+pub fn posts() -> BTreeSet<String> {
+    let posts = handled("post(");
+    assert!(posts.len() >= 20, "{posts:?}");
+    posts
+}
+
+/// The routes whose line says this.
+fn handled(by: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web")];
     while let Some(path) = left.pop() {
@@ -14,7 +26,8 @@ fn routes() -> BTreeSet<String> {
             left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
-            found.extend(source.split(".route(").skip(1).map(|rest| named(rest, &path)));
+            let routes = source.split(".route(").skip(1).filter(|rest| rest.lines().next().unwrap().contains(by));
+            found.extend(routes.map(|rest| named(rest, &path)));
         }
     }
     found
@@ -26,7 +39,7 @@ fn named(rest: &str, path: &Path) -> String {
 }
 
 /// Fills in what a route leaves open.
-fn filled(route: &str, token: &str) -> String {
+pub fn filled(route: &str, token: &str) -> String {
     let path = route.replace("{token}", token).replace("{kind}", "app").replace("{proof}", "app");
     assert!(!path.contains('{'), "say here what stands for the open part of {route}");
     path

@@ -143,3 +143,86 @@ async fn a_get_changes_nothing() {
     assert!(house.store.read::<_, StoreError, _>(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap().is_empty());
     house.close().await;
 }
+
+/// Digits as a phone's keyboard gives them that stands on full width.
+fn wide(digits: &str) -> String {
+    let wide = |c: char| c.to_digit(10).and_then(|digit| char::from_u32('０' as u32 + digit)).unwrap_or('　');
+    digits.chars().map(wide).collect()
+}
+
+#[tokio::test]
+async fn codes_typed_in_full_width_and_with_gaps_pass_like_any_others() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, backup) = set_up_app(&house, &mut phone).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    let code = wide(&shown(&house, &key));
+    assert!(code.starts_with(|c: char| ('０'..='９').contains(&c)), "{code}");
+    type_code(&mut before_the_step(&house).await, FactorKind::App, &format!(" {code}　"))
+        .await
+        .has("<h1>メニュー</h1>");
+
+    let mut browser = before_the_step(&house).await;
+    browser.get("/login/code/mail").await;
+    send(&mut browser, "/login/code/send", &[]).await.has("送りました");
+    let (code, _) = mailed(&house).await;
+    let typed = format!("{}　－ {}", wide(&code[..2]), wide(&code[2..]));
+    type_code(&mut browser, FactorKind::Mail, &typed).await.has("<h1>メニュー</h1>");
+
+    let mut browser = before_the_step(&house).await;
+    browser.get("/login/backup").await;
+    send(&mut browser, "/login/backup", &[("code", &wide(&backup.unwrap()))]).await.has("設定し直してください");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn each_step_of_a_login_has_a_session_of_its_own_and_the_one_before_opens_nothing() {
+    let house = house().await;
+    let mut phone = house.browser();
+    // Whoever plants a session in the browser does not get to know the one that is logged in.
+    let planted = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    phone.cookies.insert("karamail".to_owned(), planted.to_owned());
+    let mut held = vec![phone.clone()];
+    log_in(&mut phone, START).await;
+    held.push(phone.clone());
+    send(&mut phone, "/login/password", &[("new", OWN), ("again", OWN)]).await.has("二要素認証設定");
+    held.push(phone.clone());
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    held.push(phone.clone());
+    let mut phone = before_the_step(&house).await;
+    held.push(phone.clone());
+    type_code(&mut phone, FactorKind::App, &shown(&house, &key)).await.has("<h1>メニュー</h1>");
+    let names: Vec<&String> = held.iter().chain([&phone]).map(|browser| &browser.cookies["karamail"]).collect();
+    let different: std::collections::BTreeSet<&&String> = names.iter().collect();
+    assert_eq!(different.len(), 6, "{names:?}");
+    // The one of the set-up is through, and stays; those that were left behind are not.
+    held.remove(3);
+    for mut thief in held {
+        for page in ["/account", "/login/code", "/login/password", "/account/two-factor"] {
+            thief.get(page).await.has("name=\"password\"").has_not("見本 花子");
+        }
+    }
+    phone.get("/account").await.has("<h1>メニュー</h1>");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_tabs_at_the_second_step_do_each_other_no_harm() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    let mut one = before_the_step(&house).await;
+    let mut two = one.clone();
+    send(&mut one, "/login/code/send", &[]).await.has("送りました");
+    let (code, _) = mailed(&house).await;
+    // The other tab shows the code that is under way, and asking for another one at once leaves it good.
+    two.get("/login/code/mail").await.has("name=\"otp\"");
+    send(&mut two, "/login/code/send", &[]).await.has("続けて送れる回数を超えました");
+    type_code(&mut two, FactorKind::Mail, &code).await.has("<h1>メニュー</h1>");
+    one.cookies.clone_from(&two.cookies);
+    let (action, body) = form(&one, "/login/code/mail", &[("otp", &code)]);
+    one.send("POST", &action, Some(&body)).await;
+    let next = one.page.header("location").to_owned();
+    one.get(&next).await.has("<h1>メニュー</h1>");
+    house.close().await;
+}

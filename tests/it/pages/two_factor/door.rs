@@ -1,6 +1,7 @@
 //! The second step of a login, and the way in for whoever has lost the factor.
 
 use super::*;
+use crate::pages::backup::{PUBLISHED, backup, primary, switched};
 use crate::pages::house::ADDRESS;
 
 #[tokio::test]
@@ -117,4 +118,31 @@ async fn set_english(house: &House, phone: &mut Browser) {
     phone.get("/account/two-factor/app").await.has("STEP 2").has("To type it by hand");
     let code = shown(house, &secret(&phone.page));
     send(phone, "/account/two-factor/app", &[("otp", &code)]).await.has("Please note down this backup code");
+}
+
+#[tokio::test]
+async fn r142_a_code_ordered_on_the_first_site_is_good_on_the_backup_site_in_the_same_session() {
+    let first = primary().await;
+    policy(&first, Policy { two_factor: true, ..Policy::default() }).await;
+    let mut phone = first_login(&first).await;
+    set_up_mail(&first, &mut phone, "hanako@docomo.ne.jp").await;
+    let mut phone = first.browser().named(PUBLISHED);
+    log_in(&mut phone, OWN).await;
+    send(&mut phone, "/login/code/send", &[]).await.has("有効期限はメール送信後60分です");
+    let (code, _) = mailed(&first).await;
+    let mut other = first.browser().named(PUBLISHED);
+    log_in(&mut other, OWN).await;
+
+    let second = backup(&first).await;
+    first.close().await;
+    second.clock.turn(Span::from_secs(60));
+    // The code is in the mail, the form on the screen; only the name leads elsewhere by now.
+    let (mut phone, mut other) = (switched(phone, &second), switched(other, &second));
+    type_code(&mut phone, FactorKind::Mail, &other_than(&code)).await.has("ワンタイムパスワードがちがいます");
+    let (_, body) = form(&other, "/login/code/send", &[("otp", &code)]);
+    other.send("POST", "/login/code/mail", Some(&body)).await;
+    other.get("/account").await.has_not("<h1>メニュー</h1>");
+    second.clock.turn(Span::from_secs(60));
+    type_code(&mut phone, FactorKind::Mail, &code).await.has("<h1>メニュー</h1>");
+    second.close().await;
 }
