@@ -28,10 +28,15 @@ impl Pool {
             return Vec::new();
         }
         let domain = job.order.to.domain().clone();
-        let one = state.lanes.withdraw(to, job, now);
+        // Where another connection has taken it, that one says how it went.
+        let Some(one) = state.lanes.withdraw(to, job, now) else {
+            drop(state);
+            self.more.notify_one();
+            return Vec::new();
+        };
         let until = state.kept.failed(&domain, cause, now, self.random.fraction());
         let kin = state.lanes.remove_at(to, |job| job.order.to.domain() == &domain, now);
-        let jobs = one.into_iter().map(|job| (job, until.is_some())).chain(kin.into_iter().map(|job| (job, false)));
+        let jobs = std::iter::once((one, until.is_some())).chain(kin.into_iter().map(|job| (job, false)));
         let (tried, back): (Vec<_>, Vec<_>) = jobs.partition(|(job, probed)| *probed || is_urgent(job.order.class));
         let back: Vec<Job> = back.into_iter().map(|(job, _)| job).collect();
         for job in &back {
