@@ -267,7 +267,7 @@ mod tests {
         for (change, hint) in [
             ("titel=x", "did you mean title?"),
             ("two_faktor=on", "did you mean two_factor?"),
-            ("colour=x", "the keys are title, title_en, plan"),
+            ("colour=x", "the keys are title, title_en, profile, plan"),
             ("otp_digits=9", "a number from 6 to 8"),
             ("title", "KEY=VALUE"),
         ] {
