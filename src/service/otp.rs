@@ -2,9 +2,9 @@
 //!
 //! Knows nothing of pages, servers or wording. What always holds: a code is drawn without bias and is nowhere readable: its
 //! row holds an HMAC, and what the mail needs lies sealed beside the job and goes with it; a code belongs to one session and
-//! one purpose, so a session that goes on under another name leaves its code behind; five wrong tries burn it, and tries are
-//! counted before they are judged; code and job end at the same instant, 60 minutes after the order (R040, R041), or sooner
-//! where the organisation says so.
+//! one purpose: a login that gets a step further leaves its code behind, somebody logged in who shows once more who it is takes
+//! it along; five wrong tries burn it, and tries are counted before they are judged; code and job end at the same instant, 60
+//! minutes after the order (R040, R041), or sooner where the organisation says so.
 
 use crate::maillog;
 use crate::model::{
@@ -100,6 +100,8 @@ pub enum Tried {
 pub struct Waiting {
     /// Where it was sent.
     pub address: EmailAddress,
+    /// When it was ordered.
+    pub sent: Timestamp,
     /// From this instant on it is not taken any more.
     pub expires: Timestamp,
 }
@@ -173,7 +175,7 @@ impl Otp {
         let session = visitor.session;
         let find = move |tx: &mut Tx<'_>| tx.waiting_challenge(&session, purpose.as_str(), now);
         let found = self.store.read::<_, StoreError, _>(find).await?;
-        Ok(found.map(|found| Waiting { address: found.address, expires: found.expires }))
+        Ok(found.map(|found| Waiting { address: found.address, sent: found.sent, expires: found.expires }))
     }
 }
 

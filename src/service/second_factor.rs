@@ -2,8 +2,9 @@
 //!
 //! Knows nothing of pages and cookies, nor of how a code comes by mail ([`super::otp`]). What always holds: a code that guards
 //! something is counted before its verdict is told, and however many are typed side by side, one is judged at a time; a code
-//! of an app passes once; what a code allows is done in the transaction that uses the code up; the factor that is replaced
-//! holds until the new one is confirmed; each step gives the session another name and ends the member's other ones where
+//! of an app passes once; what a code allows is done in the transaction that uses the code up; where a factor is there to stay,
+//! none is set up beside it or in its place unless one passed lately; the factor that is replaced holds until the new one is
+//! confirmed; each step gives the session another name and ends the member's other ones where
 //! factors changed.
 
 mod app;
@@ -14,7 +15,7 @@ pub(super) mod tests;
 
 use self::app::SECRET_LEN;
 use self::judge::{Asked, Judge, mailed};
-use self::offer::Owner;
+use self::offer::{Owner, Shown};
 use super::audit::{self, By, Entry};
 use super::notice::Notices;
 use super::otp::{self, Purpose};
@@ -53,6 +54,8 @@ pub struct Offer {
     pub key: Secret<String>,
     /// The secret as it travels with the form.
     pub sealed: String,
+    /// When it was shown first.
+    pub shown: Timestamp,
 }
 
 /// A code that was typed, and where it is said to come from.
@@ -92,9 +95,14 @@ pub enum Verdict<T> {
         /// When the next one is judged.
         until: Timestamp,
     },
+    /// It was not judged: a code of a factor that is there has to pass first.
+    Unproven,
     /// The session is not where it was, or there is no such factor.
     Gone,
 }
+
+/// How a session goes on, from one name to another.
+type GoOn = fn(&mut Tx<'_>, &[u8; 32], &[u8; 32], Timestamp) -> Result<Option<Stage>, StoreError>;
 
 /// What a member has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +139,12 @@ impl Overview {
     #[must_use]
     pub fn factor(&self, kind: FactorKind) -> Option<&Factor> {
         self.factors.iter().find(|factor| factor.kind == kind)
+    }
+
+    /// Says whether there is one that stays.
+    #[must_use]
+    pub fn has_lasting(&self) -> bool {
+        self.factors.iter().any(|factor| factor.ends.is_none())
     }
 }
 
@@ -170,7 +184,7 @@ impl SecondFactor {
     pub fn offer(&self, visitor: &Visitor, now: Timestamp) -> Result<Offer, FactorError> {
         let secret = Secret::new(self.random.bytes::<SECRET_LEN>()?);
         let sealed = offer::seal(self.keys.seal(), owner(visitor), self.random.bytes()?, &secret, now);
-        self.shown(visitor, &secret, sealed)
+        self.shown(visitor, &Shown { secret, at: now }, sealed)
     }
 
     /// Shows once more what was shown, as after a code that was mistyped; nothing where that is too long ago.
@@ -178,19 +192,15 @@ impl SecondFactor {
     /// # Errors
     /// The account cannot be named.
     pub fn offer_again(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Result<Option<Offer>, FactorError> {
-        let secret = offer::open(self.keys.seal(), owner(visitor), sealed, now);
-        secret.map(|secret| self.shown(visitor, &secret, sealed.to_owned())).transpose()
+        let shown = offer::open(self.keys.seal(), owner(visitor), sealed, now);
+        shown.map(|shown| self.shown(visitor, &shown, sealed.to_owned())).transpose()
     }
 
-    fn shown(
-        &self,
-        visitor: &Visitor,
-        secret: &Secret<[u8; SECRET_LEN]>,
-        sealed: String,
-    ) -> Result<Offer, FactorError> {
+    fn shown(&self, visitor: &Visitor, shown: &Shown, sealed: String) -> Result<Offer, FactorError> {
+        let secret = shown.secret.reveal();
         let account = format!("{}/{}", visitor.org, visitor.member.login.as_str());
-        let address = app::address(secret.reveal(), &self.issuer, &account).ok_or(FactorError::Name)?;
-        Ok(Offer { address, key: app::key(secret.reveal()), sealed })
+        let address = app::address(secret, &self.issuer, &account).ok_or(FactorError::Name)?;
+        Ok(Offer { address, key: app::key(secret), sealed, shown: shown.at })
     }
 
     /// Sets the app up whose secret was shown, if the code is one of it (R032); the code does not pass a second time.
@@ -204,7 +214,7 @@ impl SecondFactor {
         typed: &str,
         step: Step,
     ) -> Result<Verdict<Stage>, FactorError> {
-        let Some(secret) = offer::open(self.keys.seal(), owner(visitor), sealed, step.now) else {
+        let Some(Shown { secret, at: begun }) = offer::open(self.keys.seal(), owner(visitor), sealed, step.now) else {
             return Ok(Verdict::Over);
         };
         let Some(used) = app::step(secret.reveal(), &otp::digits(typed), step.now) else {
@@ -215,8 +225,8 @@ impl SecondFactor {
         let (visitor, notices) = (visitor.clone(), self.notices);
         self.store
             .write(move |tx| {
-                if !may_set_up(tx, &visitor)? {
-                    return Ok(Verdict::Gone);
+                if let Some(hindrance) = hindrance(tx, &visitor, begun, step.now)? {
+                    return Ok(hindrance);
                 }
                 notices.tell(tx, visitor.member.id, Notice::TwoFactorSet, step.now)?;
                 tx.put_factor(visitor.member.id, FactorKind::App, None, Some(used), step.now)?;
@@ -235,8 +245,10 @@ impl SecondFactor {
         let notices = self.notices;
         self.store
             .write(move |tx| {
-                if !may_set_up(tx, &visitor)? {
-                    return Ok(Verdict::Gone);
+                let ordered = tx.waiting_challenge(&visitor.session, Purpose::Enrol.as_str(), step.now)?;
+                let begun = ordered.map_or(step.now, |challenge| challenge.sent);
+                if let Some(hindrance) = hindrance(tx, &visitor, begun, step.now)? {
+                    return Ok(hindrance);
                 }
                 let verdict = mailed(tx, &keys, &visitor, Purpose::Enrol, &typed, step.now)?;
                 if let Verdict::Right(address) = &verdict {
@@ -255,20 +267,40 @@ impl SecondFactor {
     /// # Errors
     /// The database failed.
     pub async fn pass(&self, visitor: &Visitor, proof: Proof, step: Step) -> Result<Verdict<Stage>, FactorError> {
-        let judge =
-            Judge::load(&self.store, &self.keys, visitor, Asked { proof, purpose: Purpose::Login, step }).await?;
+        self.passing(visitor, (Stage::Code, session::passed), Asked { proof, purpose: Purpose::Login, step }).await
+    }
+
+    /// Lets somebody who is logged in show a factor once more, as a change asks for one that passed lately (ASVS 7.5.1).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn confirm(&self, visitor: &Visitor, proof: Proof, step: Step) -> Result<Verdict<Stage>, FactorError> {
+        let asked = Asked { proof, purpose: Purpose::Confirm, step };
+        self.passing(visitor, (Stage::Full, session::passed_again), asked).await
+    }
+
+    /// Judges a code at that stage of the session, which then goes on.
+    async fn passing(
+        &self,
+        visitor: &Visitor,
+        (stage, go_on): (Stage, GoOn),
+        asked: Asked,
+    ) -> Result<Verdict<Stage>, FactorError> {
+        let step = asked.step;
+        let judge = Judge::load(&self.store, &self.keys, visitor, asked).await?;
         let visitor = visitor.clone();
         self.store
             .write(move |tx| {
-                if visitor.stage != Stage::Code || !stands(tx, &visitor)? {
+                if visitor.stage != stage || !stands(tx, &visitor)? {
                     return Ok(Verdict::Gone);
                 }
                 let verdict = judge.verdict(tx)?;
                 if verdict != Verdict::Right(()) {
                     return Ok(verdict.map(|()| visitor.stage));
                 }
-                let stage = session::go_on(tx, &visitor.session, &step.session, Some(step.now), step.now)?;
-                let Some(stage) = stage else { return Ok(Verdict::Gone) };
+                let Some(stage) = go_on(tx, &visitor.session, &step.session, step.now)? else {
+                    return Ok(Verdict::Gone);
+                };
                 record(tx, &visitor, audit::TWO_FACTOR_SUCCESS, judge.kind(), step.now)?;
                 Ok(Verdict::Right(stage))
             })
@@ -323,6 +355,7 @@ impl<T> Verdict<T> {
             Self::Wrong { left } => Verdict::Wrong { left },
             Self::Over => Verdict::Over,
             Self::Wait { until } => Verdict::Wait { until },
+            Self::Unproven => Verdict::Unproven,
             Self::Gone => Verdict::Gone,
         }
     }
@@ -330,7 +363,7 @@ impl<T> Verdict<T> {
 
 /// Whose offer an app's secret is.
 const fn owner(visitor: &Visitor) -> Owner {
-    Owner { member: visitor.member.id, session: visitor.session }
+    Owner { member: visitor.member.id, begun: visitor.begun }
 }
 
 /// What the secret of a member's app is bound to where it is kept.
@@ -344,8 +377,19 @@ fn stands(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
     Ok(session.is_some_and(|now| now.member == visitor.member.id && now.stage == visitor.stage.as_str()))
 }
 
-fn may_set_up(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
-    Ok(matches!(visitor.stage, Stage::Enrol | Stage::Full) && stands(tx, visitor)?)
+/// Says what keeps somebody from setting up what was begun at that moment: whoever finds a session open must not put a factor
+/// of their own in place of the member's, or beside it.
+fn hindrance(
+    tx: &mut Tx<'_>,
+    visitor: &Visitor,
+    begun: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Verdict<Stage>>, StoreError> {
+    if !matches!(visitor.stage, Stage::Enrol | Stage::Full) || !stands(tx, visitor)? {
+        return Ok(Some(Verdict::Gone));
+    }
+    let has_one = tx.factors(visitor.member.id, now)?.iter().any(|factor| factor.ends.is_none());
+    Ok((has_one && !visitor.had_passed(begun)).then_some(Verdict::Unproven))
 }
 
 /// Completes what was set up: what it replaces goes, it is recorded and told, and the session goes on.

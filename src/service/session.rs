@@ -99,6 +99,8 @@ pub struct Visitor {
     pub policy: Policy,
     /// How far the login got.
     pub stage: Stage,
+    /// When the session began, under whatever name.
+    pub begun: Timestamp,
     /// When the password was typed.
     pub password_at: Timestamp,
     /// When a second factor passed.
@@ -112,6 +114,12 @@ impl Visitor {
     #[must_use]
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.password_at.plus(self.policy.reauthenticate_after()) <= now
+    }
+
+    /// Says whether a second factor had passed so lately at that moment that no other code was needed for what matters.
+    #[must_use]
+    pub fn had_passed(&self, at: Timestamp) -> bool {
+        self.code_at.is_some_and(|passed| at < passed.plus(self.policy.reauthenticate_after()))
     }
 }
 
@@ -175,6 +183,7 @@ fn visitor(tx: &mut Tx<'_>, found: Session, session: [u8; 32], stage: Stage) -> 
         titles: (org.title, org.title_en),
         policy: org.policy,
         stage,
+        begun: found.created,
         password_at: found.password_at,
         code_at: found.code_at,
         last_login: found.last_login,
@@ -228,8 +237,16 @@ pub fn go_on(
     renamed(tx, old, new, Session { code_at, ..before }, now)
 }
 
-/// Goes on with a session under another name after its member typed the password once more, the one there is or a new one.
-/// Gives how far the login has got, or nothing where the session is over.
+/// Goes on with a session under another name after a second factor passed at the login.
+///
+/// # Errors
+/// The database failed.
+pub fn passed(tx: &mut Tx<'_>, old: &[u8; 32], new: &[u8; 32], now: Timestamp) -> Result<Option<Stage>, StoreError> {
+    go_on(tx, old, new, Some(now), now)
+}
+
+/// Goes on with a session under another name after its member typed the password once more, the one there is or a new one;
+/// codes under way go along. Gives how far the login has got, or nothing where the session is over.
 ///
 /// # Errors
 /// The database failed.
@@ -240,7 +257,29 @@ pub fn typed_again(
     now: Timestamp,
 ) -> Result<Option<Stage>, StoreError> {
     let Some(before) = tx.session(old)?.filter(|session| is_good(session, now)) else { return Ok(None) };
-    renamed(tx, old, new, Session { password_at: now, ..before }, now)
+    let stage = renamed(tx, old, new, Session { password_at: now, ..before }, now)?;
+    if stage.is_some() {
+        tx.move_challenges(old, new)?;
+    }
+    Ok(stage)
+}
+
+/// Goes on with a session under another name after its member, logged in already, showed a second factor once more; codes
+/// under way go along. Gives how far the login has got, or nothing where the session is over.
+///
+/// # Errors
+/// The database failed.
+pub fn passed_again(
+    tx: &mut Tx<'_>,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<Stage>, StoreError> {
+    let stage = go_on(tx, old, new, Some(now), now)?;
+    if stage.is_some() {
+        tx.move_challenges(old, new)?;
+    }
+    Ok(stage)
 }
 
 fn renamed(

@@ -24,6 +24,8 @@ pub struct Challenge {
     pub job: JobId,
     /// Its HMAC.
     pub proof: [u8; 32],
+    /// When it was ordered.
+    pub sent: Timestamp,
     /// From this moment on it is not taken any more.
     pub expires: Timestamp,
     /// How often it was tried.
@@ -49,7 +51,7 @@ pub struct NewChallenge {
     pub expires: Timestamp,
 }
 
-const COLUMNS: &str = "id, member, address, job, proof, expires, tries, ended_at";
+const COLUMNS: &str = "id, member, address, job, proof, sent_at, expires, tries, ended_at";
 
 fn read(row: &Row<'_>) -> Result<Challenge, StoreError> {
     Ok(Challenge {
@@ -58,9 +60,10 @@ fn read(row: &Row<'_>) -> Result<Challenge, StoreError> {
         address: row.get(2)?,
         job: row.get(3)?,
         proof: row.get(4)?,
-        expires: row.get(5)?,
-        tries: row.get(6)?,
-        ended: row.find::<Timestamp>(7)?.is_some(),
+        sent: row.get(5)?,
+        expires: row.get(6)?,
+        tries: row.get(7)?,
+        ended: row.find::<Timestamp>(8)?.is_some(),
     })
 }
 
@@ -143,6 +146,15 @@ impl Tx<'_> {
             Some(job) => self.wipe_secret(OTP_CODE, job),
             None => Ok(()),
         }
+    }
+
+    /// Has the codes that a session has open go on with it under another name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn move_challenges(&mut self, old: &[u8; 32], new: &[u8; 32]) -> Result<(), StoreError> {
+        let sql = "UPDATE challenges SET session = ?2 WHERE session = ?1 AND ended_at IS NULL";
+        self.execute(sql, params![old, new]).map(drop)
     }
 
     /// Ends all challenges of a member.

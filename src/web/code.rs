@@ -118,10 +118,10 @@ pub(super) fn passed(web: &Web, member: MemberId, cookie: String, reply: Reply) 
     Ok(reply.with(Crumb::Session, Some(cookie)).with(Crumb::Passed, Some(device)))
 }
 
-/// Gives what is to be said of a code that did not pass; nothing where it did, or the session is over.
+/// Gives what is to be said of a code that did not pass; nothing where it did, or it was no matter of the code.
 pub(super) fn remark<T>(verdict: &Verdict<T>, kind: FactorKind, now: Timestamp) -> Option<Remark> {
     match verdict {
-        Verdict::Right(_) | Verdict::Gone => None,
+        Verdict::Right(_) | Verdict::Unproven | Verdict::Gone => None,
         Verdict::Wrong { left: Some(0) } => Some(Remark::Burnt),
         Verdict::Wrong { .. } => Some(match kind {
             FactorKind::App => Remark::WrongApp,

@@ -41,6 +41,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("two_factor.html", include_str!("pages/two_factor.html")),
     ("two_factor_app.html", include_str!("pages/two_factor_app.html")),
     ("two_factor_mail.html", include_str!("pages/two_factor_mail.html")),
+    ("two_factor_confirm.html", include_str!("pages/two_factor_confirm.html")),
     ("two_factor_done.html", include_str!("pages/two_factor_done.html")),
     ("two_factor_remove.html", include_str!("pages/two_factor_remove.html")),
     ("logout.html", include_str!("pages/logout.html")),

@@ -48,11 +48,18 @@ pub(super) fn full(visit: &Visit) -> Result<&Visitor, Reply> {
 
 /// Gives who is logged in, all through, and typed the password lately; others are asked for it first (ASVS 7.5.1).
 pub(super) fn fresh(visit: &Visit, now: Timestamp) -> Result<&Visitor, Reply> {
+    fresh_since(visit, now, visit.path())
+}
+
+/// The same for what was begun at that moment, and goes on at `page`: what took its time is not asked about twice.
+pub(super) fn fresh_since<'a>(visit: &'a Visit, begun: Timestamp, page: &str) -> Result<&'a Visitor, Reply> {
     let visitor = full(visit)?;
-    if visitor.is_stale(now) {
-        return Err(Reply::see(format!("/login/again?back={}", visit.path())));
-    }
-    Ok(visitor)
+    if visitor.is_stale(begun) { Err(again(page)) } else { Ok(visitor) }
+}
+
+/// Asks for the password, to come back to `page`.
+pub(super) fn again(page: &str) -> Reply {
+    Reply::see(format!("/login/again?back={page}"))
 }
 
 /// Gives who has got as far as one of `stages`; others are sent to the page whose turn it is.

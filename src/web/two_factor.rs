@@ -2,9 +2,11 @@
 //!
 //! Knows nothing of how factors are kept. What always holds: the pages open to whoever is logged in, or has to set a factor up
 //! and cannot go on without; where the organisation does not ask for a second factor there are none (R023); a change is
-//! preceded by a password typed lately, and followed by another name of the session.
+//! preceded by a password typed lately and, where a factor is there to stay, by a code of one; it is followed by another name
+//! of the session.
 
 mod app;
+mod confirm;
 mod mail;
 mod qr;
 mod remove;
@@ -18,7 +20,7 @@ use super::visit::Visit;
 use super::{Web, backup, turn};
 use crate::model::Timestamp;
 use crate::service::backup_code::grouped;
-use crate::service::second_factor::{Backup, FactorError};
+use crate::service::second_factor::{Backup, FactorError, Overview};
 use crate::service::session::{Stage, Visitor};
 use crate::store::{Factor, FactorKind};
 use axum::extract::State;
@@ -38,6 +40,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/account/two-factor/done", get(done).post(kept))
         .route("/account/two-factor/backup", post(make_backup_code))
         .merge(app::routes())
+        .merge(confirm::routes())
         .merge(mail::routes())
         .merge(remove::routes())
 }
@@ -104,10 +107,24 @@ fn setter(visit: &Visit) -> Result<&Visitor, Reply> {
     if is_open_to(visitor) { Ok(visitor) } else { Err(Reply::missing(StatusCode::NOT_FOUND)) }
 }
 
-/// The same, with a password typed lately: at the end of a login it was, before a change it is asked for.
-fn fresh_setter(visit: &Visit, now: Timestamp) -> Result<&Visitor, Reply> {
-    let visitor = setter(visit)?;
-    if visitor.stage == Stage::Full { turn::fresh(visit, now) } else { Ok(visitor) }
+/// The same, with what they have, and who they are shown lately: at the end of a login it was, before a change it is asked for.
+/// It goes on at `page`; what was begun before, and when, is not asked about twice.
+async fn fresh_setter<'a>(
+    web: &Web,
+    visit: &'a Visit,
+    page: &str,
+    begun: Option<Timestamp>,
+) -> Result<Result<(&'a Visitor, Overview), Reply>, Trouble> {
+    let visitor = match setter(visit) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(Err(reply)),
+    };
+    let (has, begun) = (web.second_factor().overview(visitor.member.id, web.now()).await?, begun.unwrap_or(web.now()));
+    Ok(match visitor.stage {
+        Stage::Full if visitor.is_stale(begun) => Err(turn::again(page)),
+        Stage::Full if has.has_lasting() && !visitor.had_passed(begun) => Err(confirm::first(page)),
+        Stage::Full | Stage::Code | Stage::Password | Stage::Enrol => Ok((visitor, has)),
+    })
 }
 
 /// GET `/account/two-factor`: says what there is, and what can be done.
@@ -195,14 +212,13 @@ async fn kept(Extension(visit): Extension<Visit>, _: Entry) -> Reply {
 
 /// POST `/account/two-factor/backup`: makes a backup code for somebody who has none.
 async fn make_backup_code(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
-    let visitor = match setter(&visit).and_then(|_| turn::full(&visit)) {
-        Ok(visitor) => visitor,
+    if let Err(reply) = setter(&visit).and_then(|_| turn::full(&visit)) {
+        return Ok(reply);
+    }
+    let (visitor, has) = match fresh_setter(&web, &visit, PAGE, None).await? {
+        Ok(found) => found,
         Err(reply) => return Ok(reply),
     };
-    if visitor.is_stale(web.now()) {
-        return Ok(Reply::see(format!("/login/again?back={PAGE}")));
-    }
-    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
     if has.factors.is_empty() {
         return Ok(Reply::see(along(&visit, PAGE)));
     }

@@ -284,6 +284,7 @@ async fn ordered(world: &mut World, language: Language) -> String {
         titles: ("デモ商事".to_owned(), None),
         policy: Policy::default(),
         stage: Stage::Code,
+        begun: NOON,
         password_at: NOON,
         code_at: None,
         last_login: None,

@@ -42,6 +42,7 @@ async fn visitor(store: &Store, login: &'static str) -> Visitor {
         titles: ("デモ団体".to_owned(), None),
         policy: Policy::default(),
         stage: Stage::Full,
+        begun: NOON,
         password_at: NOON,
         code_at: None,
         last_login: None,

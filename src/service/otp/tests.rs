@@ -103,6 +103,7 @@ fn visitor(member: Member, session: u8) -> Visitor {
         titles: ("デモ".to_owned(), None),
         policy: Policy::default(),
         stage: Stage::Code,
+        begun: NOON,
         password_at: NOON,
         code_at: None,
         last_login: None,

@@ -79,6 +79,7 @@ impl World {
             titles: ("デモ".to_owned(), None),
             policy: Policy::default(),
             stage: Stage::Full,
+            begun: NOON,
             password_at: NOON,
             code_at: None,
             last_login: None,

@@ -91,21 +91,36 @@ impl World {
         overview.factors.into_iter().map(|factor| (factor.kind, factor.ends)).collect()
     }
 
+    async fn confirm(&self, visitor: &Visitor, typed: &str, to: u8, at: Timestamp) -> Verdict<Stage> {
+        let proof = Proof { kind: FactorKind::App, typed: typed.to_owned() };
+        self.factors.confirm(visitor, proof, step(to, at)).await.unwrap()
+    }
+
     /// Sets a mail address up in a session that may; the session goes on as `to`.
     async fn set_up_mail(&self, visitor: &Visitor, to: u8, at: Timestamp) -> Verdict<Stage> {
+        let code = self.mailed(visitor, at).await;
+        self.type_mailed(visitor, &code, to, at).await
+    }
+
+    async fn type_mailed(&self, visitor: &Visitor, code: &str, to: u8, at: Timestamp) -> Verdict<Stage> {
+        self.factors.set_up_mail(visitor, code, step(to, at)).await.unwrap()
+    }
+
+    /// Has a code sent to a mail address that is to be set up.
+    async fn mailed(&self, visitor: &Visitor, at: Timestamp) -> String {
         let otp = Otp::new(self.store.clone(), self.keys.seal().clone(), Random::system());
         let address = "taro@docomo.ne.jp".parse().unwrap();
         otp.order(visitor, Purpose::Enrol, &address, Language::Ja, at).await.unwrap();
         let waiting = otp.waiting(visitor, Purpose::Enrol, at).await.unwrap().unwrap();
-        assert_eq!((waiting.address, waiting.expires), (address, at.plus(Span::from_secs(3_600))));
+        let expires = at.plus(Span::from_secs(3_600));
+        assert_eq!((waiting.address, waiting.sent, waiting.expires), (address, at, expires));
         let (session, keys) = (visitor.session, self.keys.seal().clone());
         let open = move |tx: &mut Tx<'_>| {
             let job = tx.waiting_challenge(&session, Purpose::Enrol.as_str(), at)?.unwrap().job;
             let sealed = tx.secret(OTP_CODE, job.number())?.unwrap();
             Ok(otp::open(&keys, job, &sealed).unwrap().reveal().clone())
         };
-        let code = self.store.read::<_, StoreError, _>(open).await.unwrap();
-        self.factors.set_up_mail(visitor, &code, step(to, at)).await.unwrap()
+        self.store.read::<_, StoreError, _>(open).await.unwrap()
     }
 }
 
@@ -186,6 +201,56 @@ async fn r031_the_old_secret_passes_until_the_new_one_is_confirmed() {
     let third = world.log_in(6, after(180)).await;
     assert_eq!(world.pass(&third, &code(&old, after(180)), 7, after(180)).await, WRONG);
     assert_eq!(world.pass(&third, &code(&new, after(240)), 7, after(240)).await, Verdict::Right(Stage::Full));
+}
+
+#[tokio::test]
+async fn r024_r031_where_a_factor_is_there_none_is_set_up_unless_a_code_passed_lately() {
+    let world = World::open().await;
+    let old = world.with_app().await;
+    let visitor = world.visitor(2, after(299)).await.unwrap();
+    let (in_time, _) = world.offer(&visitor, after(299));
+    let (offer, new) = world.offer(&visitor, after(300));
+    let typed = code(&new, after(300));
+    assert_eq!(world.set_up(&visitor, &offer, &typed, 3, after(300)).await, Verdict::Unproven);
+    let sent = world.mailed(&visitor, after(300)).await;
+    assert_eq!(world.type_mailed(&visitor, &sent, 3, after(300)).await, Verdict::Unproven);
+    assert_eq!(world.kinds(after(300)).await, [(FactorKind::App, None)]);
+    // What was shown in time is not lost while the app is being installed.
+    assert_eq!(world.set_up(&visitor, &in_time, "000000", 3, after(900)).await, WRONG);
+
+    let wrong = other_than(&code(&old, after(930)));
+    assert_eq!(world.confirm(&visitor, &wrong, 3, after(930)).await, WRONG);
+    assert_eq!(world.set_up(&visitor, &offer, &code(&new, after(930)), 3, after(930)).await, Verdict::Unproven);
+    assert_eq!(world.confirm(&visitor, &code(&old, after(960)), 3, after(960)).await, Verdict::Right(Stage::Full));
+    let visitor = world.visitor(3, after(960)).await.unwrap();
+    assert_eq!(world.type_mailed(&visitor, &sent, 4, after(960)).await, Verdict::Right(Stage::Full));
+    let visitor = world.visitor(4, after(960)).await.unwrap();
+    let typed = code(&new, after(960));
+    assert_eq!(world.set_up(&visitor, &offer, &typed, 5, after(960)).await, Verdict::Right(Stage::Full));
+    // It is asked of a member who is logged in, and of nobody before.
+    let before = world.log_in(6, after(990)).await;
+    assert_eq!(world.confirm(&before, &code(&new, after(990)), 7, after(990)).await, Verdict::Gone);
+}
+
+#[tokio::test]
+async fn r031_r040_the_password_typed_once_more_takes_along_what_is_under_way() {
+    let world = World::open().await;
+    world.with_app().await;
+    let visitor = world.visitor(2, NOON).await.unwrap();
+    let (offer, new) = world.offer(&visitor, NOON);
+    let sent = world.mailed(&visitor, NOON).await;
+    let again = |tx: &mut Tx<'_>| session::typed_again(tx, &[2; 32], &[3; 32], after(400));
+    assert_eq!(world.store.write::<_, StoreError, _>(again).await.unwrap(), Some(Stage::Full));
+    let visitor = world.visitor(3, after(400)).await.unwrap();
+    let other = other_than(&sent);
+    assert_eq!(world.type_mailed(&visitor, &other, 4, after(400)).await, Verdict::Wrong { left: Some(4) });
+    assert_eq!(world.type_mailed(&visitor, &sent, 4, after(400)).await, Verdict::Right(Stage::Full));
+    let visitor = world.visitor(4, after(400)).await.unwrap();
+    let typed = code(&new, after(400));
+    assert_eq!(world.set_up(&visitor, &offer, &typed, 5, after(400)).await, Verdict::Right(Stage::Full));
+    // To another session of the same member it is nothing.
+    let other = world.log_in(6, after(400)).await;
+    assert_eq!(world.set_up(&other, &offer, &typed, 7, after(400)).await, Verdict::Over);
 }
 
 #[tokio::test]

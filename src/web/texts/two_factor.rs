@@ -72,6 +72,11 @@ texts! {
     done_app: "続けてスマホアプリの登録も行う場合はこちら", "Set up an authenticator app as well";
     done_mail: "続けてメールアドレスの登録も行う場合はこちら", "Set up a mail address as well";
 
+    // A code once more, before a change.
+    confirm_title: "ワンタイムパスワードの確認", "Confirm that it is you";
+    confirm_lead: "設定を変える前に、今の方法のワンタイムパスワードを入力してください。", "Before you change the settings, please enter a one-time password of the present way.";
+    confirm_lost: "受け取れないときは、一度ログアウトしてください。ログインし直すと、「ログインできない方はこちら」からバックアップコードを使えます。", "If you cannot get one, log out and log in again: there, “If you cannot log in” takes your backup code.";
+
     // Removing.
     remove_app: "認証アプリの解除", "Remove the authenticator app";
     remove_mail: "メールの解除", "Remove the mail address";

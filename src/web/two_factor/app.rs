@@ -13,13 +13,15 @@ use super::super::visit::Visit;
 use super::super::{Web, turn};
 use super::qr::Qr;
 use super::{fresh_setter, set_up, setter};
-use crate::service::second_factor::{Offer, Verdict};
+use crate::service::second_factor::{FactorError, Offer, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::FactorKind;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
+
+const HERE: &str = "/account/two-factor/app";
 
 pub(super) fn routes() -> Router<Web> {
     Router::new().route("/account/two-factor/app", get(show).post(confirm))
@@ -68,15 +70,16 @@ struct AppPage {
 
 /// GET: shows a secret.
 async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
-    let visitor = match fresh_setter(&visit, web.now()) {
-        Ok(visitor) => visitor,
+    let before = setter(&visit).map(|visitor| shown_before(&web, &visit, visitor));
+    let before = before.unwrap_or(Ok(None))?;
+    let (visitor, has) = match fresh_setter(&web, &visit, HERE, before.as_ref().map(|offer| offer.shown)).await? {
+        Ok(found) => found,
         Err(reply) => return Ok(reply),
     };
-    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
-    let offer = offer(&web, &visit, visitor)?;
+    let offer = before.map_or_else(|| web.second_factor().offer(visitor, web.now()), Ok)?;
     let t = texts(visit.language());
     let page = AppPage {
-        action: along(&visit, "/account/two-factor/app"),
+        action: along(&visit, HERE),
         mail: along(&visit, "/account/two-factor/mail"),
         stores: SHOPS,
         qr: Qr::of(offer.address.reveal()),
@@ -90,15 +93,14 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     Ok(Reply::page("two_factor_app.html", &page).with(Crumb::Offer, None))
 }
 
-/// A new secret, or after a mistyped code the one that was shown.
-fn offer(web: &Web, visit: &Visit, visitor: &Visitor) -> Result<Offer, super::FactorError> {
+/// After a mistyped code the secret that was shown.
+fn shown_before(web: &Web, visit: &Visit, visitor: &Visitor) -> Result<Option<Offer>, FactorError> {
     let shown = visit.jar().get(Crumb::Offer);
-    let again = shown.map(|sealed| web.second_factor().offer_again(visitor, sealed, web.now())).transpose()?;
-    again.flatten().map_or_else(|| web.second_factor().offer(visitor, web.now()), Ok)
+    Ok(shown.map(|sealed| web.second_factor().offer_again(visitor, sealed, web.now())).transpose()?.flatten())
 }
 
-/// POST: sets the app up, if the code is right. The secret was shown after a password typed lately, so none is asked for again
-/// while an app is being installed.
+/// POST: sets the app up, if the code is right. The secret was shown to somebody who had just shown who they are, so nothing is
+/// asked for again while an app is being installed.
 async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
     let visitor = match setter(&visit) {
         Ok(visitor) => visitor,
@@ -119,6 +121,8 @@ async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Ent
     match web.second_factor().set_up_app(visitor, sealed, fields.get("otp"), step).await? {
         Verdict::Right(_) => code::passed(&web, member, cookie, set_up(&web, &visit, visitor, step.session).await),
         Verdict::Gone => Ok(turn::over(&visit)),
+        // The page asks for what is missing.
+        Verdict::Unproven => Ok(Reply::see(visit.here())),
         refusal => again(code::remark(&refusal, FactorKind::App, step.now).unwrap_or(code::Remark::Over)),
     }
 }

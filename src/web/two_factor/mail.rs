@@ -42,12 +42,15 @@ struct MailPage {
 
 /// GET: asks for the address, and for the code once one is under way.
 async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
-    let visitor = match fresh_setter(&visit, web.now()) {
-        Ok(visitor) => visitor,
+    let waiting = match setter(&visit) {
+        Ok(visitor) => web.otp().waiting(visitor, Purpose::Enrol, web.now()).await?,
         Err(reply) => return Ok(reply),
     };
-    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
-    let waiting = web.otp().waiting(visitor, Purpose::Enrol, web.now()).await?;
+    let begun = waiting.as_ref().map(|waiting| waiting.sent);
+    let (_, has) = match fresh_setter(&web, &visit, HERE, begun).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
     let (note, t) = (visit.note(), texts(visit.language()));
     let typed = note.as_ref().map_or("", |note| note.typed("email"));
     let page = MailPage {
@@ -67,8 +70,10 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
 /// POST: sends a code to the address that was typed.
 async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
     let back = Reply::see(along(&visit, HERE));
-    // Where something is missing, the page itself asks for it.
-    let Ok(visitor) = fresh_setter(&visit, web.now()) else { return Ok(back) };
+    let (visitor, _) = match fresh_setter(&web, &visit, HERE, None).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
     let remark = match EmailAddress::typed(fields.get("email")) {
         Ok(address) => code::order(&web, &visit, visitor, Purpose::Enrol, &address).await?,
         Err(_) => code::Remark::NoAddress,
@@ -91,6 +96,8 @@ async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Ent
     match web.second_factor().set_up_mail(visitor, fields.get("otp"), step).await? {
         Verdict::Right(_) => code::passed(&web, member, cookie, set_up(&web, &visit, visitor, step.session).await),
         Verdict::Gone => Ok(turn::over(&visit)),
+        // The page asks for what is missing.
+        Verdict::Unproven => Ok(Reply::see(visit.here())),
         refusal => again(code::remark(&refusal, FactorKind::Mail, step.now).unwrap_or(code::Remark::Over)),
     }
 }

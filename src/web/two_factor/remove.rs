@@ -12,7 +12,7 @@ use super::super::texts::texts;
 use super::super::visit::Visit;
 use super::super::{Web, turn};
 use super::{PAGE, Remark, setter};
-use crate::service::otp::Purpose;
+use crate::service::otp::{Purpose, Waiting};
 use crate::service::second_factor::{Overview, Proof, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::FactorKind;
@@ -48,17 +48,25 @@ struct Wish<'a> {
     visitor: &'a Visitor,
     kind: FactorKind,
     has: Overview,
+    /// A code that was sent, and can be typed.
+    waiting: Option<Waiting>,
 }
 
 impl<'a> Wish<'a> {
+    /// Reads it. A code that was sent after the password had been typed is not kept waiting for another password.
     async fn read(web: &Web, visit: &'a Visit, kind: &str) -> Result<Result<Self, Reply>, Trouble> {
-        let visitor = match setter(visit).and_then(|_| turn::fresh(visit, web.now())) {
+        let waiting = match setter(visit) {
+            Ok(visitor) => web.otp().waiting(visitor, Purpose::Confirm, web.now()).await?,
+            Err(reply) => return Ok(Err(reply)),
+        };
+        let begun = waiting.as_ref().map_or(web.now(), |waiting| waiting.sent);
+        let visitor = match turn::fresh_since(visit, begun, visit.path()) {
             Ok(visitor) => visitor,
             Err(reply) => return Ok(Err(reply)),
         };
         let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
         Ok(match FactorKind::named(kind).filter(|kind| has.factor(*kind).is_some()) {
-            Some(kind) => Ok(Self { visitor, kind, has }),
+            Some(kind) => Ok(Self { visitor, kind, has, waiting }),
             None => Err(Reply::see(along(visit, PAGE))),
         })
     }
@@ -90,7 +98,6 @@ async fn show(web: &Web, visit: &Visit, kind: &str, wanted: Option<FactorKind>) 
     let present = |kind: &FactorKind| wish.has.factor(*kind).is_some();
     let proof = wanted.filter(present).or_else(|| FactorKind::ALL.into_iter().find(present)).unwrap_or(wish.kind);
     let other = FactorKind::ALL.into_iter().find(|other| *other != proof && present(other));
-    let waiting = web.otp().waiting(wish.visitor, Purpose::Confirm, web.now()).await?;
     let (note, t) = (visit.note(), texts(visit.language()));
     let page = RemovePage {
         kind: wish.kind.as_str(),
@@ -100,9 +107,11 @@ async fn show(web: &Web, visit: &Visit, kind: &str, wanted: Option<FactorKind>) 
         send: along(visit, &format!("{}/send", wish.page(FactorKind::Mail))),
         other: other.map(|other| along(visit, &wish.page(other))),
         back: along(visit, PAGE),
-        waiting: waiting
+        waiting: wish
+            .waiting
+            .as_ref()
             .filter(|_| proof == FactorKind::Mail)
-            .map(|waiting| Sent::new(&waiting, false, &wish.visitor.policy)),
+            .map(|waiting| Sent::new(waiting, false, &wish.visitor.policy)),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
         errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
     };
@@ -116,10 +125,14 @@ async fn send(
     Path(kind): Path<String>,
     _: Entry,
 ) -> Answer {
-    let Ok(wish) = Wish::read(&web, &visit, &kind).await? else {
-        // The page before this form asks for what is missing.
-        let page = FactorKind::named(&kind).map(|kind| format!("{PAGE}/remove/{}/mail", kind.as_str()));
-        return Ok(Reply::see(along(&visit, page.as_deref().unwrap_or(PAGE))));
+    let wish = match Wish::read(&web, &visit, &kind).await? {
+        Ok(wish) if wish.visitor.is_stale(web.now()) => return Ok(turn::again(&wish.page(FactorKind::Mail))),
+        Ok(wish) => wish,
+        Err(_) => {
+            // The page before this form asks for what is missing.
+            let page = FactorKind::named(&kind).map(|kind| format!("{PAGE}/remove/{}/mail", kind.as_str()));
+            return Ok(Reply::see(along(&visit, page.as_deref().unwrap_or(PAGE))));
+        }
     };
     let Some(address) = wish.has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()) else {
         return Ok(Reply::see(along(&visit, PAGE)));

@@ -21,6 +21,7 @@ async fn visitor(store: &Store) -> Visitor {
         titles: ("株式会社デモ".to_owned(), None),
         policy: Policy::default(),
         stage: Stage::Code,
+        begun: at(1),
         password_at: at(1),
         code_at: None,
         last_login: None,

@@ -37,6 +37,7 @@ async fn taro(world: &World) -> Visitor {
         titles: ("デモ".to_owned(), None),
         policy: Policy::default(),
         stage: Stage::Code,
+        begun: now,
         password_at: now,
         code_at: None,
         last_login: None,

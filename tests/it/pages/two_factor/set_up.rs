@@ -231,6 +231,77 @@ async fn a_change_after_a_while_asks_for_the_password_first() {
 }
 
 #[tokio::test]
+async fn r024_r031_setting_one_up_after_a_while_asks_for_a_code_of_the_one_there_is() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    house.clock.turn(Span::from_secs(300));
+    phone.get("/account/two-factor/mail").await;
+    // Whoever knows the password alone gets no further than this.
+    send(&mut phone, "/login/again", &[("password", OWN)]).await.has("設定を変える前に").has("キャンセル");
+    for page in ["app", "mail"] {
+        phone.get(&format!("/account/two-factor/{page}")).await.has("設定を変える前に").has_not("STEP");
+        assert_eq!(path(&phone), "/account/two-factor/confirm", "{page}");
+    }
+    let form = "/account/two-factor/confirm/app";
+    send(&mut phone, form, &[("otp", "")]).await.has("ワンタイムパスワードを入力してください").has("エラー：");
+    send(&mut phone, form, &[("otp", &other_than(&shown(&house, &key)))]).await.has("ワンタイムパスワードがちがう");
+    house.clock.turn(Span::from_secs(30));
+    send(&mut phone, form, &[("otp", &shown(&house, &key))]).await.has("メールアドレスを用いて");
+    assert_eq!(path(&phone), "/account/two-factor/mail");
+    house.clock.turn(Span::from_secs(60));
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+
+    // By mail, too.
+    house.clock.turn(Span::from_secs(300));
+    phone.get("/account/two-factor/app").await;
+    send(&mut phone, "/login/again", &[("password", OWN)]).await;
+    phone.get("/account/two-factor/confirm/mail?back=/account/two-factor/app").await.has("メール送信");
+    send(&mut phone, "/account/two-factor/confirm/mail/send", &[]).await.has("送りました");
+    house.clock.turn(Span::from_secs(301));
+    let (code, _) = mailed(&house).await;
+    send(&mut phone, "/account/two-factor/confirm/mail", &[("otp", &code)]).await.has("current-password");
+    send(&mut phone, "/login/again", &[("password", OWN)]).await.has("STEP1");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r031_r040_what_takes_longer_than_the_password_counts_is_not_lost() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    let wait = || house.clock.turn(Span::from_secs(400));
+
+    // A secret that is in the app already.
+    phone.get("/account/two-factor/app").await;
+    let key = secret(&phone.page);
+    wait();
+    let form = "/account/two-factor/app";
+    send(&mut phone, form, &[("otp", &other_than(&shown(&house, &key)))]).await.has("もう使われています");
+    assert_eq!(secret(&phone.page), key);
+    send(&mut phone, form, &[("otp", &shown(&house, &key))]).await.has("登録が完了しました");
+
+    // A code for another address, mistyped once.
+    phone.get("/account/two-factor/mail").await;
+    send(&mut phone, "/login/again", &[("password", OWN)]).await.has("メールアドレスを用いて");
+    send(&mut phone, "/account/two-factor/mail/send", &[("email", "ｈａｎａｋｏ＠au.com")]).await.has("hanako@au.com");
+    wait();
+    let (code, _) = mailed(&house).await;
+    send(&mut phone, "/account/two-factor/mail", &[("otp", &other_than(&code))]).await.has("ちがいます");
+    send(&mut phone, "/account/two-factor/mail", &[("otp", &code)]).await.has("登録が完了しました");
+
+    // A code for removing.
+    house.clock.turn(Span::from_secs(61));
+    phone.get("/account/two-factor/remove/mail/mail").await;
+    send(&mut phone, "/login/again", &[("password", OWN)]).await.has("メールの解除");
+    send(&mut phone, "/account/two-factor/remove/mail/mail/send", &[]).await.has("送りました");
+    wait();
+    let (code, _) = mailed(&house).await;
+    send(&mut phone, "/account/two-factor/remove/mail/mail", &[("otp", &code)]).await.has("解除しました");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn every_page_of_it_has_both_languages_and_fits_the_budget() {
     let house = house().await;
     let mut phone = first_login(&house).await;
