@@ -12,6 +12,7 @@ mod tests;
 use super::audit::{self, By, Entry};
 use super::landing::note_verified;
 use super::session::Visitor;
+use super::window;
 use crate::keys::Keys;
 use crate::link::{Link, LinkError, Purpose};
 use crate::maillog;
@@ -218,11 +219,11 @@ impl Order {
     /// can ask for the state of many addresses.
     fn take(&self, tx: &mut Tx<'_>) -> Result<Ordered, StoreError> {
         let earliest = self.at.minus(limit::LONGEST);
-        if let Some(until) = limit::next(&limit::OF_A_MEMBER, &tx.contact_tests_by(self.member.id, earliest)?, self.at)
+        if let Some(until) = window::next(&limit::OF_A_MEMBER, &tx.contact_tests_by(self.member.id, earliest)?, self.at)
         {
             return Ok(Ordered::TooMany { until });
         }
-        if let Some(until) = limit::next(&limit::OF_AN_ADDRESS, &tx.contact_tests_to(&self.to, earliest)?, self.at) {
+        if let Some(until) = window::next(&limit::OF_AN_ADDRESS, &tx.contact_tests_to(&self.to, earliest)?, self.at) {
             return Ok(Ordered::TooOften { until });
         }
         // A link ends with a whole second, and so does what it opens.

@@ -26,3 +26,4 @@ pub mod second_factor;
 pub mod session;
 pub mod settle;
 pub mod start_password;
+mod window;

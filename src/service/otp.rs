@@ -7,9 +7,7 @@
 //! minutes after the order (R040, R041), or sooner where the organisation says so.
 
 use crate::maillog;
-use crate::model::{
-    Budget, ChallengeId, EmailAddress, JobId, KeyRing, Language, MemberId, Secret, Span, Timestamp, mac,
-};
+use crate::model::{ChallengeId, EmailAddress, JobId, KeyRing, Language, MemberId, Secret, Span, Timestamp, mac};
 use crate::queue::{Class, Content, NewJob};
 use crate::random::{NoChance, Random};
 use crate::seal::{self, SealError};
@@ -18,6 +16,7 @@ use crate::service::session::Visitor;
 use crate::store::{NewChallenge, OTP_CODE, Store, StoreError, Tx};
 use subtle::{Choice, ConstantTimeEq};
 
+mod limit;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +70,8 @@ pub enum Ordered {
         /// Another one may be ordered then.
         again_at: Timestamp,
     },
+    /// The address is not written to; what was open before stays so.
+    Suppressed,
     /// Too many were ordered; nothing has changed.
     Wait {
         /// One may be ordered then.
@@ -162,6 +163,21 @@ impl Otp {
 }
 
 impl Otp {
+    /// Says when the visitor may order another code for `to`; nothing, where that is now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn again_at(
+        &self,
+        visitor: &Visitor,
+        purpose: Purpose,
+        to: &EmailAddress,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (member, to) = (visitor.member.id, to.clone());
+        self.store.read(move |tx| limit::next(tx, member, purpose, &to, now)).await
+    }
+
     /// Says which code the visitor's session can type for a purpose.
     ///
     /// # Errors
@@ -179,23 +195,30 @@ impl Otp {
     }
 }
 
-/// Takes the order, if there is room for it.
+/// Takes the order, if there is room for it. What is not sent as its address is not written to counts all the same, so that
+/// nobody can ask for the state of many addresses.
 fn take(tx: &mut Tx<'_>, keys: &KeyRing, order: &Order, now: Timestamp) -> Result<Ordered, StoreError> {
-    if let Some(until) = use_budgets(tx, order, now)? {
+    let next = |tx: &mut Tx<'_>| limit::next(tx, order.member, order.purpose, &order.to, now);
+    if let Some(until) = next(tx)? {
         return Ok(Ordered::Wait { until });
     }
     let expires = now.plus(order.lifetime);
-    let challenge = tx.open_challenge(&NewChallenge {
+    let new = NewChallenge {
         member: order.member,
         session: order.session,
         purpose: order.purpose.as_str(),
         address: order.to.clone(),
         at: now,
         expires,
-    })?;
+    };
+    if tx.is_suppressed(&order.to)? {
+        tx.count_challenge(&new)?;
+        return Ok(Ordered::Suppressed);
+    }
+    let challenge = tx.open_challenge(&new)?;
     let job = enqueue(tx, keys, order, challenge, now)?;
     tx.arm_challenge(challenge, &proof(keys.active().1, challenge, order.purpose, order.code.reveal()), job)?;
-    Ok(Ordered::Sent { expires, again_at: now.plus(PAUSE) })
+    Ok(Ordered::Sent { expires, again_at: next(tx)?.unwrap_or(now) })
 }
 
 fn enqueue(
@@ -220,33 +243,6 @@ fn enqueue(
     tx.put_secret(OTP_CODE, job.number(), &sealed)?;
     maillog::queued(tx, job, &mail)?;
     Ok(job)
-}
-
-/// The wait between two codes.
-const PAUSE: Span = Span::from_secs(60);
-
-/// How many codes may be ordered, by a member and for an address alike.
-fn limits() -> [(&'static str, Budget); 3] {
-    [("minute", Budget::new(1, PAUSE)), ("hour", Budget::new(5, Span::from_secs(3_600))), ("day", Budget::new(10, DAY))]
-}
-
-/// Counts the order; where there is no room it counts nothing and says when there will be.
-fn use_budgets(tx: &mut Tx<'_>, order: &Order, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let (mut used, mut waits) = (Vec::new(), Vec::new());
-    for (whose, key) in [("member", order.member.to_string()), ("address", order.to.folded())] {
-        for (period, limit) in limits() {
-            let scope = format!("otp-{whose}-{period}");
-            let full_until = tx.budget(&scope, &key)?;
-            match limit.admit(full_until, now) {
-                Some(after) => used.push((scope, key.clone(), after)),
-                None => waits.push(full_until.map_or(now, |full_until| limit.room_at(full_until))),
-            }
-        }
-    }
-    if waits.is_empty() {
-        used.iter().try_for_each(|(scope, key, after)| tx.set_budget(scope, key, *after))?;
-    }
-    Ok(waits.into_iter().max())
 }
 
 /// Judges a code typed in a session; `keys` are those that seal. Belongs into the transaction of what the code allows, so that

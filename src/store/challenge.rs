@@ -77,11 +77,56 @@ impl Tx<'_> {
         let sql = "SELECT id FROM challenges WHERE session = ?1 AND purpose = ?2 AND ended_at IS NULL";
         let before: Vec<ChallengeId> = self.query(sql, params![&new.session, new.purpose], |row| row.get(0))?;
         before.into_iter().try_for_each(|id| self.end_challenge(id, new.at))?;
-        let sql = "INSERT INTO challenges (member, session, purpose, address, proof, job, sent_at, expires) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)";
+        self.insert_challenge(new, None)
+    }
+
+    /// Notes an order that is not sent, as its address is not written to: it counts all the same, and what the session has
+    /// open stays so.
+    ///
+    /// # Errors
+    /// The database failed, or there is no such member.
+    pub fn count_challenge(&mut self, new: &NewChallenge) -> Result<(), StoreError> {
+        self.insert_challenge(new, Some(new.at)).map(drop)
+    }
+
+    fn insert_challenge(&mut self, new: &NewChallenge, ended: Option<Timestamp>) -> Result<ChallengeId, StoreError> {
+        let sql = "INSERT INTO challenges \
+                   (member, session, purpose, address, folded, proof, job, sent_at, expires, ended_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9)";
+        let (address, folded) = (&new.address, new.address.folded());
         let no_proof = [0; 32];
-        let values = params![new.member, &new.session, new.purpose, &new.address, &no_proof, new.at, new.expires];
+        let values =
+            params![new.member, &new.session, new.purpose, address, folded, &no_proof, new.at, new.expires, ended,];
         self.insert(sql, values).map(ChallengeId::new)
+    }
+
+    /// Says when a member ordered codes after `after`, the last one first. Until this transaction ends, nobody else decides
+    /// about another one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn challenges_by(&mut self, member: MemberId, after: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+        self.guard()?;
+        let sql = "SELECT sent_at FROM challenges WHERE member = ?1 AND sent_at > ?2 ORDER BY sent_at DESC";
+        self.query(sql, params![member, after], |row| row.get(0))
+    }
+
+    /// Says when anybody ordered codes for an address after `after`, the last one first, leaving out those of one purpose.
+    /// Until this transaction ends, nobody else decides about another one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn challenges_to(
+        &mut self,
+        address: &EmailAddress,
+        but: Option<&str>,
+        after: Timestamp,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        self.guard()?;
+        let sql = "SELECT sent_at FROM challenges WHERE folded = ?1 AND sent_at > ?2 AND purpose <> ?3 \
+                   ORDER BY sent_at DESC";
+        // No purpose has no name.
+        self.query(sql, params![address.folded(), after, but.unwrap_or_default()], |row| row.get(0))
     }
 
     /// Sets what a code is compared with, and the job whose mail carries it.

@@ -57,6 +57,10 @@ remarks! {
         Sent = "sent",
         /// Another code may not be sent yet.
         TooSoon = "too-soon",
+        /// Nothing is sent to the address that was set up.
+        Stopped = "stopped",
+        /// Nothing is sent to the address that was typed.
+        StoppedThere = "stopped-there",
     }
 }
 
@@ -133,6 +137,48 @@ pub(super) fn remark<T>(verdict: &Verdict<T>, kind: FactorKind, now: Timestamp) 
     }
 }
 
+/// Until when a page that sends codes has to put somebody off, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    until: Timestamp,
+    /// A code that can be typed is under way.
+    waiting: bool,
+    purpose: Purpose,
+}
+
+impl Pause {
+    /// Finds it out, where the page has to say so.
+    pub(super) async fn find(
+        web: &Web,
+        visit: &Visit,
+        (visitor, purpose): (&Visitor, Purpose),
+        to: Option<&EmailAddress>,
+        waiting: bool,
+    ) -> Result<Option<Self>, Trouble> {
+        let is_asked = visit.note().is_some_and(|note| note.remarks().any(|said: Remark| said == Remark::TooSoon));
+        let Some(to) = to.filter(|_| is_asked) else { return Ok(None) };
+        let until = web.otp().again_at(visitor, purpose, to, web.now()).await?.unwrap_or(web.now());
+        Ok(Some(Self { until, waiting, purpose }))
+    }
+
+    fn say(self, t: &Texts) -> String {
+        // Said to the minute: the one in which it is over counts whole.
+        let until = self.until.plus(Span::from_millis(59_999)).minute_jst();
+        let more = match (self.waiting, self.purpose) {
+            (true, _) => t.code.too_soon_waiting,
+            (false, Purpose::Login | Purpose::Confirm) => t.code.too_soon_else,
+            (false, Purpose::Enrol) => "",
+        };
+        format!("{}{more}", t.code.too_soon.replace("{time}", &until))
+    }
+}
+
+/// Says what is wrong where codes are typed, and sent.
+pub(super) fn faults_of_mail(note: &Note, t: &Texts, pause: Option<Pause>) -> Vec<Fault> {
+    let until = pause.map(|pause| Fault::plain(pause.say(t)));
+    faults(note, t).into_iter().chain(until).collect()
+}
+
 /// Says what is wrong.
 pub(super) fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
     let said = note.remarks().filter_map(|remark| {
@@ -145,8 +191,10 @@ pub(super) fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
             Remark::Wait => Fault::in_field("otp", t.code.wait),
             Remark::Paused => Fault::plain(t.code.paused),
             Remark::NoAddress => Fault::in_field("email", t.code.no_address),
-            Remark::TooSoon => Fault::plain(t.code.too_soon),
-            Remark::Sent => return None,
+            Remark::Stopped => Fault::plain(t.code.stopped),
+            Remark::StoppedThere => Fault::in_field("email", t.code.stopped_there),
+            // When it is over is known to the page, see `Pause`.
+            Remark::TooSoon | Remark::Sent => return None,
         })
     });
     Fault::late(note, t).into_iter().chain(said).collect()
@@ -168,6 +216,8 @@ pub(super) async fn order(
     Ok(match web.otp().order(visitor, purpose, to, visit.language(), web.now()).await? {
         Ordered::Sent { .. } => Remark::Sent,
         Ordered::Wait { .. } => Remark::TooSoon,
+        Ordered::Suppressed if purpose == Purpose::Enrol => Remark::StoppedThere,
+        Ordered::Suppressed => Remark::Stopped,
     })
 }
 
@@ -202,6 +252,8 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
     let kind = wanted.filter(present).unwrap_or(default);
     let other = FactorKind::ALL.into_iter().find(|other| *other != kind && present(other));
     let waiting = web.otp().waiting(visitor, Purpose::Login, now).await?;
+    let to = has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref());
+    let pause = Pause::find(web, visit, (visitor, Purpose::Login), to, waiting.is_some()).await?;
     let (note, t) = (visit.note(), texts(visit.language()));
     Ok(Reply::page(
         "code.html",
@@ -215,7 +267,7 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
                 .filter(|_| kind == FactorKind::Mail)
                 .map(|waiting| Sent::new(&waiting, true, &visitor.policy)),
             said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
-            errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
+            errors: note.as_ref().map_or_else(Vec::new, |note| faults_of_mail(note, t, pause)),
         },
     ))
 }

@@ -1,19 +1,9 @@
-//! How many tests in how long, over windows that slide.
+//! How many tests in how long.
 //!
-//! Knows nothing of whose tests they are. What always holds: within any stretch of the length of a window there are no more
-//! tests than it allows, to the millisecond.
+//! Knows nothing of whose tests they are; the windows slide.
 
-use crate::model::{Span, Timestamp};
-
-/// So many in any stretch of this length.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
-    most: usize,
-    length: Span,
-}
-
-const HOUR: Span = Span::from_secs(60 * 60);
-const DAY: Span = Span::from_secs(24 * 60 * 60);
+use crate::model::Span;
+use crate::service::window::{DAY, HOUR, Window};
 
 /// What one member may order.
 pub(super) const OF_A_MEMBER: [Window; 2] = [Window { most: 10, length: HOUR }, Window { most: 30, length: DAY }];
@@ -22,17 +12,11 @@ pub(super) const OF_AN_ADDRESS: [Window; 1] = [Window { most: 3, length: HOUR }]
 /// How far back tests count.
 pub(super) const LONGEST: Span = DAY;
 
-/// Says when the next one fits into all windows; nothing, where it does at `now`. `times` has the earlier ones, the last
-/// one first.
-pub(super) fn next(windows: &[Window], times: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
-    // The one that has to leave the window before another fits in.
-    let until = |window: &Window| Some(times.get(window.most.checked_sub(1)?)?.plus(window.length));
-    windows.iter().filter_map(until).filter(|until| *until > now).max()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
+    use crate::service::window::next;
 
     fn minute(minutes: i64) -> Timestamp {
         Timestamp::from_millis(minutes * 60_000)

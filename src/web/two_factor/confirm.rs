@@ -3,7 +3,7 @@
 //! What always holds: it comes after a password typed lately, so codes are not guessed or ordered by whoever found a session
 //! open; a right code leads on to the page that asked for it.
 
-use super::super::code::{self, Sent, along, faults, said};
+use super::super::code::{self, Pause, Sent, along, faults_of_mail, said};
 use super::super::fault::Fault;
 use super::super::note::Note;
 use super::super::reply::{Answer, Entry, Reply, Trouble};
@@ -100,6 +100,8 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
     let default = FactorKind::ALL.into_iter().find(present).unwrap_or(FactorKind::App);
     let kind = wanted.filter(present).unwrap_or(default);
     let other = FactorKind::ALL.into_iter().find(|other| *other != kind && present(other));
+    let to = has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref());
+    let pause = Pause::find(web, visit, (visitor, Purpose::Confirm), to, waiting.is_some()).await?;
     let (note, t) = (visit.note(), texts(visit.language()));
     let page = ConfirmPage {
         kind: kind.as_str(),
@@ -107,9 +109,11 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
         send: along(visit, &format!("{HERE}/mail/send")),
         other: other.map(|other| page(visit, other)),
         back: PAGE,
-        waiting: waiting.filter(|_| kind == FactorKind::Mail).map(|waiting| Sent::new(&waiting, false, &visitor.policy)),
+        waiting: waiting
+            .filter(|_| kind == FactorKind::Mail)
+            .map(|waiting| Sent::new(&waiting, false, &visitor.policy)),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
-        errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
+        errors: note.as_ref().map_or_else(Vec::new, |note| faults_of_mail(note, t, pause)),
     };
     Ok(Reply::page("two_factor_confirm.html", &page))
 }

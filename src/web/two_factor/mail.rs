@@ -3,7 +3,7 @@
 //! What always holds: the address is typed for this purpose alone, and is not one of the member's contact addresses unless it
 //! happens to be the same; it is set up only by a code that was sent to it.
 
-use super::super::code::{self, Sent, along, faults, said};
+use super::super::code::{self, Pause, Sent, along, faults_of_mail, said};
 use super::super::fault::Fault;
 use super::super::note::Note;
 use super::super::reply::{Answer, Entry, Reply};
@@ -47,12 +47,14 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         Err(reply) => return Ok(reply),
     };
     let begun = waiting.as_ref().map(|waiting| waiting.sent);
-    let (_, has) = match fresh_setter(&web, &visit, HERE, begun).await? {
+    let (visitor, has) = match fresh_setter(&web, &visit, HERE, begun).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),
     };
     let (note, t) = (visit.note(), texts(visit.language()));
     let typed = note.as_ref().map_or("", |note| note.typed("email"));
+    let to = EmailAddress::typed(typed).ok();
+    let pause = Pause::find(&web, &visit, (visitor, Purpose::Enrol), to.as_ref(), waiting.is_some()).await?;
     let page = MailPage {
         action: along(&visit, HERE),
         send: along(&visit, "/account/two-factor/mail/send"),
@@ -62,7 +64,7 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
             .unwrap_or_else(|| typed.to_owned()),
         waiting: waiting.map(|waiting| Sent::new(&waiting, false, &visitor.policy)),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
-        errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
+        errors: note.as_ref().map_or_else(Vec::new, |note| faults_of_mail(note, t, pause)),
     };
     Ok(Reply::page("two_factor_mail.html", &page))
 }

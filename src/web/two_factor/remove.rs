@@ -3,7 +3,7 @@
 //! What always holds: it takes a confirmation, a password typed lately, and a code of any factor the member has; the last
 //! factor is not taken away but replaced, and the pages of the set-up come next.
 
-use super::super::code::{self, Sent, along, faults, said};
+use super::super::code::{self, Pause, Sent, along, faults_of_mail, said};
 use super::super::cookie::Crumb;
 use super::super::fault::Fault;
 use super::super::note::Note;
@@ -98,6 +98,8 @@ async fn show(web: &Web, visit: &Visit, kind: &str, wanted: Option<FactorKind>) 
     let present = |kind: &FactorKind| wish.has.factor(*kind).is_some();
     let proof = wanted.filter(present).or_else(|| FactorKind::ALL.into_iter().find(present)).unwrap_or(wish.kind);
     let other = FactorKind::ALL.into_iter().find(|other| *other != proof && present(other));
+    let to = wish.has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref());
+    let pause = Pause::find(web, visit, (wish.visitor, Purpose::Confirm), to, wish.waiting.is_some()).await?;
     let (note, t) = (visit.note(), texts(visit.language()));
     let page = RemovePage {
         kind: wish.kind.as_str(),
@@ -113,7 +115,7 @@ async fn show(web: &Web, visit: &Visit, kind: &str, wanted: Option<FactorKind>) 
             .filter(|_| proof == FactorKind::Mail)
             .map(|waiting| Sent::new(waiting, false, &wish.visitor.policy)),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
-        errors: note.as_ref().map_or_else(Vec::new, |note| faults(note, t)),
+        errors: note.as_ref().map_or_else(Vec::new, |note| faults_of_mail(note, t, pause)),
     };
     Ok(Reply::page("two_factor_remove.html", &page))
 }

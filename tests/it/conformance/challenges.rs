@@ -1,6 +1,6 @@
 //! One-time passwords sent by mail, and wrong codes.
 
-use super::{Place, address, at, read, taro, write};
+use super::{Place, address, at, new_member, read, taro, write};
 use karamail::model::{ChallengeId, KeyRing, Language, MemberId, Policy, Secret, Span};
 use karamail::random::Random;
 use karamail::service::otp::{self, Ordered, Otp, Purpose, Tried};
@@ -63,6 +63,32 @@ pub async fn r040_of_ten_thousand_guesses_at_once_exactly_five_are_judged(place:
     assert_eq!(left, [0, 1, 2, 3, 4]);
     assert_eq!(typed(&store, &visitor, code).await, Tried::Over);
     assert_eq!(read(&store, move |tx| tx.secret(OTP_CODE, job.number())).await, None);
+}
+
+pub async fn r036_of_orders_at_once_one_is_sent_for_a_member_and_for_an_address(place: Place) {
+    let store = place.open().await;
+    let taro = visitor(&store).await;
+    let otp = Otp::new(store.clone(), keys(), Random::repeating(1));
+    let order = |visitor: Visitor, to: String, now| {
+        let otp = otp.clone();
+        async move { otp.order(&visitor, Purpose::Login, &address(&to), Language::Ja, at(now)).await.unwrap() }
+    };
+    let sent = |all: Vec<Ordered>| all.iter().filter(|one| matches!(one, Ordered::Sent { .. })).count();
+    let mut orders = JoinSet::new();
+    for number in 0..20u8 {
+        let visitor = Visitor { session: [number; 32], ..taro.clone() };
+        orders.spawn(order(visitor, format!("a{number}@docomo.ne.jp"), 5));
+    }
+    assert_eq!(sent(orders.join_all().await), 1);
+    let mut orders = JoinSet::new();
+    for number in 0..20u8 {
+        let (org, new) = (taro.member.org, new_member(&format!("m{number}")));
+        let id = write(&store, move |tx| tx.put_member(org, &new, at(1))).await.0;
+        let member = read(&store, move |tx| tx.member_by_id(id)).await.unwrap();
+        let visitor = Visitor { session: [100 + number; 32], member, ..taro.clone() };
+        orders.spawn(order(visitor, "hanako@docomo.ne.jp".to_owned(), 60_005 + i64::from(number)));
+    }
+    assert_eq!(sent(orders.join_all().await), 1);
 }
 
 fn challenge(member: MemberId, session: u8, purpose: &'static str, expires: i64) -> NewChallenge {

@@ -192,6 +192,7 @@ conformance![
     tests_of_addresses::the_last_registration_of_a_members_address_is_found,
     challenges::r040_of_ten_thousand_guesses_at_once_exactly_five_are_judged,
     challenges::a_session_has_one_code_open_for_a_purpose,
+    challenges::r036_of_orders_at_once_one_is_sent_for_a_member_and_for_an_address,
     challenges::codes_and_wrong_tries_are_forgotten_oldest_first_in_steps,
     audit::entries_written_side_by_side_make_one_chain,
     audit::an_entry_that_was_changed_or_taken_out_breaks_the_chain,

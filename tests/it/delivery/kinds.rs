@@ -119,6 +119,7 @@ async fn order(world: &World, member: MemberId, language: Language) {
         titles: ("団".repeat(TITLE_MAX), None),
         policy: Policy::default(),
         stage: Stage::Code,
+        begun: now,
         password_at: now,
         code_at: None,
         last_login: None,

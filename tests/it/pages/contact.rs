@@ -25,7 +25,7 @@ pub async fn signed_in_at(house: &House, member: MemberId, stage: Stage) -> Brow
         created: now,
         seen: now,
         password_at: now,
-        code_at: None,
+        code_at: (stage == Stage::Full).then_some(now),
         last_login: None,
         stage: stage.as_str().to_owned(),
         language: Language::Ja,

@@ -23,13 +23,14 @@ CREATE TABLE factors (
 ) STRICT, WITHOUT ROWID;
 
 -- One-time passwords sent by mail: known by their HMAC, each for one session and one purpose. Tries are counted before
--- they are judged.
+-- they are judged. One without a job was not sent, as its address is not written to; it counts all the same.
 CREATE TABLE challenges (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     member      INTEGER NOT NULL REFERENCES members (id),
     session     BLOB    NOT NULL CHECK (length(session) = 32),
     purpose     TEXT    NOT NULL CHECK (purpose IN ('login', 'enrol', 'confirm')),
     address     TEXT    NOT NULL,
+    folded      TEXT    NOT NULL,
     proof       BLOB    NOT NULL CHECK (length(proof) = 32),
     job         INTEGER NOT NULL,
     sent_at     INTEGER NOT NULL,
@@ -40,6 +41,8 @@ CREATE TABLE challenges (
 
 CREATE INDEX challenges_session ON challenges (session, purpose);
 CREATE INDEX challenges_expires ON challenges (expires);
+CREATE INDEX challenges_member ON challenges (member, sent_at);
+CREATE INDEX challenges_target ON challenges (folded, sent_at);
 
 -- When members typed wrong codes, of whatever kind: after too many in a day the step is paused.
 CREATE TABLE wrong_codes (
