@@ -274,13 +274,18 @@ fn path_of(uri: &Uri) -> String {
 fn peer(web: &Web, parts: &request::Parts) -> IpAddr {
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let peer = parts.extensions.get::<Peer>().map_or(unknown, |peer| peer.0);
-    if !web.trusts(peer) {
+    forwarded(peer, &parts.headers, |address| web.trusts(address))
+}
+
+/// Walks back over what each proxy wrote behind what it was sent. What cannot be read ends the walk: before it stands what the
+/// other side wrote itself.
+fn forwarded(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
+    if !trusts(peer) {
         return peer;
     }
-    let lines = parts.headers.get_all("x-forwarded-for").into_iter().filter_map(|line| line.to_str().ok());
-    let named: Vec<IpAddr> =
-        lines.flat_map(|line| line.split(',')).filter_map(|address| address.trim().parse().ok()).collect();
-    named.into_iter().rev().find(|address| !web.trusts(*address)).unwrap_or(peer)
+    let lines = headers.get_all("x-forwarded-for").iter().rev().map(|line| line.to_str().unwrap_or_default());
+    let mut named = lines.flat_map(|line| line.rsplit(',')).map_while(|address| address.trim().parse().ok());
+    named.find(|address| !trusts(*address)).unwrap_or(peer)
 }
 
 /// Finds the language that the browser prefers (RFC 9110 12.5.4); Japanese where it says nothing we speak.
@@ -331,6 +336,32 @@ mod tests {
         assert!(!is_device(&cookie, &[8; 32], &[1; 32]));
         for forged in ["", ".", "x", &cookie[1..], &cookie[..cookie.len() - 1]] {
             assert!(!is_device(forged, &[7; 32], &[1; 32]), "{forged}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_an_entry_that_cannot_be_read_is_not_believed() {
+        let peer: IpAddr = "10.0.0.9".parse().unwrap();
+        let ours = |address: IpAddr| address.to_string().starts_with("10.");
+        for (lines, found) in [
+            (&["192.0.2.1, 198.51.100.7, 10.0.0.1"][..], "198.51.100.7"),
+            (&["192.0.2.1", "198.51.100.7", "10.0.0.1 , 10.0.0.2"], "198.51.100.7"),
+            (&["192.0.2.1, 198.51.100.7:5678"], "10.0.0.9"),
+            (&["192.0.2.1, unknown, 10.0.0.1"], "10.0.0.9"),
+            (&["192.0.2.1", "", "10.0.0.1"], "10.0.0.9"),
+            (&["192.0.2.1", "198.51.100.7\u{e9}"], "10.0.0.9"),
+            (&["192.0.2.1,"], "10.0.0.9"),
+            (&["10.0.0.3, 10.0.0.1"], "10.0.0.9"),
+            (&["2001:db8::7"], "2001:db8::7"),
+            (&[], "10.0.0.9"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", axum::http::HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            }
+            assert_eq!(forwarded(peer, &headers, ours).to_string(), found, "{lines:?}");
+            let stranger: IpAddr = "203.0.113.5".parse().unwrap();
+            assert_eq!(forwarded(stranger, &headers, ours), stranger, "{lines:?}");
         }
     }
 
