@@ -11,7 +11,7 @@ mod file;
 pub use encoding::Encoding;
 pub use file::{Fault, Faults, MemberFile, Row};
 
-use crate::model::{KeyRing, MemberId, OrgCode, OrgId, Timestamp};
+use crate::model::{EmailAddress, KeyRing, MemberId, OrgCode, OrgId, Priority, Timestamp};
 use crate::random::{NoChance, Random};
 use crate::service::address_change;
 use crate::service::audit::{self, By, Entry};
@@ -131,6 +131,9 @@ impl Importer {
                     if matches!(change, Change::Added(_)) && !row.has_password() {
                         faults.add(row.line, "password", "is empty, and this member is new: nobody could log in");
                     }
+                    if let Change::Changed(new) = &change {
+                        clashes(tx, org, new)?.into_iter().for_each(|(column, why)| faults.add(row.line, &column, why));
+                    }
                     report.count(&change);
                 }
                 Ok::<_, StoreError>((report, faults))
@@ -186,8 +189,24 @@ fn has_addresses(tx: &mut Tx<'_>, member: MemberId, new: &NewMember) -> Result<b
         return Ok(true);
     }
     let known = tx.addresses_of(member)?;
-    let given = crate::model::Priority::ALL.into_iter().zip(&new.addresses);
+    let given = Priority::ALL.into_iter().zip(&new.addresses);
     Ok(given.filter_map(|(priority, address)| Some((priority, address.clone()?))).all(|given| known.contains(&given)))
+}
+
+/// Finds the addresses that the member has in another place, which the file leaves as it is: none stands in two places.
+fn clashes(tx: &mut Tx<'_>, org: OrgId, new: &NewMember) -> Result<Vec<(String, String)>, StoreError> {
+    let Some(known) = tx.member(org, &new.login)? else { return Ok(Vec::new()) };
+    let mut kept = tx.addresses_of(known.id)?;
+    let given =
+        || Priority::ALL.into_iter().zip(&new.addresses).filter_map(|(place, new)| Some((place, new.as_ref()?)));
+    kept.retain(|(kept, _)| given().all(|(place, _)| place != *kept));
+    let clash = |(place, address): (Priority, &EmailAddress)| {
+        let (kept, _) = kept.iter().find(|(_, kept)| kept.folded() == address.folded())?;
+        let why =
+            format!("is the address that this member has as mail{kept}: leave it blank, or give another mail{kept}");
+        Some((format!("mail{place}"), why))
+    };
+    Ok(given().filter_map(clash).collect())
 }
 
 /// Says whether the member has a password that stays: one of the administrator's that nobody used in time does not.

@@ -53,6 +53,17 @@ pub fn read(typed: [&str; 3]) -> Result<Addresses, Vec<(Priority, Fault)>> {
     if faults.is_empty() { Ok(read) } else { Err(faults) }
 }
 
+/// Reads what a page showed in the places: an address that stands there twice is one that can be saved away. Nothing, where it
+/// is none.
+#[must_use]
+pub fn shown(texts: [&str; 3]) -> Option<Addresses> {
+    let mut read = Addresses::default();
+    for (text, into) in texts.into_iter().zip(&mut read).filter(|(text, _)| !text.is_empty()) {
+        *into = Some(EmailAddress::typed(text).ok()?);
+    }
+    Some(read)
+}
+
 /// What happens to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

@@ -341,10 +341,8 @@ async fn save(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(
         Ok(visitor) => visitor,
         Err(reply) => return Ok(reply),
     };
-    let shown = profile::read(SHOWN.map(|name| fields.get(name)));
-    let (Ok(wanted), Ok(shown)) = (profile::read(typed(&fields)), shown) else {
-        return Ok(Reply::see(PAGE.to_owned()));
-    };
+    let Ok(wanted) = profile::read(typed(&fields)) else { return Ok(Reply::see(PAGE.to_owned())) };
+    let Some(shown) = profile::shown(SHOWN.map(|name| fields.get(name))) else { return Ok(again([Say::Moved])) };
     Ok(match web.profile().save(visitor, shown, wanted, web.now()).await? {
         Saved::Saved => {
             web.drafts().forget(visitor.member.id, PAGE).await?;

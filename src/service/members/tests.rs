@@ -323,3 +323,22 @@ async fn an_import_is_in_the_audit_log_with_the_addresses_it_changed() {
         ]
     );
 }
+
+#[tokio::test]
+async fn an_address_that_the_member_has_in_another_place_is_found_before_anything_is_written() {
+    let office = Office::open().await;
+    office.import(&["0001,kite7,山田,,,,,x@b.jp,y@b.jp", "0002,kite7,佐藤,,,,,,"]).await;
+    let clash = good(&["0001,,山田,,,,X@b.jp,,", "0002,,鈴木,,,,,,"]);
+    let ImportError::Faults(faults) = office.importer.import(&office.org, &clash, at(2)).await.unwrap_err() else {
+        panic!("not for its faults")
+    };
+    let said: Vec<String> = faults.shown().iter().map(ToString::to_string).collect();
+    let why = "is the address that this member has as mail2: leave it blank, or give another mail2";
+    assert_eq!(said, [format!("line 2, mail1: {why}")]);
+    assert_eq!(office.member("0002").await.unwrap().name, "佐藤");
+    // Places may be exchanged, and what stands where it stood is no clash.
+    office.import(&["0001,,山田,,,,x@b.jp,y@b.jp,z@b.jp"]).await;
+    assert_eq!(office.addresses("0001").await, ["1 x@b.jp", "2 y@b.jp", "3 z@b.jp"]);
+    office.import(&["0001,,山田花,,,,,,z@b.jp"]).await;
+    assert_eq!(office.member("0001").await.unwrap().name, "山田花");
+}

@@ -157,6 +157,12 @@ async fn r082_whoever_had_the_account_hears_of_a_lost_address_at_the_old_ones_an
     }
 }
 
+#[test]
+fn what_a_page_showed_is_read_as_it_was() {
+    assert_eq!(shown(["a@b.jp", "", "A@b.jp"]), Some(addresses(["a@b.jp", "", "A@b.jp"])));
+    assert_eq!(shown(["a@b.jp", "x", ""]), None);
+}
+
 #[tokio::test]
 async fn what_changed_meanwhile_is_not_overwritten() {
     let world = World::open().await;

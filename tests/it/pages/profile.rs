@@ -227,6 +227,21 @@ async fn nothing_is_saved_over_a_change_that_was_made_elsewhere() {
 }
 
 #[tokio::test]
+async fn r082_an_address_that_stands_there_twice_can_be_saved_away() {
+    let house = House::open().await;
+    let (hanako, mut phone) = at_page(&house).await;
+    house.put(hanako, Priority::Second, "Hanako@docomo.ne.jp").await;
+    phone.get("/account/profile").await;
+    phone.submit(&typed("hanako@docomo.ne.jp", "", "")).await.has("登録の確認");
+    phone.submit(&[]).await.has("登録しました");
+    assert_eq!(house.addresses(hanako).await, "1=hanako@docomo.ne.jp");
+    // A form that does not tell what it showed saves nothing, and says so.
+    phone.submit(&typed("hanako@docomo.ne.jp", "b@example.jp", "")).await.has("登録の確認");
+    phone.submit(&[("was1", "x")]).await.has("別の画面でアドレスが変更されていた");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn marks_of_html_in_names_and_addresses_are_shown_and_not_obeyed() {
     let house = House::open().await;
     let member = house.member("0303", "<script>alert(1)</script>", Language::Ja, None).await;
