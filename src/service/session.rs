@@ -211,6 +211,23 @@ pub fn begin(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) 
     Ok(stage)
 }
 
+/// How long it is remembered under which name a session went on before: as long as somebody may press a button twice.
+pub const TWICE: Span = Span::from_secs(30);
+
+/// Says how far the login has got whose session had that name until a moment ago. It tells where to go on, and opens nothing.
+///
+/// # Errors
+/// The database failed.
+pub async fn went_on(store: &Store, before: [u8; 32], now: Timestamp) -> Result<Option<Stage>, StoreError> {
+    store
+        .read(move |tx| {
+            let found = tx.renamed_session(&before)?.filter(|(_, at)| now < at.plus(TWICE));
+            let Some((name, _)) = found else { return Ok(None) };
+            Ok(tx.session(&name)?.filter(|session| is_good(session, now)).and_then(|found| Stage::named(&found.stage)))
+        })
+        .await
+}
+
 /// Ends sessions whose time ran out so long ago that nothing is waiting for them; gives how many.
 ///
 /// # Errors
@@ -293,6 +310,7 @@ fn renamed(
     let stage = stage_of(tx, &member, session.code_at.is_some(), now)?;
     tx.end_session(old)?;
     tx.open_session(new, &Session { seen: now, stage: stage.as_str().to_owned(), ..session })?;
+    tx.note_name_before(new, old, now)?;
     Ok(Some(stage))
 }
 

@@ -76,6 +76,25 @@ impl Tx<'_> {
         self.execute("UPDATE sessions SET seen_at = ?2 WHERE hash = ?1", params![hash, at]).map(drop)
     }
 
+    /// Notes the name that a session had until that moment.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn note_name_before(&mut self, hash: &[u8; 32], before: &[u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE sessions SET name_before = ?2, renamed_at = ?3 WHERE hash = ?1";
+        self.execute(sql, params![hash, before, at]).map(drop)
+    }
+
+    /// Finds the session that had a name before its last step, and when that was: it was left at that moment. It is for the
+    /// caller not to take the one for the other.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn renamed_session(&mut self, before: &[u8; 32]) -> Result<Option<([u8; 32], Timestamp)>, StoreError> {
+        let sql = "SELECT hash, renamed_at FROM sessions WHERE name_before = ?1";
+        self.one(sql, params![before], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     /// Notes how far the login got.
     ///
     /// # Errors

@@ -56,6 +56,8 @@ remarks! {
         Lapsed = "lapsed",
         /// The session's time was over, and what was typed is kept.
         Kept = "kept",
+        /// It had been taken a moment before.
+        Done = "done",
     }
 }
 

@@ -9,12 +9,13 @@ use super::note::{Late, Note};
 use super::notice::Notice;
 use super::texts::texts;
 use super::visit::{self, Visit};
-use super::{Web, draft, page};
+use super::{Web, draft, page, turn};
 use crate::model::Span;
 use crate::random::NoChance;
 use crate::service::draft::DraftError;
 use crate::service::hasher::HashError;
 use crate::service::login::LoginError;
+use crate::service::session;
 use crate::store::StoreError;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
@@ -304,14 +305,26 @@ impl FromRequest<Web> for Entry {
             taken_in(web, visit).await?;
             return Ok(Self(fields));
         }
-        let shown = visit.has_lapsed() && fits(visit.session_hash().as_ref());
-        let late = match shown && draft::keep(web, visit, &fields).await? {
+        let left = visit.session_hash().filter(|left| visit.has_lapsed() && fits(Some(left)));
+        if let Some(reply) = twice(web, visit, left).await? {
+            return Err(reply);
+        }
+        let late = match left.is_some() && draft::keep(web, visit, &fields).await? {
             true => Late::Kept,
             false if visit.has_lapsed() => Late::Lapsed,
             false => Late::Stale,
         };
         Err(Reply::see(visit.here()).noting(&Note::of(late).keeping(&fields)))
     }
+}
+
+/// Answers a form that this browser was shown in a session that went on under another name a moment ago: a button was pressed
+/// twice, or the answer got lost. Nothing is judged or done again, and the name that was left opens nothing: the browser is
+/// sent to the page whose turn it is, and gets in there if it holds the other name by now.
+async fn twice(web: &Web, visit: &Visit, left: Option<[u8; 32]>) -> Result<Option<Reply>, Trouble> {
+    let Some(left) = left else { return Ok(None) };
+    let stage = session::went_on(web.store(), left, web.now()).await?;
+    Ok(stage.map(|stage| Reply::see(turn::already(visit, stage)).noting(&Note::of(Late::Done))))
 }
 
 /// What goes with every form of somebody who is logged in: the language chosen on the pages becomes the member's (R061, chapter

@@ -111,6 +111,7 @@ texts! {
 
     // A form that came too late.
     stale: "時間がたったため、送信を受け付けられませんでした。もう一度お願いします。", "The page was open for too long and your entry could not be taken. Please try again.";
+    done_before: "その操作は、すでに受け付けています。ログインの画面が出たときは、もう一度ログインしてください。", "That was taken a moment before. If you are asked to log in, please do so once more.";
     kept: "しばらく操作がなかったため、ログアウトしました。入力の途中だった内容は残してあります。もう一度ログインすると、続きから入力できます。", "You were logged out because nothing happened for a while. What you had entered has been kept: log in again to go on with it.";
     restored: "ログアウトする前に入力していた内容を、元どおりにしました。確かめてから、もう一度送ってください。", "What you had entered before you were logged out is back. Please check it and send it again.";
     lapsed: "しばらく操作がなかったため、ログアウトしました。もう一度ログインしてください。", "You were logged out because nothing happened for a while. Please log in again.";

@@ -7,6 +7,7 @@
 use super::note::{Late, Note};
 use super::reply::Reply;
 use super::visit::Visit;
+use super::{code, two_factor};
 use crate::model::Timestamp;
 use crate::service::session::{Stage, Visitor};
 
@@ -18,6 +19,14 @@ pub(super) fn next(visit: &Visit, stage: Stage) -> String {
     match visit.registration() {
         Some(token) => registering(token, stage),
         None => asked(visit.back(), stage),
+    }
+}
+
+/// Gives the page that followed on a form that has come a second time, for somebody who has got that far since.
+pub(super) fn already(visit: &Visit, stage: Stage) -> String {
+    match stage {
+        Stage::Full if two_factor::is_set_up(visit.path()) => code::along(visit, two_factor::DONE),
+        Stage::Code | Stage::Password | Stage::Enrol | Stage::Full => next(visit, stage),
     }
 }
 

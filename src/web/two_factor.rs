@@ -31,7 +31,8 @@ use serde::Serialize;
 
 /// Where the overview is.
 pub(super) const PAGE: &str = "/account/two-factor";
-const DONE: &str = "/account/two-factor/done";
+/// What follows on a factor that was set up.
+pub(super) const DONE: &str = "/account/two-factor/done";
 
 /// The pages of this area.
 pub(super) fn routes() -> Router<Web> {
@@ -94,6 +95,11 @@ struct DonePage {
 struct Other {
     kind: &'static str,
     href: String,
+}
+
+/// Says whether the form of that page sets a factor up.
+pub(super) fn is_set_up(path: &str) -> bool {
+    [app::HERE, mail::HERE].contains(&path)
 }
 
 /// Says whether the pages open to somebody.

@@ -54,6 +54,15 @@ each("a[data-confirm]", (link) => {
   };
 });
 
+// What was sent is under way: a second tap sends nothing, until the page is there again or it takes too long.
+let sent = 0;
+addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
+  if (Date.now() - sent < 9000) event.preventDefault();
+  else sent = Date.now();
+});
+addEventListener("pageshow", () => (sent = 0));
+
 // Look again.
 each("[data-again]", () => setTimeout(() => location.reload(), 5000));
 

@@ -21,7 +21,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
-const HERE: &str = "/account/two-factor/app";
+pub(super) const HERE: &str = "/account/two-factor/app";
 
 pub(super) fn routes() -> Router<Web> {
     Router::new().route("/account/two-factor/app", get(show).post(confirm))

@@ -20,7 +20,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::Serialize;
 
-const HERE: &str = "/account/two-factor/mail";
+pub(super) const HERE: &str = "/account/two-factor/mail";
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()

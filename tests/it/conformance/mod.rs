@@ -172,6 +172,8 @@ conformance![
     people::a_right_password_takes_the_failures_away,
     people::a_clock_set_back_locks_nobody_out,
     people::a_session_lives_until_it_is_ended,
+    people::a_session_is_found_by_the_name_it_had_before,
+    people::codes_go_on_with_their_session_while_they_are_open,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,
     drafts::a_member_has_one_draft_for_one_page,

@@ -1,9 +1,9 @@
 //! Organisations, members, addresses, secrets, logins, sessions.
 
 use super::{Place, address, at, demo, new_member, read, taro, write};
-use karamail::model::{EmailAddress, Language, LoginId, Policy, Priority, Stage};
+use karamail::model::{EmailAddress, JobId, Language, LoginId, Policy, Priority, Stage};
 use karamail::queue::Verdict;
-use karamail::store::{AddressRow, AddressState, Gate, NewMember, START_PASSWORD, Session, Store};
+use karamail::store::{AddressRow, AddressState, Gate, NewChallenge, NewMember, START_PASSWORD, Session, Store};
 use tokio::task::JoinSet;
 
 pub async fn an_organisation_is_added_once(place: Place) {
@@ -358,6 +358,48 @@ fn session(member: karamail::model::MemberId, seen: i64, created: i64) -> Sessio
         stage: "password".into(),
         language: Language::En,
     }
+}
+
+pub async fn a_session_is_found_by_the_name_it_had_before(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    for number in [1, 2] {
+        write(&store, move |tx| tx.open_session(&[number; 32], &session(taro, 5, 4))).await;
+    }
+    write(&store, |tx| tx.note_name_before(&[2; 32], &[9; 32], at(7))).await;
+    assert_eq!(read(&store, |tx| tx.renamed_session(&[9; 32])).await, Some(([2; 32], at(7))));
+    assert_eq!(read(&store, |tx| tx.renamed_session(&[2; 32])).await, None);
+    assert_eq!(read(&store, |tx| tx.session(&[9; 32])).await, None);
+    write(&store, |tx| tx.end_session(&[2; 32])).await;
+    assert_eq!(read(&store, |tx| tx.renamed_session(&[9; 32])).await, None);
+}
+
+pub async fn codes_go_on_with_their_session_while_they_are_open(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    let new = |purpose| NewChallenge {
+        member: taro,
+        session: [1; 32],
+        purpose,
+        address: address("taro@docomo.ne.jp"),
+        at: at(5),
+        expires: at(100),
+    };
+    let (open, over) = (new("enrol"), new("login"));
+    write(&store, move |tx| {
+        let id = tx.open_challenge(&open)?;
+        tx.arm_challenge(id, &[9; 32], JobId::new(7))?;
+        let id = tx.open_challenge(&over)?;
+        tx.arm_challenge(id, &[9; 32], JobId::new(8))?;
+        tx.end_challenge(id, at(6))?;
+        tx.move_challenges(&[1; 32], &[2; 32])
+    })
+    .await;
+    let waiting = |session: u8, purpose| {
+        let store = store.clone();
+        async move { read(&store, move |tx| tx.waiting_challenge(&[session; 32], purpose, at(9))).await.is_some() }
+    };
+    assert_eq!([waiting(1, "enrol").await, waiting(2, "enrol").await, waiting(2, "login").await], [false, true, false]);
 }
 
 pub async fn a_session_lives_until_it_is_ended(place: Place) {

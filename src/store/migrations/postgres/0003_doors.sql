@@ -6,6 +6,11 @@ ALTER TABLE sessions ADD COLUMN password_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN code_at BIGINT;
 ALTER TABLE sessions ADD COLUMN last_login BIGINT;
 
+-- The name that a session had before its last step, and when that was: whoever presses a button twice is told so.
+ALTER TABLE sessions ADD COLUMN name_before BYTEA;
+ALTER TABLE sessions ADD COLUMN renamed_at BIGINT;
+CREATE INDEX sessions_name_before ON sessions (name_before) WHERE name_before IS NOT NULL;
+
 -- When the administrator gave the password that is still to be changed.
 ALTER TABLE members ADD COLUMN start_at BIGINT;
 UPDATE members SET start_at = changed_at WHERE must_change = 1;

@@ -6,6 +6,11 @@ ALTER TABLE sessions ADD COLUMN password_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN code_at INTEGER;
 ALTER TABLE sessions ADD COLUMN last_login INTEGER;
 
+-- The name that a session had before its last step, and when that was: whoever presses a button twice is told so.
+ALTER TABLE sessions ADD COLUMN name_before BLOB;
+ALTER TABLE sessions ADD COLUMN renamed_at INTEGER;
+CREATE INDEX sessions_name_before ON sessions (name_before) WHERE name_before IS NOT NULL;
+
 -- When the administrator gave the password that is still to be changed.
 ALTER TABLE members ADD COLUMN start_at INTEGER;
 UPDATE members SET start_at = changed_at WHERE must_change = 1;

@@ -146,3 +146,53 @@ async fn r142_a_code_ordered_on_the_first_site_is_good_on_the_backup_site_in_the
     type_code(&mut phone, FactorKind::Mail, &code).await.has("<h1>メニュー</h1>");
     second.close().await;
 }
+
+#[tokio::test]
+async fn r002_a_code_sent_twice_is_taken_once_and_the_second_press_leads_where_the_first_one_did() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (key, _) = set_up_app(&house, &mut phone).await;
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    let (action, body) = form(&other, "/login/code/app", &[("otp", &shown(&house, &key))]);
+    let before = other.clone();
+    type_code(&mut other, FactorKind::App, &shown(&house, &key)).await.has("メニュー");
+
+    // The second press came with the name that the session had before.
+    let mut second = before.clone();
+    second.send("POST", &action, Some(&body)).await;
+    assert_eq!((second.page.status, second.page.header("location")), (303, "/account"));
+    assert_eq!(second.cookies.get("karamail"), before.cookies.get("karamail"), "it is given no other one");
+    let mut with_answer = second.clone();
+    with_answer.cookies.insert("karamail".to_owned(), other.cookies["karamail"].clone());
+    with_answer.get("/account").await.has("メニュー");
+    // Where the first answer got lost the login is asked for, and the page says why.
+    second.get("/account").await.has("すでに受け付けています").has("name=\"password\"").has_not("操作がなかったため");
+
+    // It is told to the browser that had the form and to no other, and for a moment.
+    let mut thief = house.browser();
+    thief.get("/login").await;
+    thief.cookies.insert("karamail".to_owned(), before.cookies["karamail"].clone());
+    thief.send("POST", &action, Some(&body)).await;
+    assert_eq!(thief.page.header("location"), "/login/code/app");
+    house.clock.turn(Span::from_secs(30));
+    let mut late = before.clone();
+    late.send("POST", &action, Some(&body)).await;
+    assert_eq!(late.page.header("location"), "/login/code/app");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r002_r035_a_set_up_sent_twice_leads_to_the_page_with_the_backup_code() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/app").await;
+    let code = shown(&house, &secret(&phone.page));
+    let (action, body) = form(&phone, "/account/two-factor/app", &[("otp", &code)]);
+    let mut second = phone.clone();
+    phone.send("POST", &action, Some(&body)).await;
+    second.send("POST", &action, Some(&body)).await;
+    assert_eq!(second.page.header("location"), phone.page.header("location"));
+    assert_eq!(second.page.header("location"), "/account/two-factor/done");
+    house.close().await;
+}
