@@ -3,6 +3,7 @@
 use super::*;
 use crate::pages::backup::{PUBLISHED, backup, primary, switched};
 use crate::pages::house::ADDRESS;
+use karamail::store::{AddressRow, AddressState};
 
 #[tokio::test]
 async fn r025_a_login_asks_for_a_code_after_the_password_and_the_member_chooses_which() {
@@ -194,5 +195,53 @@ async fn r002_r035_a_set_up_sent_twice_leads_to_the_page_with_the_backup_code() 
     second.send("POST", &action, Some(&body)).await;
     assert_eq!(second.page.header("location"), phone.page.header("location"));
     assert_eq!(second.page.header("location"), "/account/two-factor/done");
+    house.close().await;
+}
+
+/// Has nothing sent to an address any more.
+async fn suppress(house: &House, address: &str) {
+    let row = AddressRow {
+        address: address.parse().unwrap(),
+        state: AddressState::Suppressed,
+        verdict: None,
+        stage: None,
+        reply: None,
+        at: None,
+        verified_at: None,
+        unknown_day: Some(1),
+    };
+    house.store.write::<_, StoreError, _>(move |tx| tx.note_address(&row)).await.unwrap();
+}
+
+#[tokio::test]
+async fn r036_whoever_is_put_off_is_told_until_when_and_of_no_code_that_cannot_be_typed() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    let (mut one, mut two) = (house.browser(), house.browser());
+    log_in(&mut one, OWN).await;
+    log_in(&mut two, OWN).await;
+    send(&mut one, "/login/code/send", &[]).await.has("送りました");
+    send(&mut one, "/login/code/send", &[]).await.has("次は 2026/11/22 07:03 から送れます").has("期限まで使えます");
+    send(&mut two, "/login/code/send", &[]).await.has("07:03 から送れます").has("バックアップコードを使うか");
+    two.page.has_not("期限まで使えます").has_not("name=\"otp\"").has("エラー：");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r036_whoever_has_an_address_that_is_not_written_to_is_told_so_with_the_way_out() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/mail").await;
+    suppress(&house, "gone@docomo.ne.jp").await;
+    send(&mut phone, "/account/two-factor/mail/send", &[("email", "gone@docomo.ne.jp")]).await.has("ほかのアドレスを");
+    phone.page.has("href=\"#email\"").has("value=\"gone@docomo.ne.jp\"").has_not("name=\"otp\"");
+    house.clock.turn(Span::from_secs(60));
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    suppress(&house, "hanako@docomo.ne.jp").await;
+    let mut other = house.browser();
+    log_in(&mut other, OWN).await;
+    send(&mut other, "/login/code/send", &[]).await.has("バックアップコードを使うか").has("エラー：");
+    other.page.has_not("送りました").has("href=\"/login/backup\"");
     house.close().await;
 }
