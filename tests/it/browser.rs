@@ -111,6 +111,12 @@ async fn drive(house: &House, script: &str, mut plan: Value) {
     assert!(node.wait().await.unwrap().success(), "{said}");
 }
 
+#[tokio::test]
+async fn r002_a_form_pressed_twice_is_sent_once_until_the_page_is_there_again() {
+    let ran = Command::new("node").arg("twice.mjs").current_dir(FOLDER).output().await.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chromium_walks_through_every_page_in_both_languages_with_and_without_scripts() {
     let house = House::open().await;
