@@ -408,7 +408,7 @@ impl Browser {
         self.get(&next).await
     }
 
-    /// The form of the page it is on: where it goes, and its fields with the hidden ones.
+    /// The form of the page it is on: where it goes, and its fields with the hidden ones that are not among them.
     pub fn form(&self, fields: &[(&str, &str)]) -> (String, String) {
         let form = self.page.between("<form method=\"post\"", "</form>");
         let action = form.split_once("action=\"").unwrap().1.split_once('"').unwrap().0;
@@ -418,8 +418,10 @@ impl Browser {
                 let from = input.split_once(&format!("{name}=\""))?.1;
                 Some(from.split_once('"')?.0.to_owned())
             };
-            if value("type").as_deref() == Some("hidden") {
-                out.append_pair(&value("name").unwrap(), &value("value").unwrap());
+            let is_given = |name: &str| fields.iter().any(|(given, _)| *given == name);
+            let hidden = value("name").filter(|name| value("type").as_deref() == Some("hidden") && !is_given(name));
+            if let Some(name) = hidden {
+                out.append_pair(&name, &value("value").unwrap());
             }
         }
         out.extend_pairs(fields);
