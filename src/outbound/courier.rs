@@ -21,6 +21,7 @@ use super::office::{Exit, NotWritten, Office, drop_unsent, keep};
 use super::outbox::Outbox;
 use super::seat::Seat;
 use crate::model::{Reply, Span, Timestamp};
+use crate::queue::lanes::Part;
 use crate::queue::outcome::Delays;
 use crate::queue::pace::Signal;
 use crate::queue::turn::is_urgent;
@@ -106,26 +107,26 @@ impl Courier {
                 true
             }
             Err(outcome) => {
-                self.unreached(job, &trip, &outcome);
+                self.unreached(job, Part::Reason, &trip, &outcome);
                 false
             }
         }
     }
 
     /// No server takes the connection in: the jobs that share this fate are tried.
-    fn unreached(&mut self, job: Job, trip: &Trip, outcome: &Outcome) {
+    fn unreached(&mut self, job: Job, part: Part, trip: &Trip, outcome: &Outcome) {
         let one_way = matches!(&self.office.exit, Exit::Servers(servers) if servers.is_one_way());
         let shared = match outcome {
             // What one domain's name servers say, or what it demands of a connection, is no matter of others with its servers.
             Outcome::Deferred { cause: cause @ (Cause::Dns | Cause::Tls), .. } if !one_way => {
-                self.seat.kept_back(job, *cause)
+                self.seat.kept_back(job, part, *cause)
             }
             Outcome::Refused { .. } => {
                 let domain = job.order.to.domain().clone();
                 self.seat.reached(&domain, self.office.clock.now());
-                self.seat.withdraw(job).into_iter().chain(self.seat.kin(&domain)).collect()
+                self.seat.withdraw(job, part).into_iter().chain(self.seat.kin(&domain)).collect()
             }
-            _ => self.seat.unreached(job),
+            _ => self.seat.unreached(job, part),
         };
         for job in shared {
             self.record(job, trip.clone(), outcome.clone());
@@ -202,7 +203,7 @@ impl Courier {
                 Ok(reached) => reached,
                 Err(outcome) => {
                     self.seat.report(None);
-                    self.unreached(job, &trip, &outcome);
+                    self.unreached(job, Part::Taken, &trip, &outcome);
                     return false;
                 }
             };
@@ -446,7 +447,7 @@ impl Courier {
     /// Ends a mail for which no connection was found once more; says whether the courier may go on.
     fn stranded(&mut self, errand: Errand, host: &str, upshot: Upshot, unreached: Option<Outcome>) -> bool {
         if let Some(outcome) = unreached {
-            self.unreached(errand.job, &errand.trip, &outcome);
+            self.unreached(errand.job, Part::Taken, &errand.trip, &outcome);
             return false;
         }
         let (job, trip, outcome) = errand.end(Some(host), upshot, self.office.clock.now());

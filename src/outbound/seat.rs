@@ -6,6 +6,7 @@
 use super::pool::{Pool, Work};
 use crate::model::{Domain, Timestamp};
 use crate::queue::destination::Name;
+use crate::queue::lanes::Part;
 use crate::queue::pace::Signal;
 use crate::queue::view::Held;
 use crate::queue::{Cause, Job};
@@ -60,8 +61,8 @@ impl Seat {
     }
 
     /// Gives the job for which no connection comes about, to be settled, unless another connection has taken it.
-    pub(super) fn withdraw(&self, job: Job) -> Option<Job> {
-        self.pool.withdraw(&self.to, job)
+    pub(super) fn withdraw(&self, job: Job, part: Part) -> Option<Job> {
+        self.pool.withdraw(&self.to, job, part)
     }
 
     /// Puts a job back that was taken by [`Self::next`] or [`Self::ahead`] and of which no server has heard anything that
@@ -180,13 +181,13 @@ impl Seat {
     }
 
     /// No server takes the connection in that a job was for; gives the jobs that share this fate.
-    pub(super) fn unreached(&self, job: Job) -> Vec<Job> {
-        self.pool.unreached(&self.to, job)
+    pub(super) fn unreached(&self, job: Job, part: Part) -> Vec<Job> {
+        self.pool.unreached(&self.to, job, part)
     }
 
     /// A job cannot be sent for its domain's own sake; gives the jobs that count as tried by it.
-    pub(super) fn kept_back(&self, job: Job, cause: Cause) -> Vec<Job> {
-        self.pool.kept_back(&self.to, job, cause)
+    pub(super) fn kept_back(&self, job: Job, part: Part, cause: Cause) -> Vec<Job> {
+        self.pool.kept_back(&self.to, job, part, cause)
     }
 
     /// The mail of a domain can be sent, or has nowhere to go for good, as was found out at `found`.

@@ -13,6 +13,7 @@ mod place;
 mod stall;
 
 pub use heirs::Moved;
+pub use place::Part;
 
 use heirs::Heirs;
 use place::{Need, Place, Urgency};
@@ -185,8 +186,11 @@ impl Lanes {
 
     /// Gives the job for which a connection does not come about, to be settled: the reason for the connection, unless
     /// another connection has taken it, or a job that was taken.
-    pub fn withdraw(&mut self, to: &Name, job: Job, now: Timestamp) -> Option<Job> {
-        let job = self.places.get_mut(to).and_then(|place| place.withdraw(job));
+    pub fn withdraw(&mut self, to: &Name, job: Job, part: Part, now: Timestamp) -> Option<Job> {
+        let job = match self.places.get_mut(to) {
+            Some(place) => place.withdraw(job, part),
+            None => (part == Part::Taken).then_some(job),
+        };
         self.refresh(to, now);
         job
     }
@@ -292,11 +296,11 @@ impl Lanes {
     /// No server of a destination takes the connection in that `job` was the reason for, or was taken for. Where others are
     /// open it waits for one of them, and fewer are opened; else gives it, unless another connection has it, and the urgent ones
     /// that wait, which share its fate, and the destination is shut.
-    pub fn refused(&mut self, to: &Name, job: Job, now: Timestamp, chance: f64) -> (Vec<Job>, Learned) {
+    pub fn refused(&mut self, to: &Name, job: Job, part: Part, now: Timestamp, chance: f64) -> (Vec<Job>, Learned) {
         let Some(place) = self.places.get_mut(to) else {
             return (vec![job], Learned { change: Change::None, back: Vec::new() });
         };
-        let job = place.withdraw(job);
+        let job = place.withdraw(job, part);
         if place.open > 0 {
             let change = place.pace.learn(Signal::Crowded, 0, place.open, now, chance);
             job.into_iter().for_each(|job| place.insert(job));

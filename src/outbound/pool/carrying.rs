@@ -8,7 +8,7 @@ use super::{Pool, Resumed, State};
 use crate::model::{Domain, Timestamp};
 use crate::queue::Job;
 use crate::queue::destination::Name;
-use crate::queue::lanes::{Learned, Take};
+use crate::queue::lanes::{Learned, Part, Take};
 use crate::queue::pace::{Change, Signal};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -108,8 +108,8 @@ impl Pool {
     }
 
     /// Gives the job for which a connection does not come about, unless another connection has taken it.
-    pub(in crate::outbound) fn withdraw(&self, to: &Name, job: Job) -> Option<Job> {
-        self.lock().lanes.withdraw(to, job, self.clock.now())
+    pub(in crate::outbound) fn withdraw(&self, to: &Name, job: Job, part: Part) -> Option<Job> {
+        self.lock().lanes.withdraw(to, job, part, self.clock.now())
     }
 
     /// Learns how a destination answered a mail.
@@ -131,14 +131,16 @@ impl Pool {
 
     /// No server of a destination takes the connection in that a job was for; gives the jobs that share this fate: none where
     /// other connections are open, which then take them.
-    pub(in crate::outbound) fn unreached(&self, to: &Name, job: Job) -> Vec<Job> {
+    pub(in crate::outbound) fn unreached(&self, to: &Name, job: Job, part: Part) -> Vec<Job> {
         let now = self.clock.now();
         let mut state = self.lock();
         if state.stopping {
             return Vec::new();
         }
-        state.sending.remove(&job.id);
-        let (shared, learned) = state.lanes.refused(to, job, now, self.random.fraction());
+        if part == Part::Taken {
+            state.sending.remove(&job.id);
+        }
+        let (shared, learned) = state.lanes.refused(to, job, part, now, self.random.fraction());
         state.ring(to);
         self.tell(&mut state, to, &learned);
         shared

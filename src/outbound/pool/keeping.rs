@@ -5,6 +5,7 @@
 use super::{Pool, Resumed};
 use crate::model::{Domain, Timestamp};
 use crate::queue::destination::Name;
+use crate::queue::lanes::Part;
 use crate::queue::turn::is_urgent;
 use crate::queue::view::KeptBack;
 use crate::queue::{Cause, Class, Job};
@@ -21,7 +22,7 @@ impl Pool {
 
     /// A job cannot be sent for its domain's own sake, though its destination may be there; gives the jobs that count as tried: the
     /// one, where it says something new, and what is urgent. The rest goes back to the store.
-    pub(in crate::outbound) fn kept_back(&self, to: &Name, job: Job, cause: Cause) -> Vec<Job> {
+    pub(in crate::outbound) fn kept_back(&self, to: &Name, job: Job, part: Part, cause: Cause) -> Vec<Job> {
         let now = self.clock.now();
         let mut state = self.lock();
         if state.stopping {
@@ -29,7 +30,7 @@ impl Pool {
         }
         let domain = job.order.to.domain().clone();
         // Where another connection has taken it, that one says how it went.
-        let Some(one) = state.lanes.withdraw(to, job, now) else {
+        let Some(one) = state.lanes.withdraw(to, job, part, now) else {
             drop(state);
             self.more.notify_one();
             return Vec::new();

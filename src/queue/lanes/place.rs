@@ -28,6 +28,15 @@ pub(super) enum Need {
 /// The more urgent class first; then who has no connection at all; then who was given one the longest ago.
 pub(super) type Urgency = (u8, bool, u64);
 
+/// What a job is to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What it is opened for. The job waits in its lane, and whichever connection is free first takes it.
+    Reason,
+    /// What it took to send; no other connection has it, though another may be being opened for it.
+    Taken,
+}
+
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) pace: Pace,
@@ -148,10 +157,16 @@ impl Place {
         unasked(class).map(|(_, job)| (class, job))
     }
 
-    /// Takes a job out of its lane if it is there as the reason for a connection.
-    pub(super) fn withdraw(&mut self, job: Job) -> Option<Job> {
+    /// Takes a job out of its lane that was the reason for a connection, unless another connection took it, which has it then.
+    pub(super) fn withdraw(&mut self, job: Job, part: Part) -> Option<Job> {
         let key = (job.due, job.id);
-        if self.reasons.remove(&key) { self.lane(job.order.class).remove(&key) } else { Some(job) }
+        match part {
+            Part::Taken => Some(job),
+            Part::Reason => {
+                self.reasons.remove(&key);
+                self.lane(job.order.class).remove(&key)
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

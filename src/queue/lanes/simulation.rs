@@ -14,7 +14,7 @@ mod site;
 mod trouble;
 
 use super::place::OPENING;
-use super::{Bounds, Lanes, Learned, RESERVED, Take, index, tests};
+use super::{Bounds, Lanes, Learned, Part, RESERVED, Take, index, tests};
 use crate::model::{JobId, Timestamp};
 use crate::queue::destination::Limits;
 use crate::queue::pace::Change;
@@ -285,7 +285,7 @@ impl World {
             return Some(site);
         }
         let chance = self.chance.fraction();
-        let (shared, learned) = self.lanes.refused(&name, *reason, now, chance);
+        let (shared, learned) = self.lanes.refused(&name, *reason, Part::Reason, now, chance);
         for job in shared {
             self.sites[site].in_lane[index(job.order.class)] -= 1;
             self.sites[site].watched.remove(&job.id);

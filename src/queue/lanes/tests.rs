@@ -156,9 +156,9 @@ fn a_job_for_which_a_connection_is_opened_goes_with_whichever_is_free_first() {
         assert_eq!(taken(&mut lanes, &docomo), Some(1));
         // What becomes of the connection is no matter of it any more.
         let left = if is_refused {
-            lanes.refused(&docomo, reason, NOW, 0.5).0
+            lanes.refused(&docomo, reason, Part::Reason, NOW, 0.5).0
         } else {
-            lanes.withdraw(&docomo, reason, NOW).into_iter().collect()
+            lanes.withdraw(&docomo, reason, Part::Reason, NOW).into_iter().collect()
         };
         assert_eq!(left, []);
         lanes.closed(&docomo, false, NOW);
@@ -217,7 +217,10 @@ fn what_came_into_the_full_hour_is_looked_at_again_behind_it() {
     assert!(lanes.open(early).is_some());
     lanes.offer(&au, None, job(2, Class::Notice), early);
     assert!(lanes.open(early).is_none());
-    assert_eq!(lanes.withdraw(&docomo, job(1, Class::Alert), early).map(|job| job.id), Some(JobId::new(1)));
+    assert_eq!(
+        lanes.withdraw(&docomo, job(1, Class::Alert), Part::Reason, early).map(|job| job.id),
+        Some(JobId::new(1))
+    );
     lanes.closed(&docomo, false, hour);
     assert_eq!((lanes.open(hour), lanes.next_moment()), (None, Some(late)));
     assert_eq!(lanes.open(late).map(|(name, _)| name), Some(au));
@@ -277,7 +280,7 @@ fn a_refused_connection_beside_open_ones_costs_no_job_an_attempt() {
     let mut lanes = busy(bounds(9, 4, 9), None, &docomo, 2);
     offer(&mut lanes, &docomo, 1, Class::Alert);
     let (_, reason) = lanes.open(NOW).unwrap();
-    let (shared, learned) = lanes.refused(&docomo, reason, NOW, 0.5);
+    let (shared, learned) = lanes.refused(&docomo, reason, Part::Reason, NOW, 0.5);
     assert_eq!((shared, learned.change, learned.back), (Vec::new(), Change::Slowed(2), Vec::new()));
     lanes.closed(&docomo, false, NOW);
     assert_eq!(lanes.waiting(&docomo, Class::Alert), 1);
@@ -293,7 +296,7 @@ fn a_destination_that_is_not_to_be_reached_is_shut_and_what_can_wait_is_given_ba
         offer(&mut lanes, &docomo, id, class);
     }
     let (_, reason) = lanes.open(NOW).unwrap();
-    let (shared, learned) = lanes.refused(&docomo, reason, NOW, 0.5);
+    let (shared, learned) = lanes.refused(&docomo, reason, Part::Reason, NOW, 0.5);
     let ids = |jobs: &[Job]| jobs.iter().map(|job| job.id.number()).collect::<Vec<_>>();
     assert_eq!((ids(&shared), ids(&learned.back)), (vec![1, 2], vec![3, 4]));
     lanes.closed(&docomo, false, NOW);
@@ -320,9 +323,9 @@ fn each_mail_for_which_a_connection_was_tried_in_vain_has_been_tried() {
     }
     let [first, second] = [(); 2].map(|()| lanes.open(NOW).unwrap().1);
     let ids = |jobs: &[Job]| jobs.iter().map(|job| job.id.number()).collect::<Vec<_>>();
-    let (shared, learned) = lanes.refused(&docomo, second, NOW, 0.5);
+    let (shared, learned) = lanes.refused(&docomo, second, Part::Reason, NOW, 0.5);
     assert_eq!((ids(&shared), ids(&learned.back)), (vec![2, 1], vec![3, 4]));
-    let (shared, learned) = lanes.refused(&docomo, first, NOW, 0.5);
+    let (shared, learned) = lanes.refused(&docomo, first, Part::Reason, NOW, 0.5);
     assert_eq!((ids(&shared), learned.change), (Vec::new(), Change::None));
 }
 
@@ -332,7 +335,7 @@ fn a_shut_destination_is_probed_by_one_mail_and_open_again_with_one_connection()
     let mut lanes = Lanes::new(bounds(9, 4, 9));
     offer(&mut lanes, &docomo, 1, Class::Alert);
     let (_, reason) = lanes.open(NOW).unwrap();
-    drop(lanes.refused(&docomo, reason, NOW, 0.5));
+    drop(lanes.refused(&docomo, reason, Part::Reason, NOW, 0.5));
     lanes.closed(&docomo, false, NOW);
     let until = NOW.plus(Span::from_secs(15));
     assert_eq!(lanes.offer(&docomo, None, job(2, Class::Alert), until), None);
@@ -449,7 +452,7 @@ fn notices_and_reports_keep_away_from_the_full_hour() {
     );
     lanes.offer(&docomo, None, job(2, Class::Alert), hour);
     let (_, reason) = lanes.open(hour).unwrap();
-    assert_eq!(lanes.withdraw(&docomo, reason, hour).map(|job| job.id.number()), Some(2));
+    assert_eq!(lanes.withdraw(&docomo, reason, Part::Reason, hour).map(|job| job.id.number()), Some(2));
     lanes.closed(&docomo, false, hour);
     assert_eq!(lanes.open(Timestamp::from_millis(5 * 60_000)).map(|(_, job)| job.id.number()), Some(1));
 }
@@ -503,7 +506,7 @@ fn destinations_of_which_nothing_was_learned_are_forgotten_at_once_and_others_la
     assert!(lanes.closed(&docomo, false, NOW));
     offer(&mut lanes, &au, 1, Class::Alert);
     let (_, reason) = lanes.open(NOW).unwrap();
-    assert!(lanes.withdraw(&au, reason, NOW).is_some());
+    assert!(lanes.withdraw(&au, reason, Part::Reason, NOW).is_some());
     drop(lanes.ended(&au, Some((Signal::UnknownUser, 0)), NOW, 0.5));
     assert!(!lanes.closed(&au, false, NOW));
     lanes.forget(NOW.plus(Span::from_secs(599)));
@@ -520,7 +523,9 @@ fn a_destination_that_is_shut_is_remembered_until_its_probe_is_due() {
     while until.since(NOW) <= REMEMBERED {
         lanes.offer(&docomo, None, job(1, Class::Alert), until);
         let (_, reason) = lanes.open(until).unwrap();
-        let Change::Shut { until: next, .. } = lanes.refused(&docomo, reason, until, 1.0).1.change else { panic!() };
+        let Change::Shut { until: next, .. } = lanes.refused(&docomo, reason, Part::Reason, until, 1.0).1.change else {
+            panic!()
+        };
         lanes.closed(&docomo, false, until);
         until = next;
     }
@@ -528,4 +533,30 @@ fn a_destination_that_is_shut_is_remembered_until_its_probe_is_due() {
     assert_eq!(lanes.view(NOW).len(), 1);
     lanes.forget(until);
     assert!(lanes.view(NOW).is_empty());
+}
+
+#[test]
+fn a_mail_that_was_taken_and_met_trouble_is_told_of_once_whatever_becomes_of_the_connection_it_was_the_reason_for() {
+    for opens in [false, true] {
+        let mut lanes = Lanes::new(Bounds { connections: 10, window: 10, usual: Limits::default() });
+        let to = name("docomo");
+        offer(&mut lanes, &to, 1, Class::Otp);
+        let (_, first) = lanes.open(NOW).unwrap();
+        lanes.opened(&to, NOW);
+        lanes.stands(&to, &first, NOW);
+        assert_eq!(taken(&mut lanes, &to), Some(1));
+        // Another connection is opened for the second, and the first one takes it.
+        offer(&mut lanes, &to, 2, Class::Otp);
+        let (_, reason) = lanes.open(NOW).unwrap();
+        assert_eq!(reason.id.number(), 2);
+        assert_eq!(taken(&mut lanes, &to), Some(2));
+        let mut told = lanes.withdraw(&to, job(2, Class::Otp), Part::Taken, NOW).iter().len();
+        if opens {
+            lanes.opened(&to, NOW);
+            lanes.stands(&to, &reason, NOW);
+        } else {
+            told += lanes.withdraw(&to, reason, Part::Reason, NOW).iter().len();
+        }
+        assert_eq!(told, 1, "opens: {opens}");
+    }
 }

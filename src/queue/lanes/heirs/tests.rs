@@ -2,7 +2,7 @@ use super::*;
 use crate::model::Span;
 use crate::queue::Class;
 use crate::queue::lanes::tests::job;
-use crate::queue::lanes::{Bounds, Take};
+use crate::queue::lanes::{Bounds, Part, Take};
 use crate::queue::pace::Signal;
 
 const NOW: Timestamp = Timestamp::from_millis(15 * 60_000);
@@ -94,6 +94,6 @@ fn a_mail_that_was_taken_away_is_not_put_back_by_the_connection_that_was_opened_
     lanes.offer(&old, None, job(10, Class::Alert), NOW);
     let (_, reason) = lanes.open(NOW).unwrap();
     assert_eq!(lanes.remove_at(&old, |_| true, NOW).len(), 1);
-    lanes.refused(&old, reason, NOW, 0.5);
+    lanes.refused(&old, reason, Part::Reason, NOW, 0.5);
     assert_eq!(lanes.waiting(&old, Class::Alert), 0);
 }
