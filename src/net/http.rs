@@ -7,7 +7,7 @@
 use crate::clock::Clock;
 use crate::model::{Network, Span, Timestamp};
 use axum::Router;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
 use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::http1;
@@ -15,6 +15,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,10 +27,10 @@ use tokio::task::JoinSet;
 
 /// How many connections are open at most.
 const CONNECTIONS: usize = 1_024;
-/// How many of them one address may have: a carrier's gateway stands for thousands of phones.
-const OF_ONE: usize = CONNECTIONS / 2;
 /// How long the head of a request may take to arrive, and a connection may stay idle.
 const HEAD: Span = Span::from_secs(15);
+/// The same where room is short: a phone with a slow line needs two seconds for it.
+const HEAD_IN_A_CROWD: Span = Span::from_secs(5);
 /// The largest head of a request, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 /// How long a connection lives at most, so that one which does not read its answer ends too.
@@ -59,7 +60,7 @@ pub struct Peer(pub IpAddr);
 /// Serves a site on `listeners` until `stop` is done; then finishes what is under way.
 pub async fn serve(site: Site, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
     let (closing, closed) = watch::channel(false);
-    let room = Room { free: Arc::new(Semaphore::new(CONNECTIONS)), held: Arc::default() };
+    let room = Room::new(CONNECTIONS);
     let mut doors = JoinSet::new();
     for listener in listeners {
         doors.spawn(accept(site.clone(), listener, room.clone(), closed.clone()));
@@ -74,6 +75,7 @@ pub async fn serve(site: Site, listeners: Vec<TcpListener>, stop: impl Future<Ou
 /// Where connections find room.
 #[derive(Debug, Clone)]
 struct Room {
+    seats: usize,
     free: Arc<Semaphore>,
     held: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -86,6 +88,15 @@ struct Seat {
 }
 
 impl Room {
+    fn new(seats: usize) -> Self {
+        Self { seats, free: Arc::new(Semaphore::new(seats)), held: Arc::default() }
+    }
+
+    /// Says whether more than half of the room is taken.
+    fn is_crowded(&self) -> bool {
+        self.free.available_permits() < self.seats / 2
+    }
+
     fn seat(&self, free: OwnedSemaphorePermit, address: IpAddr, most: usize) -> Option<Seat> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.entry(address).or_default();
@@ -120,7 +131,7 @@ async fn accept(site: Site, listener: TcpListener, room: Room, mut closed: watch
             Some(ended) = guests.join_next() => report(ended),
             next = next(&site, &listener, &room) => {
                 if let Some((stream, seat)) = next {
-                    guests.spawn(host(site.clone(), stream, seat, closing.clone()));
+                    guests.spawn(host(site.clone(), stream, (seat, room.clone()), closing.clone()));
                 }
             }
         }
@@ -145,7 +156,8 @@ async fn next(site: &Site, listener: &TcpListener, room: &Room) -> Option<(TcpSt
         Ok((stream, peer)) => {
             let address = peer.ip().to_canonical();
             let trusted = site.trusted.iter().any(|network| network.contains(address));
-            let most = if trusted { CONNECTIONS } else { OF_ONE };
+            // A carrier's gateway stands for thousands of phones.
+            let most = if trusted { room.seats } else { room.seats / 2 };
             room.seat(free, address, most).map(|seat| (stream, seat))
         }
         Err(cause) => {
@@ -156,19 +168,27 @@ async fn next(site: &Site, listener: &TcpListener, room: &Room) -> Option<(TcpSt
     }
 }
 
-/// Serves one connection.
-async fn host(site: Site, stream: TcpStream, seat: Seat, mut closed: watch::Receiver<bool>) {
+/// Serves one connection. Where room is short, it ends with its answer instead of staying for another.
+async fn host(site: Site, stream: TcpStream, (seat, room): (Seat, Room), mut closed: watch::Receiver<bool>) {
     let Site { name, router, clock, .. } = site;
     let end = clock.now().plus(LIFE);
     let peer = Peer(seat.address);
     let router = TowerToHyperService::new(router);
+    let head = if room.is_crowded() { HEAD_IN_A_CROWD } else { HEAD };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.call(request)
+        let (answer, room) = (router.call(request), room.clone());
+        async move {
+            let mut answer = answer.await?;
+            if room.is_crowded() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(ClockTimer::new(clock.clone()))
-        .header_read_timeout(HEAD.to_std())
+        .header_read_timeout(head.to_std())
         .max_header_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
@@ -249,3 +269,55 @@ impl Future for Sleeper {
 }
 
 impl Sleep for Sleeper {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A site with room for four, and where it is.
+    async fn open(clock: &Clock, tasks: &mut JoinSet<()>) -> (std::net::SocketAddr, watch::Sender<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let trusted = vec!["127.0.0.0/8".parse().unwrap()];
+        let site = Site { name: "test", router, clock: clock.clone(), trusted };
+        let (closing, closed) = watch::channel(false);
+        tasks.spawn(accept(site, listener, Room::new(4), closed));
+        (at, closing)
+    }
+
+    /// Asks for the page on a connection that could stay.
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let mut read = 0;
+        while !answer[..read].ends_with(b"here") {
+            read += stream.read(&mut answer[read..]).await.unwrap();
+        }
+        String::from_utf8_lossy(&answer[..read]).to_ascii_lowercase()
+    }
+
+    #[tokio::test]
+    async fn where_half_of_the_room_is_taken_connections_do_not_stay() {
+        let clock = Clock::turned_by_hand(Timestamp::from_millis(0));
+        let mut tasks = JoinSet::new();
+        let (at, closing) = open(&clock, &mut tasks).await;
+        let mut first = TcpStream::connect(at).await.unwrap();
+        assert!(!ask(&mut first).await.contains("connection: close"));
+        let mut second = TcpStream::connect(at).await.unwrap();
+        assert!(ask(&mut second).await.contains("connection: close"));
+        assert_eq!(second.read(&mut [0; 9]).await.unwrap(), 0);
+        // Whoever comes then and says nothing gives the seat back sooner.
+        let mut others = [TcpStream::connect(at).await.unwrap(), TcpStream::connect(at).await.unwrap()];
+        assert!(ask(&mut others[0]).await.contains("connection: close"));
+        clock.turn(HEAD_IN_A_CROWD);
+        assert_eq!(others[1].read(&mut [0; 999]).await.unwrap(), 0);
+        closing.send_replace(true);
+        drop(first);
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
