@@ -5,7 +5,7 @@
 
 use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
-use crate::service::{audit, draft, session};
+use crate::service::{audit, draft, login, session};
 use crate::store::{Store, StoreError, Tx};
 use tokio::sync::watch;
 
@@ -31,7 +31,7 @@ const CODES: Span = Span::from_secs(2 * 86_400);
 /// Removes up to a number of rows of one kind that are too old at a moment; gives how many it were.
 type Sweep = fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError>;
 
-const SWEEPS: [Sweep; 13] = [
+const SWEEPS: [Sweep; 14] = [
     |tx, now, limit| tx.trim_history(now.minus(HISTORY), limit),
     |tx, now, limit| tx.trim_seen_mails(now.minus(SEEN), limit),
     |tx, now, limit| tx.trim_events(now.minus(EVENTS), limit),
@@ -45,6 +45,7 @@ const SWEEPS: [Sweep; 13] = [
     |tx, now, limit| tx.trim_wrong_codes(now.minus(CODES), limit),
     session::trim,
     |tx, now, limit| tx.trim_drafts(now.minus(draft::KEPT), limit),
+    |tx, now, _| login::tell_unknown(tx, now),
 ];
 
 /// Clears away until `stop` turns true; the audit log is kept for `audit_kept`.

@@ -13,7 +13,9 @@ use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// A member logged in.
+/// A password was right, and more is asked for before the member is in.
+pub const LOGIN_PASSWORD: &str = "authn_login_password";
+/// A member is in: all that was asked for was right.
 pub const LOGIN_SUCCESS: &str = "authn_login_success";
 /// Somebody did not get in.
 pub const LOGIN_FAIL: &str = "authn_login_fail";

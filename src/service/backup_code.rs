@@ -3,10 +3,12 @@
 //! Knows nothing of pages. What always holds: a member has one, or ten where the organisation says so, and gets no new one
 //! while any is left; they are handed out once, to the session that made them, which can open them for half an hour; what is
 //! kept is an Argon2id hash of an HMAC, so the database alone does not tell even a short one; a try needs a right password
-//! before it, is counted before it is judged, and five an hour and twenty a day are judged; a code is used once.
+//! before it, is counted before it is judged, and five an hour and twenty a day are judged; one that was never judged is not
+//! counted; a code is used once.
 
 use super::audit::{self, By, Entry};
-use super::hasher::{HashError, Hasher};
+use super::errand::{Asker, Errands};
+use super::hasher::{HashError, Hasher, Turn, Whose};
 use super::notice::Notices;
 use super::otp;
 use super::second_factor::REPLACED;
@@ -43,6 +45,9 @@ pub enum BackupError {
     /// There are no random bytes.
     #[error(transparent)]
     Chance(#[from] NoChance),
+    /// It broke off.
+    #[error("judging a backup code broke off")]
+    Broken,
 }
 
 /// What came of a backup code that was typed.
@@ -78,13 +83,14 @@ pub struct BackupCode {
     hasher: Hasher,
     random: Random,
     notices: Notices,
+    errands: Errands,
 }
 
 impl BackupCode {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
-        Self { store, keys, hasher, random, notices }
+    pub fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
+        Self { store, keys, hasher, random, notices, errands: Errands::default() }
     }
 
     /// Makes a member's backup codes, if there is none: readable only to what `session` carries along, for a while.
@@ -141,17 +147,42 @@ impl BackupCode {
         session: [u8; 32],
         now: Timestamp,
     ) -> Result<Tried, BackupError> {
+        let asked = visitor.clone();
+        match self.store.read::<_, StoreError, _>(move |tx| look(tx, &asked, now)).await? {
+            Counted::Open(_) => {}
+            Counted::Wait(until) => return Ok(Tried::Wait { until }),
+            Counted::Gone => return Ok(Tried::Gone),
+        }
+        let turn = self.hasher.turn(Whose::Known).await?;
+        let (this, visitor, typed) = (self.clone(), visitor.clone(), Secret::new(typed.to_owned()));
+        let judged =
+            self.errands.run(|asker| async move { this.judge(visitor, &typed, session, turn, &asker, now).await });
+        judged.await.ok_or(BackupError::Broken)?
+    }
+
+    /// Counts the code, judges it and uses it up where it is right, unless nobody waits for that any more.
+    async fn judge(
+        &self,
+        visitor: Visitor,
+        typed: &Secret<String>,
+        session: [u8; 32],
+        turn: Turn,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Tried, BackupError> {
         let counted = visitor.clone();
         let kept = match self.store.write::<_, StoreError, _>(move |tx| count(tx, &counted, now)).await? {
             Counted::Open(kept) => kept,
             Counted::Wait(until) => return Ok(Tried::Wait { until }),
             Counted::Gone => return Ok(Tried::Gone),
         };
-        let meant = Secret::new(otp::digits(typed).to_ascii_uppercase());
+        let meant = Secret::new(otp::digits(typed.reveal()).to_ascii_uppercase());
         let kept = meant_one(kept, meant.reveal());
-        let is_right = self.is_right(visitor.member.id, meant, kept.as_deref()).await?;
-        let (visitor, notices) = (visitor.clone(), self.notices);
+        let is_right = self.is_right(visitor.member.id, meant, kept.as_deref(), turn).await?;
+        let (gone, notices) = (asker.is_gone(), self.notices);
         let end = move |tx: &mut Tx<'_>| match kept.as_deref().filter(|_| is_right) {
+            // It stays good: whoever typed it would not see what it led to.
+            Some(_) if gone => Ok(Tried::Gone),
             Some(kept) => use_up(tx, notices, &visitor, kept, session, now),
             None => {
                 audit::record(tx, Entry::of(audit::BACKUP_CODE_FAIL, &visitor.member, By::Member), now)?;
@@ -162,12 +193,18 @@ impl BackupCode {
     }
 
     /// Costs one Argon2 computation, whether there is a code or not.
-    async fn is_right(&self, member: MemberId, meant: Secret<String>, kept: Option<&str>) -> Result<bool, HashError> {
+    async fn is_right(
+        &self,
+        member: MemberId,
+        meant: Secret<String>,
+        kept: Option<&str>,
+        turn: Turn,
+    ) -> Result<bool, HashError> {
         let parts = kept.and_then(|kept| kept.split_once(':'));
         let key = parts.and_then(|(id, _)| self.keys.seal().find(id.parse().ok()?));
         let phc = key.and(parts).map(|(_, phc)| phc.to_owned());
         let (_, active) = self.keys.seal().active();
-        self.hasher.verify(peppered(key.unwrap_or(active), member, meant.reveal()), phc).await
+        turn.verify(peppered(key.unwrap_or(active), member, meant.reveal()), phc).await
     }
 }
 
@@ -221,47 +258,66 @@ enum Counted {
     Gone,
 }
 
+/// Says what would come of counting a try, and counts nothing.
+fn look(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<Counted, StoreError> {
+    let session = tx.session(&visitor.session)?;
+    if visitor.stage != Stage::Code || session.is_none_or(|found| found.stage != Stage::Code.as_str()) {
+        return Ok(Counted::Gone);
+    }
+    for limit in LIMITS {
+        if let Place::Taken(until) = place(tx, limit, visitor.member.id, now)? {
+            return Ok(Counted::Wait(until));
+        }
+    }
+    Ok(Counted::Open(Vec::new()))
+}
+
 /// Counts a try before it is judged, and loads what it is judged by.
 fn count(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<Counted, StoreError> {
-    if !stands(tx, visitor)? {
+    if !stands(tx, visitor, now)? {
         return Ok(Counted::Gone);
     }
     for (scope, places, period) in LIMITS {
-        if let Some(until) = take_place(tx, scope, places, period, visitor.member.id, now)? {
-            return Ok(Counted::Wait(until));
+        match place(tx, (scope, places, period), visitor.member.id, now)? {
+            Place::Free(key, until) => tx.set_budget(scope, &key, until)?,
+            Place::Taken(until) => return Ok(Counted::Wait(until)),
         }
     }
     tx.backup_codes(visitor.member.id).map(Counted::Open)
 }
 
-/// Takes one of the member's places for `period`; where all are taken, says when the first one is free again. Unlike a budget,
+/// One of the places that tries take for a while.
+enum Place {
+    /// The one that is free, and until when it would be taken.
+    Free(String, Timestamp),
+    /// None is free before that moment.
+    Taken(Timestamp),
+}
+
+/// Finds one of the member's places for `period`; where all are taken, says when the first one is free again. Unlike a budget,
 /// of which more comes back within the period, this lets no more than so many through in any period.
-fn take_place(
+fn place(
     tx: &mut Tx<'_>,
-    scope: &str,
-    places: u32,
-    period: Span,
+    (scope, places, period): (&str, u32, Span),
     member: MemberId,
     now: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> Result<Place, StoreError> {
     let one = Budget::new(1, period);
     let mut soonest = None;
     for place in 0..places {
         let key = format!("{member}/{place}");
         let taken = tx.budget(scope, &key)?;
         if let Some(until) = one.admit(taken, now) {
-            tx.set_budget(scope, &key, until)?;
-            return Ok(None);
+            return Ok(Place::Free(key, until));
         }
         soonest = soonest.into_iter().chain(taken).min();
     }
-    Ok(Some(soonest.unwrap_or(now)))
+    Ok(Place::Taken(soonest.unwrap_or(now)))
 }
 
 /// Only somebody whose password was right, and who is asked for a code, tries one.
-fn stands(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
-    let session = tx.session(&visitor.session)?;
-    Ok(session.is_some_and(|now| now.member == visitor.member.id && now.stage == Stage::Code.as_str()))
+fn stands(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(visitor.stage == Stage::Code && session::holds(tx, visitor, now)?)
 }
 
 fn keep(tx: &mut Tx<'_>, visitor: &Visitor, kept: &[BackupCodeRow], now: Timestamp) -> Result<bool, StoreError> {
@@ -283,7 +339,7 @@ fn use_up(
     now: Timestamp,
 ) -> Result<Tried, StoreError> {
     let id = visitor.member.id;
-    if !stands(tx, visitor)? || !tx.use_backup_code(id, kept)? {
+    if !stands(tx, visitor, now)? || !tx.use_backup_code(id, kept)? {
         return Ok(Tried::Gone);
     }
     notices.tell(tx, id, Notice::BackupCodeUsed, now)?;

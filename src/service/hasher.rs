@@ -1,15 +1,19 @@
 //! Argon2id, computed beside the daemon's own work and never more at once than there are cores.
 //!
-//! Knows nothing of members or pages: a password and a PHC string come in, yes or no comes out. What always holds: one call
-//! costs one computation, whether there is a hash to compare with or not, so time does not tell who exists; a call that does
-//! not get its turn in time says so instead of waiting on.
+//! Knows nothing of members or pages: a password and a PHC string come in, yes or no comes out; who waits for whom is said in
+//! `line`. What always holds: one call costs one computation, whether there is a hash to compare with or not, so time does not
+//! tell who exists; a call that does not get its turn in time says so instead of waiting on.
 
+mod line;
+
+pub use line::Turn;
+
+use self::line::Line;
 use crate::clock::Clock;
 use crate::model::{Secret, Span};
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 
 /// OWASP, Password Storage: Argon2id with 19 MiB, two passes, one lane.
@@ -36,11 +40,19 @@ pub enum HashError {
     Failed(String),
 }
 
+/// For whom something is to be hashed: decides who waits for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Somebody who is logged in, or whose device logged in to this very account before.
+    Known,
+    /// A device that never did, of the network with that fingerprint.
+    Network([u8; 32]),
+}
+
 /// Hashes and compares passwords, a bounded number at once. Clones share the bound and the count.
 #[derive(Debug, Clone)]
 pub struct Hasher {
-    turns: Arc<Semaphore>,
-    computed: Arc<AtomicU64>,
+    line: Line,
     clock: Clock,
 }
 
@@ -48,7 +60,20 @@ impl Hasher {
     /// Makes a hasher that computes at most `at_once` (at least one) at the same time; each takes 19 MiB.
     #[must_use]
     pub fn new(at_once: usize, clock: Clock) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), computed: Arc::default(), clock }
+        let at_once = at_once.max(1);
+        // While one is computed the next one is got ready, which may take a transaction.
+        Self { line: Line::new(2 * at_once, Arc::new(Semaphore::new(at_once))), clock }
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// None came in time, or the network has too many in the line already.
+    pub async fn turn(&self, whose: Whose) -> Result<Turn, HashError> {
+        let deadline = self.clock.now().plus(TURN);
+        let place = self.line.queue(whose).ok_or(HashError::Busy)?;
+        let turn = self.clock.within(deadline, place).await;
+        turn.ok().and_then(Result::ok).ok_or(HashError::Busy)
     }
 
     /// Hashes a password with `salt`; gives a PHC string.
@@ -56,7 +81,8 @@ impl Hasher {
     /// # Errors
     /// No turn came in time, or Argon2 failed.
     pub async fn hash(&self, password: Secret<String>, salt: [u8; 16]) -> Result<String, HashError> {
-        self.run(move || hash(password.reveal(), &salt)).await?
+        let turn = self.turn(Whose::Known).await?;
+        turn.run(move || hash(password.reveal(), &salt)).await?
     }
 
     /// Says whether `password` belongs to `phc`. Without one, or with one that is no Argon2id hash, it computes all the same
@@ -65,29 +91,23 @@ impl Hasher {
     /// # Errors
     /// No turn came in time, or Argon2 failed.
     pub async fn verify(&self, password: Secret<String>, phc: Option<String>) -> Result<bool, HashError> {
-        self.run(move || verify(password.reveal(), phc.as_deref())).await?
+        self.turn(Whose::Known).await?.verify(password, phc).await
     }
 
     /// Gives how many computations were begun so far.
     #[must_use]
     pub fn computed(&self) -> u64 {
-        self.computed.load(Ordering::Relaxed)
+        self.line.computed()
     }
+}
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
-        let deadline = self.clock.now().plus(TURN);
-        let turn = self.clock.within(deadline, Arc::clone(&self.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
-            return Err(HashError::Busy);
-        };
-        self.computed.fetch_add(1, Ordering::Relaxed);
-        // The turn goes along: a login that was given up still holds its core until Argon2 is through.
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(turn);
-            done
-        });
-        done.await.map_err(|cause| HashError::Failed(cause.to_string()))
+impl Turn {
+    /// Does what [`Hasher::verify`] does, with a turn that came before.
+    ///
+    /// # Errors
+    /// Argon2 failed.
+    pub async fn verify(self, password: Secret<String>, phc: Option<String>) -> Result<bool, HashError> {
+        self.run(move || verify(password.reveal(), phc.as_deref())).await?
     }
 }
 
@@ -170,7 +190,7 @@ mod tests {
     async fn a_login_that_gets_no_turn_in_time_is_told_so() {
         let clock = Clock::turned_by_hand(crate::model::Timestamp::from_millis(0));
         let hasher = Hasher::new(1, clock.clone());
-        let taken = Arc::clone(&hasher.turns).acquire_owned().await.unwrap();
+        let taken = [hasher.turn(Whose::Known).await.unwrap(), hasher.turn(Whose::Known).await.unwrap()];
         let waiting = hasher.verify(secret("x"), None);
         let turned = async {
             tokio::task::yield_now().await;

@@ -10,7 +10,9 @@ use super::session::Visitor;
 use crate::keys::Keys;
 use crate::link::{Link, LinkError, Purpose};
 use crate::maillog;
-use crate::model::{Budget, EmailAddress, Language, MemberId, Priority, RegistrationId, Span, Timestamp};
+use crate::model::{
+    Budget, EmailAddress, Language, LoginId, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp,
+};
 use crate::store::{AddressRow, AddressState, Registration, RegistrationState, Store, StoreError, Tx};
 use std::sync::Arc;
 
@@ -161,6 +163,28 @@ impl Landing {
             None => None,
         };
         Ok(judge(link, registration))
+    }
+
+    /// Gives the open registration behind a link that was mailed to an address which is that member's already, whoever that is.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn mailed_to(
+        &self,
+        token: &str,
+        org: &str,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<RegistrationId>, StoreError> {
+        let Sight::Open(registration, _) = self.look(token, now).await? else { return Ok(None) };
+        let Some((org, login)) = org.parse::<OrgCode>().ok().zip(id.parse::<LoginId>().ok()) else { return Ok(None) };
+        let address = registration.address.folded();
+        let found = self.store.read::<_, StoreError, _>(move |tx| {
+            let Some(org) = tx.org(&org)? else { return Ok(false) };
+            let Some(member) = tx.member(org.id, &login)? else { return Ok(false) };
+            Ok(tx.addresses_of(member.id)?.iter().any(|(_, own)| own.folded() == address))
+        });
+        Ok(found.await?.then_some(registration.id))
     }
 
     /// Notes that somebody, or something, opened the page.

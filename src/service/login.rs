@@ -1,24 +1,31 @@
 //! Logging in: 団体コード, ID and password in, a session out; the password typed once more; and another one chosen (R015–R018).
 //!
 //! Knows nothing of pages and cookies. What always holds: a try is counted before it is judged, so guesses made side by
-//! side do not outrun the count; whoever is refused learns nothing of why; every try that is judged costs one Argon2
-//! computation, whether there is such a member or not; nothing is hashed inside a transaction.
+//! side do not outrun the count, and one that was never judged is not counted: it waits for its turn first, and from the count
+//! on it is carried through even if the browser goes away; whoever is refused learns nothing of why; every try that is judged
+//! costs one Argon2 computation, whether there is such a member or not; nothing is hashed inside a transaction.
 
 mod choose;
+#[cfg(test)]
+mod tests;
 
 pub use choose::{Choice, Chosen, Looks};
 
 use super::audit::{self, By, Entry};
-use super::hasher::{HashError, Hasher};
+use super::errand::{Asker, Errands};
+use super::hasher::{HashError, Hasher, Turn, Whose};
 use super::notice::Notices;
 use super::password;
 use super::session::{self, Stage, Visitor};
 use super::start_password;
 use crate::keys::Keys;
-use crate::model::{Language, LoginId, OrgCode, Secret, Timestamp, mac};
+use crate::model::{Language, LoginId, OrgCode, Secret, Span, Timestamp, mac};
 use crate::random::{NoChance, Random};
-use crate::store::{Gate, Member, Store, StoreError, Tx};
+use crate::store::{Gate, Member, Org, Store, StoreError, Tx};
 use std::sync::Arc;
+
+/// Tries to log in to accounts that there are none of are recorded together, for so long.
+pub const UNKNOWN: Span = Span::from_secs(3_600);
 
 /// Why nobody could be let in or refused.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +39,9 @@ pub enum LoginError {
     /// There are no random bytes.
     #[error(transparent)]
     Chance(#[from] NoChance),
+    /// It broke off.
+    #[error("a login broke off")]
+    Broken,
 }
 
 /// What was typed into the login form.
@@ -67,11 +77,35 @@ pub enum Again {
     Gone,
 }
 
+/// The device a login comes from, by the fingerprint under which its failed tries are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// One that logged in to this account before, and counts for itself.
+    Known([u8; 32]),
+    /// Any other: all of a network count together.
+    Network([u8; 32]),
+}
+
+impl Device {
+    const fn fingerprint(&self) -> &[u8; 32] {
+        match self {
+            Self::Known(device) | Self::Network(device) => device,
+        }
+    }
+
+    const fn whose(self) -> Whose {
+        match self {
+            Self::Known(_) => Whose::Known,
+            Self::Network(network) => Whose::Network(network),
+        }
+    }
+}
+
 /// From where a login comes, and what it leads to.
 #[derive(Debug, Clone, Copy)]
 pub struct Entrance {
-    /// The fingerprint under which failed tries of the device are counted.
-    pub device: [u8; 32],
+    /// The device.
+    pub device: Device,
     /// The hash of the session the browser holds, which ends.
     pub old: Option<[u8; 32]>,
     /// The hash of the one that begins.
@@ -88,6 +122,7 @@ pub struct Login {
     hasher: Hasher,
     random: Random,
     notices: Notices,
+    errands: Errands,
 }
 
 /// What a try is judged by.
@@ -95,13 +130,16 @@ pub struct Login {
 struct Facts {
     member: Option<Member>,
     sealed: Option<Vec<u8>>,
+    /// What the password is compared with where there is no such member: the hash of another one, always the same, so that it
+    /// takes as long as it may take there. Imported hashes ask for more than ours.
+    decoy: Option<String>,
 }
 
 impl Login {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
-        Self { store, keys, hasher, random, notices }
+    pub fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
+        Self { store, keys, hasher, random, notices, errands: Errands::default() }
     }
 
     /// Gives the fingerprint under which tries for an account are counted, whether there is such an account or not.
@@ -120,22 +158,55 @@ impl Login {
     /// The database failed, or no turn to hash came in time.
     pub async fn attempt(&self, typed: Typed, entrance: Entrance, now: Timestamp) -> Result<Verdict, LoginError> {
         let account = self.account(&typed.org, &typed.id);
-        let device = entrance.device;
+        let Some(turn) = self.turn(account, entrance.device, now).await? else {
+            return Ok(Verdict::Refused);
+        };
+        let this = self.clone();
+        let judged =
+            self.errands.run(|asker| async move { this.judge(account, typed, entrance, turn, &asker, now).await });
+        judged.await.ok_or(LoginError::Broken)?
+    }
+
+    /// Waits for a turn to hash where the gate is open: whoever is kept out takes nobody's, and whoever gets none in time was
+    /// not counted.
+    async fn turn(&self, account: [u8; 32], device: Device, now: Timestamp) -> Result<Option<Turn>, LoginError> {
+        let look = move |tx: &mut Tx<'_>| tx.login_open(&account, device.fingerprint(), now);
+        if !self.store.read::<_, StoreError, _>(look).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.hasher.turn(device.whose()).await?))
+    }
+
+    /// Counts the try, judges it and lets in who is right, unless nobody waits for that any more.
+    async fn judge(
+        &self,
+        account: [u8; 32],
+        typed: Typed,
+        entrance: Entrance,
+        turn: Turn,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Verdict, LoginError> {
+        let device = *entrance.device.fingerprint();
         // There are no family users yet, so nobody has a family code (R015).
         let names = typed.org.parse().ok().zip(typed.id.parse().ok()).filter(|_| typed.family.trim().is_empty());
         let facts = self.store.write(move |tx| facts(tx, &account, &device, names.as_ref(), now)).await?;
         let Some(facts) = facts else {
             return Ok(Verdict::Refused);
         };
-        let right = self.is_right(&facts, &typed.password).await?;
+        let right = self.is_right(&facts, &typed.password, turn).await?;
         let known = facts.member.clone();
         let Some(member) = facts.member.filter(|member| right && !start_password::is_over(member, now)) else {
             self.store.write(move |tx| failed(tx, known.as_ref(), right, now)).await?;
             return Ok(Verdict::Refused);
         };
+        let gone = asker.is_gone();
         self.store
             .write(move |tx| {
                 tx.login_succeeded(&account, &device)?;
+                if gone {
+                    return Ok(Verdict::Refused);
+                }
                 if let Some(old) = &entrance.old {
                     tx.end_session(old)?;
                 }
@@ -152,11 +223,19 @@ impl Login {
         &self,
         visitor: &Visitor,
         typed: &Secret<String>,
-        device: [u8; 32],
+        device: Device,
         session: [u8; 32],
         now: Timestamp,
     ) -> Result<Again, LoginError> {
-        if !self.is_confirmed(visitor, typed, device, now).await? {
+        let account = self.account(visitor.org.as_str(), visitor.member.login.as_str());
+        let device = Device::Known(*device.fingerprint());
+        let Some(turn) = self.turn(account, device, now).await? else {
+            return Ok(Again::Refused);
+        };
+        let (this, member, typed) = (self.clone(), visitor.member.clone(), typed.clone());
+        let confirmed =
+            self.errands.run(|_| async move { this.is_confirmed(account, device, member, typed, turn, now).await });
+        if !confirmed.await.ok_or(LoginError::Broken)?? {
             return Ok(Again::Refused);
         }
         let old = visitor.session;
@@ -168,18 +247,20 @@ impl Login {
     /// Says whether the password is that of somebody who is logged in; counts like any other try.
     async fn is_confirmed(
         &self,
-        visitor: &Visitor,
-        typed: &Secret<String>,
-        device: [u8; 32],
+        account: [u8; 32],
+        device: Device,
+        member: Member,
+        typed: Secret<String>,
+        turn: Turn,
         now: Timestamp,
     ) -> Result<bool, LoginError> {
-        let account = self.account(visitor.org.as_str(), visitor.member.login.as_str());
+        let device = *device.fingerprint();
         let gate = self.store.write::<_, StoreError, _>(move |tx| tx.try_login(&account, &device, now)).await?;
         if let Gate::Wait { .. } = gate {
             return Ok(false);
         }
-        let right = self.is_right(&Facts { member: Some(visitor.member.clone()), sealed: None }, typed).await?;
-        let member = visitor.member.clone();
+        let facts = Facts { member: Some(member.clone()), sealed: None, decoy: None };
+        let right = self.is_right(&facts, &typed, turn).await?;
         self.store
             .write::<_, StoreError, _>(move |tx| match right {
                 true => tx.login_succeeded(&account, &device),
@@ -190,11 +271,14 @@ impl Login {
     }
 
     /// Says whether the password is the member's; costs one Argon2 computation in every case.
-    async fn is_right(&self, facts: &Facts, typed: &Secret<String>) -> Result<bool, LoginError> {
-        let hash = facts.member.as_ref().and_then(|member| member.password_hash.clone());
+    async fn is_right(&self, facts: &Facts, typed: &Secret<String>, turn: Turn) -> Result<bool, LoginError> {
+        let Some(member) = &facts.member else {
+            turn.verify(as_meant(typed), facts.decoy.clone()).await?;
+            return Ok(false);
+        };
         let typed = as_meant(typed);
-        let matches_hash = self.hasher.verify(typed.clone(), hash.clone()).await?;
-        if hash.is_some() {
+        let matches_hash = turn.verify(typed.clone(), member.password_hash.clone()).await?;
+        if member.password_hash.is_some() {
             return Ok(matches_hash);
         }
         let start = self.start_password(facts);
@@ -210,12 +294,24 @@ impl Login {
 
 /// Records that somebody did not get in. What was typed is not told: a password typed into the wrong field is one, too.
 fn failed(tx: &mut Tx<'_>, member: Option<&Member>, right: bool, now: Timestamp) -> Result<(), StoreError> {
-    let (name, by) = (audit::LOGIN_FAIL, By::Member);
-    let entry = match member {
-        Some(member) => Entry::of(name, member, by).field("why", if right { "expired" } else { "password" }),
-        None => Entry::at_large(name, by).field("why", "unknown"),
+    let Some(member) = member else {
+        tell_unknown(tx, now)?;
+        return tx.count_unknown_login(now);
     };
-    audit::record(tx, entry, now)
+    let why = if right { "expired" } else { "password" };
+    audit::record(tx, Entry::of(audit::LOGIN_FAIL, member, By::Member).field("why", why), now)
+}
+
+/// Tells of the tries to log in to accounts that there are none of, once their period is over; gives how many entries that
+/// took. One for each try would let strangers fill the audit log.
+///
+/// # Errors
+/// The database failed.
+pub fn tell_unknown(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> {
+    let Some((since, tries)) = tx.take_unknown_logins(now.minus(UNKNOWN))? else { return Ok(0) };
+    let entry = Entry::at_large(audit::LOGIN_FAIL, By::Member).field("why", "unknown");
+    audit::record(tx, entry.field("tries", tries).field("since", since.millis()), now)?;
+    Ok(1)
 }
 
 /// Counts the try and, if it may be judged, loads what it is judged by.
@@ -230,16 +326,34 @@ fn facts(
         return Ok(None);
     }
     let Some((code, login)) = names else {
-        return Ok(Some(Facts { member: None, sealed: None }));
+        return Ok(Some(Facts { member: None, sealed: None, decoy: None }));
     };
     let org = tx.org(code)?;
-    let member = org.map(|org| tx.member(org.id, login)).transpose()?.flatten();
-    let sealed = member.as_ref().map(|member| tx.secret(start_password::PURPOSE, member.id.number())).transpose()?;
-    Ok(Some(Facts { member, sealed: sealed.flatten() }))
+    let member = org.as_ref().map(|org| tx.member(org.id, login)).transpose()?.flatten();
+    let Some(member) = member else {
+        let decoy = decoy(tx, org.as_ref(), code, login)?;
+        return Ok(Some(Facts { member: None, sealed: None, decoy }));
+    };
+    let sealed = tx.secret(start_password::PURPOSE, member.id.number())?;
+    Ok(Some(Facts { member: Some(member), sealed, decoy: None }))
+}
+
+/// Finds the password of the member that comes next by ID, in the organisation or else in the one that comes next.
+fn decoy(tx: &mut Tx<'_>, org: Option<&Org>, code: &OrgCode, login: &LoginId) -> Result<Option<String>, StoreError> {
+    let org = match org {
+        Some(org) => Some(org.id),
+        None => tx.org_after(code)?.map(|org| org.id),
+    };
+    let Some(org) = org else { return Ok(None) };
+    let next = tx.members(org, 1, Some(login))?.pop();
+    let member = if next.is_some() { next } else { tx.members(org, 1, None)?.pop() };
+    Ok(member.and_then(|member| member.password_hash))
 }
 
 /// Opens the session, unless the password was changed while the old one was being judged.
 fn let_in(tx: &mut Tx<'_>, judged: &Member, entrance: &Entrance, now: Timestamp) -> Result<Verdict, LoginError> {
+    // Whoever changes the password meanwhile ends this session, or is seen here.
+    tx.guard()?;
     let member = tx.member_by_id(judged.id)?;
     let Some(mut member) = member.filter(|member| member.password_hash == judged.password_hash) else {
         return Ok(Verdict::Refused);
@@ -249,8 +363,9 @@ fn let_in(tx: &mut Tx<'_>, judged: &Member, entrance: &Entrance, now: Timestamp)
         member.language = language;
     }
     let stage = session::begin(tx, &entrance.session, &member, now)?;
-    tx.note_login(member.id, now)?;
-    audit::record(tx, Entry::of(audit::LOGIN_SUCCESS, &member, By::Member), now)?;
+    if stage != Stage::Full {
+        audit::record(tx, Entry::of(audit::LOGIN_PASSWORD, &member, By::Member), now)?;
+    }
     Ok(Verdict::In(Box::new(member), stage))
 }
 

@@ -10,6 +10,7 @@ pub mod backup_code;
 pub mod compose;
 pub mod contact_test;
 pub mod draft;
+pub mod errand;
 pub mod hasher;
 pub mod landing;
 pub mod login;

@@ -17,6 +17,7 @@ use crate::store::{Member, StoreError, Tx};
 /// # Errors
 /// The database failed.
 pub fn two_factor(tx: &mut Tx<'_>, notices: Notices, member: &Member, now: Timestamp) -> Result<bool, StoreError> {
+    tx.guard()?;
     // Before: the address that received the codes is told, too.
     notices.tell(tx, member.id, Notice::TwoFactorReset, now)?;
     let any = tx.reset_factors(member.id)?;
@@ -41,6 +42,7 @@ pub fn password(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sealed = start_password::seal(keys, member.id, nonce, password.reveal());
+    tx.guard()?;
     tx.take_password(member.id, now)?;
     tx.put_secret(start_password::PURPOSE, member.id.number(), &sealed)?;
     tx.end_challenges_of(member.id, now)?;

@@ -291,7 +291,7 @@ impl SecondFactor {
         let visitor = visitor.clone();
         self.store
             .write(move |tx| {
-                if visitor.stage != stage || !stands(tx, &visitor)? {
+                if visitor.stage != stage || !session::holds(tx, &visitor, step.now)? {
                     return Ok(Verdict::Gone);
                 }
                 let verdict = judge.verdict(tx)?;
@@ -325,9 +325,11 @@ impl SecondFactor {
         self.store
             .write(move |tx| {
                 let id = visitor.member.id;
+                if visitor.stage != Stage::Full || !session::holds(tx, &visitor, step.now)? {
+                    return Ok(Verdict::Gone);
+                }
                 let factors = tx.factors(id, step.now)?;
-                let is_there = factors.iter().any(|factor| factor.kind == kind);
-                if visitor.stage != Stage::Full || !is_there || !stands(tx, &visitor)? {
+                if !factors.iter().any(|factor| factor.kind == kind) {
                     return Ok(Verdict::Gone);
                 }
                 let verdict = judge.verdict(tx)?;
@@ -371,12 +373,6 @@ fn kept_for(member: MemberId) -> Vec<u8> {
     [APP_SECRET.as_bytes(), &[0], &member.number().to_be_bytes()].concat()
 }
 
-/// Says whether the session is still where it was when the page was asked for.
-fn stands(tx: &mut Tx<'_>, visitor: &Visitor) -> Result<bool, StoreError> {
-    let session = tx.session(&visitor.session)?;
-    Ok(session.is_some_and(|now| now.member == visitor.member.id && now.stage == visitor.stage.as_str()))
-}
-
 /// Says what keeps somebody from setting up what was begun at that moment: whoever finds a session open must not put a factor
 /// of their own in place of the member's, or beside it.
 fn hindrance(
@@ -385,7 +381,7 @@ fn hindrance(
     begun: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Verdict<Stage>>, StoreError> {
-    if !matches!(visitor.stage, Stage::Enrol | Stage::Full) || !stands(tx, visitor)? {
+    if !matches!(visitor.stage, Stage::Enrol | Stage::Full) || !session::holds(tx, visitor, now)? {
         return Ok(Some(Verdict::Gone));
     }
     let has_one = tx.factors(visitor.member.id, now)?.iter().any(|factor| factor.ends.is_none());

@@ -2,12 +2,13 @@
 //!
 //! Knows nothing of cookies or pages: a hash and a moment come in, a [`Visitor`] or nothing comes out. What always holds: a
 //! session ends after 30 minutes without use and after 12 hours in any case; one that stands before a code, the change of the
-//! first password or the set-up of a second factor says so, and opens nothing else (R017, R022, R025); each step of a login
-//! gives the session another name.
+//! first password or the set-up of a second factor says so, and opens nothing else (R017, R022, R025), and moves on or back with
+//! what the organisation asks for; each step of a login gives the session another name; a login is recorded when it is through.
 
+use super::audit::{self, By, Entry};
 use super::start_password;
 use crate::model::{MemberId, OrgCode, Policy, Span, Timestamp};
-use crate::store::{Member, Session, Store, StoreError, Tx};
+use crate::store::{Member, Org, Session, Store, StoreError, Tx};
 
 /// How long a session lives without being used (R057).
 pub const IDLE: Span = Span::from_secs(30 * 60);
@@ -64,6 +65,17 @@ impl Stage {
             Needs { change: true, .. } => Self::Password,
             Needs { two_factor: true, factors: Factors::None | Factors::Ending, .. } => Self::Enrol,
             Needs { .. } => Self::Full,
+        }
+    }
+
+    /// Says where a session is that was here, where a login would by now get as far as `due`: what an organisation asks for, and
+    /// what a member has, changes under a session, too.
+    #[must_use]
+    pub const fn moved(self, due: Self) -> Self {
+        match (self, due) {
+            // A password that is to be changed is asked for at the login.
+            (Self::Password, _) | (Self::Enrol | Self::Full, Self::Password) => self,
+            (Self::Code | Self::Enrol | Self::Full, _) => due,
         }
     }
 
@@ -148,35 +160,73 @@ pub fn is_good(session: &Session, now: Timestamp) -> bool {
 /// # Errors
 /// The database failed.
 pub async fn standing(store: &Store, hash: [u8; 32], now: Timestamp) -> Result<Standing, StoreError> {
-    let found = store.read(move |tx| look(tx, &hash, now)).await?;
-    if let (Standing::In(_), seen) = &found
-        && *seen < now
-    {
-        store.write(move |tx| tx.touch_session(&hash, now)).await?;
+    let (found, behind) = store.read(move |tx| look(tx, &hash, now)).await?;
+    match behind {
+        Behind::Nothing => {}
+        Behind::Use => store.write(move |tx| tx.touch_session(&hash, now)).await?,
+        Behind::Stage => store.write(move |tx| move_on(tx, &hash, now)).await?,
     }
-    Ok(found.0)
+    Ok(found)
 }
 
-fn look(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(Standing, Timestamp), StoreError> {
+/// What is not in the row of a session yet.
+enum Behind {
+    Nothing,
+    /// That it was used.
+    Use,
+    /// How far it has got by now, and that it was used.
+    Stage,
+}
+
+fn look(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(Standing, Behind), StoreError> {
     let Some(session) = tx.session(hash)? else {
-        return Ok((Standing::Lapsed(None), now));
+        return Ok((Standing::Lapsed(None), Behind::Nothing));
     };
     let (seen, member) = (session.seen, session.member);
     let stage = Stage::named(&session.stage);
     let Some(stage) = stage.filter(|_| is_good(&session, now)) else {
         let member = (stage == Some(Stage::Full)).then_some(member);
-        return Ok((Standing::Lapsed(member), seen));
+        return Ok((Standing::Lapsed(member), Behind::Nothing));
     };
-    let visitor = visitor(tx, session, *hash, stage)?;
-    Ok((visitor.map_or(Standing::Lapsed(None), |visitor| Standing::In(Box::new(visitor))), seen))
+    let Some(visitor) = visitor(tx, session, *hash, stage, now)? else {
+        return Ok((Standing::Lapsed(None), Behind::Nothing));
+    };
+    let behind = match visitor.stage == stage {
+        true if now <= seen => Behind::Nothing,
+        true => Behind::Use,
+        false => Behind::Stage,
+    };
+    Ok((Standing::In(Box::new(visitor)), behind))
 }
 
-fn visitor(tx: &mut Tx<'_>, found: Session, session: [u8; 32], stage: Stage) -> Result<Option<Visitor>, StoreError> {
+/// Writes down how far a session has got by now.
+fn move_on(tx: &mut Tx<'_>, hash: &[u8; 32], now: Timestamp) -> Result<(), StoreError> {
+    tx.guard()?;
+    let Some(session) = tx.hold_session(hash)? else { return Ok(()) };
+    let (Some(stage), Some(member)) = (Stage::named(&session.stage), tx.member_by_id(session.member)?) else {
+        return Ok(());
+    };
+    let next = stage.moved(stage_of(tx, &member, session.code_at.is_some(), now)?);
+    tx.set_stage(hash, next.as_str())?;
+    through(tx, &member, Some(stage), next, now)?;
+    tx.touch_session(hash, now)
+}
+
+fn visitor(
+    tx: &mut Tx<'_>,
+    found: Session,
+    session: [u8; 32],
+    stage: Stage,
+    now: Timestamp,
+) -> Result<Option<Visitor>, StoreError> {
     let Some(member) = tx.member_by_id(found.member)? else {
         return Ok(None);
     };
-    let org = tx.org_by_id(member.org)?;
-    Ok(org.map(|org| Visitor {
+    let Some(org) = tx.org_by_id(member.org)? else {
+        return Ok(None);
+    };
+    let stage = stage.moved(due(tx, &org, &member, found.code_at.is_some(), now)?);
+    Ok(Some(Visitor {
         session,
         member,
         org: org.code,
@@ -208,6 +258,7 @@ pub fn begin(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) 
         language: member.language,
     };
     tx.open_session(hash, &session)?;
+    through(tx, member, None, stage, now)?;
     Ok(stage)
 }
 
@@ -226,6 +277,34 @@ pub async fn went_on(store: &Store, before: [u8; 32], now: Timestamp) -> Result<
             Ok(tx.session(&name)?.filter(|session| is_good(session, now)).and_then(|found| Stage::named(&found.stage)))
         })
         .await
+}
+
+/// Records a login that is through with this step.
+fn through(
+    tx: &mut Tx<'_>,
+    member: &Member,
+    before: Option<Stage>,
+    stage: Stage,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if stage != Stage::Full || before == Some(Stage::Full) {
+        return Ok(());
+    }
+    tx.note_login(member.id, now)?;
+    audit::record(tx, Entry::of(audit::LOGIN_SUCCESS, member, By::Member), now)
+}
+
+/// Says whether a session still is where it was when the page was asked for. Nobody else moves or ends it, and nobody else
+/// decides about its member, until this transaction ends: [`go_on`] and [`typed_again`] find it.
+///
+/// # Errors
+/// The database failed.
+pub fn holds(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<bool, StoreError> {
+    tx.guard()?;
+    let session = tx.hold_session(&visitor.session)?;
+    Ok(session.is_some_and(|found| {
+        found.member == visitor.member.id && found.stage == visitor.stage.as_str() && is_good(&found, now)
+    }))
 }
 
 /// Ends sessions whose time ran out so long ago that nothing is waiting for them; gives how many.
@@ -308,15 +387,24 @@ fn renamed(
 ) -> Result<Option<Stage>, StoreError> {
     let Some(member) = tx.member_by_id(session.member)? else { return Ok(None) };
     let stage = stage_of(tx, &member, session.code_at.is_some(), now)?;
+    let before = Stage::named(&session.stage);
     tx.end_session(old)?;
     tx.open_session(new, &Session { seen: now, stage: stage.as_str().to_owned(), ..session })?;
     tx.note_name_before(new, old, now)?;
+    through(tx, &member, before, stage, now)?;
     Ok(Some(stage))
 }
 
 /// Works out how far somebody has got whose password was right.
 fn stage_of(tx: &mut Tx<'_>, member: &Member, has_passed: bool, now: Timestamp) -> Result<Stage, StoreError> {
-    let two_factor = tx.org_by_id(member.org)?.is_some_and(|org| org.policy.two_factor);
+    match tx.org_by_id(member.org)? {
+        Some(org) => due(tx, &org, member, has_passed, now),
+        None => Ok(Stage::Code),
+    }
+}
+
+fn due(tx: &mut Tx<'_>, org: &Org, member: &Member, has_passed: bool, now: Timestamp) -> Result<Stage, StoreError> {
+    let two_factor = org.policy.two_factor;
     let known = tx.factors(member.id, now)?;
     let factors = match known.iter().any(|factor| factor.ends.is_none()) {
         true => Factors::Lasting,
@@ -350,6 +438,25 @@ mod tests {
         assert!(!is_good(&session(0, 0), minute(30)));
         assert!(is_good(&session(0, 719), minute(720).minus(just)));
         assert!(!is_good(&session(0, 719), minute(720)));
+    }
+
+    #[test]
+    fn r022_r023_r025_a_session_moves_with_what_is_asked_for_but_not_to_another_password() {
+        use Stage::{Code, Enrol, Full, Password};
+        for (stage, due, next) in [
+            (Full, Enrol, Enrol),
+            (Full, Code, Code),
+            (Enrol, Full, Full),
+            (Code, Enrol, Enrol),
+            (Code, Full, Full),
+            (Code, Password, Password),
+            (Full, Password, Full),
+            (Enrol, Password, Enrol),
+            (Password, Full, Password),
+        ] {
+            assert_eq!(stage.moved(due), next, "{stage:?} {due:?}");
+        }
+        assert!(Stage::ALL.into_iter().all(|stage| stage.moved(stage) == stage));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 
 /// What is said in comments, and what PostgreSQL reads instead.
-const SPOKEN: [(&str, &str); 2] = [
+const SPOKEN: [(&str, &str); 3] = [
     // Jobs that another node is claiming are left to it.
     ("/* skip locked */", "FOR UPDATE SKIP LOCKED"),
+    // Nobody else changes the row, or takes it away, until the transaction ends.
+    ("/* held */", "FOR UPDATE"),
     // Branches of a UNION ALL are merged in order only where each is in order by itself; SQLite sees to that unasked.
     ("/* in order */", "ORDER BY due, id LIMIT $5"),
 ];

@@ -4,7 +4,7 @@
 //! moment at which the gate is open. A right password takes the count away. There is no lock-out: the wait never grows
 //! beyond a minute.
 
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::store::sql::params;
 use crate::store::{StoreError, Tx};
 
@@ -48,6 +48,37 @@ impl Tx<'_> {
         let sql = "SELECT open_at FROM login_failures WHERE account = ?1 AND device = ?2";
         let until: Option<Timestamp> = self.one(sql, params![account, device], |row| row.get(0))?;
         Ok(Gate::Wait { until: until.unwrap_or(now) })
+    }
+
+    /// Says whether a try would be judged now, and counts nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn login_open(&mut self, account: &[u8; 32], device: &[u8; 32], now: Timestamp) -> Result<bool, StoreError> {
+        let sql =
+            "SELECT open_at FROM login_failures WHERE account = ?1 AND device = ?2 AND open_at > ?3 AND open_at <= ?4";
+        let furthest = now.plus(Span::from_millis(LONGEST));
+        let shut: Option<Timestamp> = self.one(sql, params![account, device, now, furthest], |row| row.get(0))?;
+        Ok(shut.is_none())
+    }
+
+    /// Counts a try to log in to an account that there is none of, together with those before it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn count_unknown_login(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO unknown_logins (id, since, tries) VALUES (1, ?1, 1) \
+                   ON CONFLICT (id) DO UPDATE SET tries = unknown_logins.tries + 1";
+        self.execute(sql, params![now]).map(drop)
+    }
+
+    /// Takes the count of such tries, if it began by then; gives when it did, and how many they are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn take_unknown_logins(&mut self, begun: Timestamp) -> Result<Option<(Timestamp, i64)>, StoreError> {
+        let sql = "DELETE FROM unknown_logins WHERE id = 1 AND since <= ?1 RETURNING since, tries";
+        self.one(sql, params![begun], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Takes away what was counted: the password was right.

@@ -78,6 +78,18 @@ impl Tx<'_> {
         self.one(&format!("SELECT {COLUMNS} WHERE code = ?1"), params![code], read)
     }
 
+    /// Finds the organisation whose code comes next, or else the first one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn org_after(&mut self, code: &OrgCode) -> Result<Option<Org>, StoreError> {
+        let next = self.one(&format!("SELECT {COLUMNS} WHERE code > ?1 ORDER BY code LIMIT 1"), params![code], read)?;
+        if next.is_some() {
+            return Ok(next);
+        }
+        self.one(&format!("SELECT {COLUMNS} ORDER BY code LIMIT 1"), &[], read)
+    }
+
     /// Finds an organisation by its row.
     ///
     /// # Errors

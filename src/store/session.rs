@@ -1,7 +1,7 @@
 //! Who is logged in, and how far they got.
 
 use crate::model::{Language, MemberId, Timestamp};
-use crate::store::sql::params;
+use crate::store::sql::{Row, params};
 use crate::store::{StoreError, Tx};
 
 /// A session of a member; known by the hash of what the browser keeps.
@@ -23,6 +23,21 @@ pub struct Session {
     pub stage: String,
     /// The language of the pages.
     pub language: Language,
+}
+
+const COLUMNS: &str = "member, created_at, seen_at, stage, language, password_at, code_at, last_login FROM sessions";
+
+fn read(row: &Row<'_>) -> Result<Session, StoreError> {
+    Ok(Session {
+        member: row.get(0)?,
+        created: row.get(1)?,
+        seen: row.get(2)?,
+        stage: row.get(3)?,
+        language: row.get(4)?,
+        password_at: row.get(5)?,
+        code_at: row.find(6)?,
+        last_login: row.find(7)?,
+    })
 }
 
 impl Tx<'_> {
@@ -52,20 +67,15 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn session(&mut self, hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
-        let sql = "SELECT member, created_at, seen_at, stage, language, password_at, code_at, last_login \
-                   FROM sessions WHERE hash = ?1";
-        self.one(sql, params![hash], |row| {
-            Ok(Session {
-                member: row.get(0)?,
-                created: row.get(1)?,
-                seen: row.get(2)?,
-                stage: row.get(3)?,
-                language: row.get(4)?,
-                password_at: row.get(5)?,
-                code_at: row.find(6)?,
-                last_login: row.find(7)?,
-            })
-        })
+        self.one(&format!("SELECT {COLUMNS} WHERE hash = ?1"), params![hash], read)
+    }
+
+    /// Finds a session, which nobody else changes or ends until this transaction does.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn hold_session(&mut self, hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
+        self.one(&format!("SELECT {COLUMNS} WHERE hash = ?1 /* held */"), params![hash], read)
     }
 
     /// Notes that a session was used.

@@ -58,7 +58,11 @@ impl<'a> Tx<'a> {
     }
 
     /// Keeps everybody else from deciding about the same things until this transaction ends. SQLite has one writer anyway.
-    pub(super) fn guard(&mut self) -> Result<(), StoreError> {
+    /// What a decision rests on is read after it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn guard(&mut self) -> Result<(), StoreError> {
         let result = match &mut self.link {
             Link::Sqlite(_) => Ok(()),
             Link::Postgres(session) => session.guard(),

@@ -124,7 +124,7 @@ impl From<BackupError> for Trouble {
                 tracing::warn!("backup codes wait longer than allowed");
                 Self::Busy
             }
-            BackupError::Hash(cause) => {
+            BackupError::Hash(_) | BackupError::Broken => {
                 tracing::error!(%cause, "a backup code could not be judged");
                 Self::Broken
             }

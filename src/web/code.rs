@@ -117,8 +117,9 @@ pub(super) fn step(web: &Web, visit: &Visit, member: MemberId) -> Result<(String
 }
 
 /// Gives a reply the cookies of somebody who has just passed.
-pub(super) fn passed(web: &Web, member: MemberId, cookie: String, reply: Reply) -> Answer {
-    let device = device_cookie(web.key(), &passed_account(web, member), web.random()?);
+pub(super) fn passed(web: &Web, visit: &Visit, member: MemberId, cookie: String, reply: Reply) -> Answer {
+    let kept = visit.jar().get(Crumb::Passed);
+    let device = device_cookie(web.key(), &passed_account(web, member), web.random()?, kept);
     Ok(reply.with(Crumb::Session, Some(cookie)).with(Crumb::Passed, Some(device)))
 }
 
@@ -308,7 +309,7 @@ async fn judge(
     let member = visitor.member.id;
     let (cookie, step) = step(&web, &visit, member)?;
     match web.second_factor().pass(visitor, Proof { kind, typed }, step).await? {
-        Verdict::Right(stage) => passed(&web, member, cookie, Reply::see(turn::next(&visit, stage))),
+        Verdict::Right(stage) => passed(&web, &visit, member, cookie, Reply::see(turn::next(&visit, stage))),
         Verdict::Gone => Ok(turn::over(&visit)),
         refusal => again(remark(&refusal, kind, step.now).unwrap_or(Remark::Over)),
     }

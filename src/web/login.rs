@@ -8,12 +8,12 @@ use super::cookie::Crumb;
 use super::fault::{Fault, Typing};
 use super::form::Fields;
 use super::note::{Note, remarks};
-use super::reply::{Answer, Entry, Reply};
+use super::reply::{Answer, Entry, Reply, Trouble};
 use super::texts::{Texts, texts};
 use super::turn;
 use super::visit::{self, Visit, device_cookie};
-use crate::model::Secret;
-use crate::service::login::{Entrance, Typed, Verdict};
+use crate::model::{Secret, mac};
+use crate::service::login::{Device, Entrance, Typed, Verdict};
 use crate::service::session::Stage;
 use axum::extract::State;
 use axum::routing::get;
@@ -79,15 +79,28 @@ pub(super) async fn judge(web: &Web, visit: &Visit, fields: &Fields, next: impl 
         return again(&missing);
     }
     let account = web.login().account(fields.get("org"), fields.get("id"));
-    let device = visit.device(web.key(), &account);
+    let device = device(web, visit, fields, &account).await?;
     let (cookie, session) = visit::new_session(web.random()?);
     let entrance = Entrance { device, old: visit.session_hash(), session, language: visit.chosen() };
     match web.login().attempt(typed(fields), entrance, web.now()).await? {
         Verdict::Refused => again(&[Remark::Wrong]),
-        Verdict::In(_, stage) => Ok(Reply::see(next(stage))
-            .with(Crumb::Session, Some(cookie))
-            .with(Crumb::Device, Some(device_cookie(web.key(), &account, web.random()?)))),
+        Verdict::In(_, stage) => Ok(Reply::see(next(stage)).with(Crumb::Session, Some(cookie)).with(
+            Crumb::Device,
+            Some(device_cookie(web.key(), &account, web.random()?, visit.jar().get(Crumb::Device))),
+        )),
     }
+}
+
+/// Finds out what the tries of this browser are counted under. One that opened a link which was mailed to an address of the
+/// member is no stranger, and is not kept out by those of its network: this is the way in for a new phone.
+async fn device(web: &Web, visit: &Visit, fields: &Fields, account: &[u8; 32]) -> Result<Device, Trouble> {
+    let device = visit.device(web.key(), account);
+    let Some(token) = visit.registration().filter(|_| matches!(device, Device::Network(_))) else {
+        return Ok(device);
+    };
+    let mailed = web.links().mailed_to(token, fields.get("org"), fields.get("id"), web.now()).await?;
+    Ok(mailed
+        .map_or(device, |link| Device::Known(mac(web.key(), "karamail mailed link", &link.number().to_be_bytes()))))
 }
 
 /// Gives the remarks on what was left empty.
@@ -112,7 +125,9 @@ fn typed(fields: &Fields) -> Typed {
 /// Says what is wrong.
 pub(super) fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
     let said = note.remarks().flat_map(|remark| match remark {
-        Remark::Wrong => vec![Fault::from("org", t.login.wrong), Fault::plain(t.login.wait)],
+        Remark::Wrong => {
+            vec![Fault::from("org", t.login.wrong), Fault::plain(t.login.wait), Fault::plain(t.login.mailed)]
+        }
         Remark::NoOrg => vec![Fault::in_field("org", t.login.org_empty)],
         Remark::NoId => vec![Fault::in_field("id", t.login.id_empty)],
         Remark::NoPassword => vec![Fault::in_field("password", t.login.password_empty)],

@@ -175,7 +175,7 @@ impl From<LoginError> for Trouble {
                 tracing::warn!("logins wait longer than allowed");
                 Self::Busy
             }
-            LoginError::Hash(cause) => {
+            LoginError::Hash(_) | LoginError::Broken => {
                 tracing::error!(%cause, "a login could not be judged");
                 Self::Broken
             }
@@ -247,8 +247,8 @@ fn undress(web: &Web, visit: &Visit, answer: Undressed) -> Result<Response, Trou
     if visit.is_new() && visit.is_get() {
         cookies.push((Crumb::Visit, Some(visit.tie().to_owned())));
     }
-    if visit.asked_for_language() {
-        cookies.push((Crumb::Language, Some(visit.language().as_str().to_owned())));
+    if let Some(language) = visit.kept_language() {
+        cookies.push((Crumb::Language, Some(language)));
     }
     for (crumb, value) in cookies {
         if let Ok(line) = HeaderValue::from_str(&visit.jar().set(crumb, value.as_deref())) {

@@ -1,7 +1,7 @@
 //! `/account/two-factor`: what a member has beside the password, and changing it (R022–R036, R043–R045, R144–R146).
 //!
 //! Knows nothing of how factors are kept. What always holds: the pages open to whoever is logged in, or has to set a factor up
-//! and cannot go on without; where the organisation does not ask for a second factor there are none (R023); a change is
+//! and cannot go on without; where the organisation does not ask for a second factor they lead on (R023); a change is
 //! preceded by a password typed lately and, where a factor is there to stay, by a code of one; it is followed by another name
 //! of the session.
 
@@ -24,7 +24,6 @@ use crate::service::second_factor::{Backup, FactorError, Overview};
 use crate::service::session::{Stage, Visitor};
 use crate::store::{Factor, FactorKind};
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::Serialize;
@@ -110,7 +109,8 @@ pub(super) fn is_open_to(visitor: &Visitor) -> bool {
 /// Gives who may set a factor up; others are sent where it is their turn.
 fn setter(visit: &Visit) -> Result<&Visitor, Reply> {
     let visitor = turn::at(visit, &[Stage::Enrol, Stage::Full])?;
-    if is_open_to(visitor) { Ok(visitor) } else { Err(Reply::missing(StatusCode::NOT_FOUND)) }
+    // Where it was switched off a moment ago, a page may still be open.
+    if is_open_to(visitor) { Ok(visitor) } else { Err(Reply::see(turn::next(visit, visitor.stage))) }
 }
 
 /// The same, with what they have, and who they are shown lately: at the end of a login it was, before a change it is asked for.

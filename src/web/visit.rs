@@ -11,6 +11,7 @@ use super::{Trouble, Web};
 use crate::link;
 use crate::model::{Language, MemberId, Network, mac};
 use crate::net::http::Peer;
+use crate::service::login::Device;
 use crate::service::session::{self, Standing, Visitor};
 use axum::http::{HeaderMap, Method, Uri, header, request};
 use data_encoding::BASE64URL_NOPAD;
@@ -20,8 +21,14 @@ use std::sync::Arc;
 
 /// How many random bytes a session's cookie has.
 const SESSION_BYTES: usize = 32;
+/// Of how many accounts a browser keeps that it is known, and how long what it keeps of each is at most.
+const ACCOUNTS: usize = 4;
+const PART: usize = 80;
 /// The names of a query that a link to the same page in the other language keeps.
 const KEPT: &[&str] = &["show", "priority", "r", "c", "back"];
+
+/// What stands behind a language that was chosen and has not become a member's yet.
+const FRESH: &str = "-chosen";
 
 /// One request; clones share it.
 #[derive(Debug, Clone)]
@@ -36,6 +43,7 @@ struct Facts {
     visit: (String, bool),
     peer: IpAddr,
     language: Language,
+    asked: Option<Language>,
     chosen: Option<Language>,
     standing: Standing,
 }
@@ -59,11 +67,14 @@ impl Visit {
     fn new(web: &Web, parts: &request::Parts, jar: Jar, standing: Standing) -> Result<Self, Trouble> {
         let query = Fields::read(parts.uri.query().unwrap_or_default().as_bytes());
         let asked: Option<Language> = query.get("lang").parse().ok();
-        let chosen = asked.or_else(|| jar.get(Crumb::Language).and_then(|name| name.parse().ok()));
-        let language = chosen.or(match &standing {
+        let kept = jar.get(Crumb::Language).unwrap_or_default();
+        let fresh = kept.strip_suffix(FRESH).and_then(|name| name.parse().ok());
+        let chosen = asked.filter(|_| !is_from_elsewhere(&parts.headers)).or(fresh);
+        let member = match &standing {
             Standing::In(visitor) => Some(visitor.member.language),
             Standing::Lapsed(_) | Standing::Out => None,
-        });
+        };
+        let language = asked.or(chosen).or(member).or_else(|| kept.parse().ok());
         let visit = match jar.get(Crumb::Visit).filter(|value| is_visit(value)) {
             Some(known) => (known.to_owned(), false),
             None => (BASE64URL_NOPAD.encode(&web.random::<16>()?), true),
@@ -76,6 +87,7 @@ impl Visit {
             visit,
             peer: peer(web, parts),
             language: language.unwrap_or_else(|| accepted(&parts.headers)),
+            asked,
             chosen,
             standing,
         })))
@@ -120,14 +132,22 @@ impl Visit {
         self.0.language
     }
 
-    /// Gives the language that was chosen at the top of a page, if one was.
+    /// Gives the language that was chosen at the top of a page, if one was and it has not become a member's yet.
     pub(super) fn chosen(&self) -> Option<Language> {
         self.0.chosen
     }
 
-    /// Says whether this very request asks for a language.
-    pub(super) fn asked_for_language(&self) -> bool {
-        self.0.query.get("lang").parse::<Language>().is_ok()
+    /// Gives what the browser is to keep of languages, if that changes: what is chosen, until it has become that of whoever logs
+    /// in; then that member's. The next member at this browser has another one.
+    pub(super) fn kept_language(&self) -> Option<String> {
+        if let Some(asked) = self.0.asked {
+            let mark = if self.0.chosen == Some(asked) { FRESH } else { "" };
+            return Some(format!("{}{mark}", asked.as_str()));
+        }
+        let member = self.visitor()?.member.language;
+        let kept = self.0.jar.get(Crumb::Language)?;
+        let is_due = self.0.chosen.is_none_or(|chosen| chosen == member);
+        (is_due && kept != member.as_str()).then(|| member.as_str().to_owned())
     }
 
     /// Gives who is logged in.
@@ -202,16 +222,19 @@ impl Visit {
 
     /// Gives the fingerprint of the device for counting failed logins: a device that logged in to this account before
     /// counts for itself, all others of a network together (OWASP, device cookies).
-    pub(super) fn device(&self, key: &[u8; 32], account: &[u8; 32]) -> [u8; 32] {
-        match self.0.jar.get(Crumb::Device).filter(|value| is_device(value, key, account)) {
-            Some(known) => mac(key, "karamail known device", known.as_bytes()),
-            None => mac(key, "karamail network", Network::around(self.0.peer).to_string().as_bytes()),
+    pub(super) fn device(&self, key: &[u8; 32], account: &[u8; 32]) -> Device {
+        match self.0.jar.get(Crumb::Device).and_then(|value| known(value, key, account)) {
+            Some(known) => Device::Known(mac(key, "karamail known device", known.as_bytes())),
+            None => {
+                let network = Network::around(self.0.peer).to_string();
+                Device::Network(mac(key, "karamail network", network.as_bytes()))
+            }
         }
     }
 
     /// Gives the fingerprint of the device, if a second factor of this account passed on it before.
     pub(super) fn passed(&self, key: &[u8; 32], account: &[u8; 32]) -> Option<[u8; 32]> {
-        let known = self.0.jar.get(Crumb::Passed).filter(|value| is_device(value, key, account))?;
+        let known = self.0.jar.get(Crumb::Passed).and_then(|value| known(value, key, account))?;
         Some(mac(key, "karamail passed device", known.as_bytes()))
     }
 }
@@ -229,11 +252,22 @@ pub(super) fn beside(page: &str, visit: &Visit) -> String {
     visit.registration().map_or_else(|| page.to_owned(), |token| format!("{page}?r={token}"))
 }
 
-/// Makes the cookie of a device that has just logged in to an account.
-pub(super) fn device_cookie(key: &[u8; 32], account: &[u8; 32], chance: [u8; 16]) -> String {
+/// Makes the cookie of a device that has just logged in to an account, with what `kept` says of a few other accounts: a family
+/// shares a browser.
+pub(super) fn device_cookie(key: &[u8; 32], account: &[u8; 32], chance: [u8; 16], kept: Option<&str>) -> String {
     let nonce = BASE64URL_NOPAD.encode(&chance);
-    let proof = proof(key, account, &nonce);
-    format!("{nonce}.{proof}")
+    let own = format!("{nonce}.{}", proof(key, account, &nonce));
+    let others = kept.into_iter().flat_map(parts).filter(|part| !is_device(part, key, account));
+    [own.as_str()].into_iter().chain(others).take(ACCOUNTS).collect::<Vec<_>>().join("~")
+}
+
+/// Finds what the cookie says of that account.
+fn known<'a>(value: &'a str, key: &[u8; 32], account: &[u8; 32]) -> Option<&'a str> {
+    parts(value).find(|part| is_device(part, key, account))
+}
+
+fn parts(value: &str) -> impl Iterator<Item = &str> {
+    value.split('~').take(ACCOUNTS).filter(|part| part.len() <= PART)
 }
 
 fn is_device(value: &str, key: &[u8; 32], account: &[u8; 32]) -> bool {
@@ -288,6 +322,11 @@ fn forwarded(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool)
     named.find(|address| !trusts(*address)).unwrap_or(peer)
 }
 
+/// Says whether a link on another site led here, as far as the browser tells.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site")
+}
+
 /// Finds the language that the browser prefers (RFC 9110 12.5.4); Japanese where it says nothing we speak.
 fn accepted(headers: &HeaderMap) -> Language {
     let line = headers.get(header::ACCEPT_LANGUAGE).and_then(|line| line.to_str().ok()).unwrap_or_default();
@@ -330,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_device_is_known_for_its_account_only() {
-        let cookie = device_cookie(&[7; 32], &[1; 32], [3; 16]);
+        let cookie = device_cookie(&[7; 32], &[1; 32], [3; 16], None);
         assert!(is_device(&cookie, &[7; 32], &[1; 32]));
         assert!(!is_device(&cookie, &[7; 32], &[2; 32]));
         assert!(!is_device(&cookie, &[8; 32], &[1; 32]));
@@ -363,6 +402,21 @@ mod tests {
             let stranger: IpAddr = "203.0.113.5".parse().unwrap();
             assert_eq!(forwarded(stranger, &headers, ours), stranger, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_browser_is_known_for_a_few_accounts_the_last_ones() {
+        let mut cookie = String::new();
+        for account in [1, 2, 3, 2, 4, 5] {
+            cookie = device_cookie(&[7; 32], &[account; 32], [account + 10; 16], Some(&cookie));
+            assert!(known(&cookie, &[7; 32], &[account; 32]).is_some());
+        }
+        let is_known = |account| known(&cookie, &[7; 32], &[account; 32]).is_some();
+        assert_eq!([1, 2, 3, 4, 5, 6].map(is_known), [false, true, true, true, true, false]);
+        // What strangers write there is neither kept for long nor looked at for long.
+        let junk =
+            device_cookie(&[7; 32], &[1; 32], [3; 16], Some(&format!("{}~{}", "x".repeat(999), "~".repeat(999))));
+        assert!(junk.len() < 80, "{junk}");
     }
 
     #[test]

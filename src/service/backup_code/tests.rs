@@ -91,7 +91,7 @@ async fn r148_a_right_code_ends_the_factors_and_leads_to_the_set_up_and_no_furth
     assert_eq!(world.visitor(4, NOON).await.unwrap().stage, Stage::Enrol);
     let written = world.store.read::<_, StoreError, _>(|tx| tx.audit(None, 0, 100)).await.unwrap();
     let names: Vec<&str> = written.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(names, [audit::TWO_FACTOR_SET, audit::BACKUP_CODE_MADE, audit::BACKUP_CODE_USED]);
+    assert_eq!(names, [audit::TWO_FACTOR_SET, audit::LOGIN_SUCCESS, audit::BACKUP_CODE_MADE, audit::BACKUP_CODE_USED]);
     // It is used up, and the next one is made only now.
     let again = world.log_in(5, NOON).await;
     assert_eq!(service.attempt(&again, &code, [6; 32], NOON).await.unwrap(), Tried::Wrong);
@@ -202,4 +202,40 @@ async fn tries_of_ten_codes_are_counted_together() {
         service.attempt(&login, right, [4; 32], after(1_799)).await.unwrap(),
         Tried::Wait { until: after(3_600) }
     );
+}
+
+#[tokio::test]
+async fn a_code_typed_when_the_session_is_over_is_not_used_up() {
+    let world = World::open().await;
+    let service = service(&world);
+    let (visitor, code) = before_the_step(&world, &service).await;
+    let late = NOON.plus(session::IDLE);
+    assert_eq!(service.attempt(&visitor, &code, [4; 32], late).await.unwrap(), Tried::Gone);
+    assert_eq!(factors(&world, &visitor).await, [(FactorKind::App, None)]);
+    let again = world.log_in(5, late).await;
+    assert_eq!(service.attempt(&again, &code, [6; 32], late).await.unwrap(), Tried::Right(Stage::Enrol));
+}
+
+#[tokio::test]
+async fn a_code_that_got_no_turn_to_be_judged_is_no_try() {
+    let world = World::open().await;
+    let service = service(&world);
+    let (visitor, code) = before_the_step(&world, &service).await;
+    let clock = Clock::turned_by_hand(NOON);
+    let hasher = Hasher::new(1, clock.clone());
+    let crowded = BackupCode { hasher: hasher.clone(), ..service };
+    let taken = [hasher.turn(Whose::Known).await.unwrap(), hasher.turn(Whose::Known).await.unwrap()];
+    for _ in 0..6 {
+        let turned = async {
+            // The reads of a try are over by then: there are as many readers as this asks for one after another.
+            for _ in 0..99 {
+                factors(&world, &visitor).await;
+            }
+            clock.turn(Span::from_secs(10));
+        };
+        let (tried, ()) = tokio::join!(crowded.attempt(&visitor, &code, [4; 32], NOON), turned);
+        assert!(matches!(tried, Err(BackupError::Hash(HashError::Busy))), "{tried:?}");
+    }
+    drop(taken);
+    assert_eq!(crowded.attempt(&visitor, &code, [4; 32], NOON).await.unwrap(), Tried::Right(Stage::Enrol));
 }

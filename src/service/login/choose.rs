@@ -4,7 +4,7 @@
 //! of the member and is told to every address of the member; the session at hand goes on under another name.
 
 use super::{Facts, Login, LoginError};
-use crate::model::{MemberId, Secret, Strength, Timestamp};
+use crate::model::{Secret, Strength, Timestamp};
 use crate::queue::Notice;
 use crate::service::audit::{self, By, Entry};
 use crate::service::notice::Notices;
@@ -35,12 +35,9 @@ pub enum Chosen {
 
 /// What a password is replaced by, and where.
 struct Change {
-    member: MemberId,
-    before: Option<String>,
+    visitor: Visitor,
     hash: String,
-    stage: Stage,
-    old: [u8; 32],
-    new: [u8; 32],
+    session: [u8; 32],
 }
 
 /// What a new password looks like.
@@ -92,14 +89,8 @@ impl Login {
         if self.is_start(visitor, &new).await? {
             return Ok(Chosen::Refused(Refusal::Start));
         }
-        let change = Change {
-            member: visitor.member.id,
-            before: visitor.member.password_hash.clone(),
-            hash: self.hasher.hash(new, self.random.bytes()?).await?,
-            stage: visitor.stage,
-            old: visitor.session,
-            new: session,
-        };
+        let change =
+            Change { visitor: visitor.clone(), hash: self.hasher.hash(new, self.random.bytes()?).await?, session };
         let notices = self.notices;
         let stage = self.store.write::<_, LoginError, _>(move |tx| set(tx, notices, &change, now)).await?;
         Ok(stage.map_or(Chosen::Gone, Chosen::Changed))
@@ -115,7 +106,7 @@ impl Login {
         let member = visitor.member.clone();
         let id = member.id;
         let sealed = self.store.read(move |tx| tx.secret(start_password::PURPOSE, id.number())).await?;
-        Ok(self.start_password(&Facts { member: Some(member), sealed }))
+        Ok(self.start_password(&Facts { member: Some(member), sealed, decoy: None }))
     }
 }
 
@@ -125,19 +116,23 @@ fn known<'a>(visitor: &'a Visitor, start: Option<&'a Secret<String>>) -> Known<'
 
 /// Replaces the password, unless the session or the password is another one by now.
 fn set(tx: &mut Tx<'_>, notices: Notices, change: &Change, now: Timestamp) -> Result<Option<Stage>, LoginError> {
-    let (id, stage) = (change.member, change.stage);
-    let stands = tx.session(&change.old)?.is_some_and(|old| old.member == id && old.stage == stage.as_str());
-    let Some(member) = tx.member_by_id(id)?.filter(|member| stands && member.password_hash == change.before) else {
+    let Change { visitor, .. } = change;
+    let id = visitor.member.id;
+    if !session::holds(tx, visitor, now)? {
+        return Ok(None);
+    }
+    let before = &visitor.member.password_hash;
+    let Some(member) = tx.member_by_id(id)?.filter(|member| member.password_hash == *before) else {
         return Ok(None);
     };
     tx.set_password(id, &change.hash, now)?;
     // The first one is no surprise to anybody: the start password asks for it.
-    let first = stage == Stage::Password;
+    let first = visitor.stage == Stage::Password;
     if !first {
         notices.tell(tx, id, Notice::PasswordChanged, now)?;
     }
     audit::record(tx, Entry::of(audit::PASSWORD_CHANGE, &member, By::Member).field("first", first), now)?;
-    let stage = session::typed_again(tx, &change.old, &change.new, now)?;
-    tx.end_sessions_of(id, Some(&change.new))?;
+    let stage = session::typed_again(tx, &visitor.session, &change.session, now)?;
+    tx.end_sessions_of(id, Some(&change.session))?;
     Ok(stage)
 }

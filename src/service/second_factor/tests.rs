@@ -160,6 +160,18 @@ fn other_than(code: &str) -> String {
 const WRONG: Verdict<Stage> = Verdict::Wrong { left: None };
 
 #[tokio::test]
+async fn a_code_typed_when_the_session_is_over_is_not_used_up() {
+    let world = World::open().await;
+    let secret = world.with_app().await;
+    let visitor = world.log_in(3, NOON).await;
+    let late = NOON.plus(session::IDLE);
+    let shown = code(&secret, late);
+    assert_eq!(world.pass(&visitor, &shown, 4, late).await, Verdict::Gone);
+    let again = world.log_in(5, late).await;
+    assert_eq!(world.pass(&again, &shown, 6, late).await, Verdict::Right(Stage::Full));
+}
+
+#[tokio::test]
 async fn r031_r032_a_right_code_of_what_was_shown_sets_the_app_up_and_a_wrong_one_does_not() {
     let world = World::open().await;
     let visitor = world.log_in(1, NOON).await;
@@ -297,11 +309,12 @@ async fn of_codes_typed_side_by_side_one_is_judged() {
 async fn after_thirty_wrong_codes_in_a_day_only_a_known_device_may_try() {
     let world = World::open().await;
     let secret = world.with_app().await;
-    let visitor = world.log_in(3, NOON).await;
+    world.log_in(3, NOON).await;
     let mut at = NOON;
     for _ in 0..30 {
         at = at.plus(Span::from_secs(61));
         let wrong = other_than(&code(&secret, at));
+        let visitor = world.visitor(3, at).await.unwrap();
         assert_eq!(world.pass(&visitor, &wrong, 4, at).await, WRONG);
     }
     at = at.plus(Span::from_secs(61));
@@ -336,7 +349,13 @@ async fn r024_both_are_set_up_and_either_is_removed_against_a_code() {
     let names: Vec<&str> = written.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(
         names,
-        [audit::TWO_FACTOR_SET, audit::TWO_FACTOR_SET, audit::TWO_FACTOR_FAIL, audit::TWO_FACTOR_REMOVED]
+        [
+            audit::TWO_FACTOR_SET,
+            audit::LOGIN_SUCCESS,
+            audit::TWO_FACTOR_SET,
+            audit::TWO_FACTOR_FAIL,
+            audit::TWO_FACTOR_REMOVED
+        ]
     );
     let jobs = world.store.read::<_, StoreError, _>(|tx| tx.list_jobs(&JobFilter::default())).await.unwrap();
     let told: Vec<String> =

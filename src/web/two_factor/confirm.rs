@@ -154,7 +154,7 @@ async fn judge(
     let member = visitor.member.id;
     let (cookie, step) = code::step(&web, &visit, member)?;
     match web.second_factor().confirm(visitor, Proof { kind, typed }, step).await? {
-        Verdict::Right(_) => code::passed(&web, member, cookie, Reply::see(after(&visit).to_owned())),
+        Verdict::Right(_) => code::passed(&web, &visit, member, cookie, Reply::see(after(&visit).to_owned())),
         Verdict::Gone => Ok(turn::over(&visit)),
         refusal => again(code::remark(&refusal, kind, step.now).unwrap_or(code::Remark::Over)),
     }

@@ -96,7 +96,9 @@ async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Ent
     let member = visitor.member.id;
     let (cookie, step) = code::step(&web, &visit, member)?;
     match web.second_factor().set_up_mail(visitor, fields.get("otp"), step).await? {
-        Verdict::Right(_) => code::passed(&web, member, cookie, set_up(&web, &visit, visitor, step.session).await),
+        Verdict::Right(_) => {
+            code::passed(&web, &visit, member, cookie, set_up(&web, &visit, visitor, step.session).await)
+        }
         Verdict::Gone => Ok(turn::over(&visit)),
         // The page asks for what is missing.
         Verdict::Unproven => Ok(Reply::see(visit.here())),

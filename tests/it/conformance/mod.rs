@@ -7,6 +7,7 @@ mod commits;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod domains;
+mod doors;
 mod drafts;
 mod factors;
 mod hand;
@@ -170,12 +171,15 @@ conformance![
     people::old_failures_are_forgotten_and_recent_ones_are_not,
     people::many_guesses_at_once_are_judged_once_per_open_moment,
     people::a_right_password_takes_the_failures_away,
+    people::tries_for_unknown_accounts_are_counted_until_they_are_taken,
+    people::a_gate_is_looked_at_without_a_try,
     people::a_clock_set_back_locks_nobody_out,
     people::a_session_lives_until_it_is_ended,
     people::a_session_is_found_by_the_name_it_had_before,
     people::codes_go_on_with_their_session_while_they_are_open,
     people::the_other_sessions_of_a_member_are_ended,
     people::old_sessions_are_trimmed_in_steps,
+    doors::a_login_judged_before_the_password_changed_opens_nothing,
     drafts::a_member_has_one_draft_for_one_page,
     drafts::old_drafts_are_trimmed_in_steps,
     people::a_password_taken_away_makes_room_for_a_start_password,

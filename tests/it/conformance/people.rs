@@ -312,6 +312,32 @@ pub async fn a_right_password_takes_the_failures_away(place: Place) {
     assert_eq!(knock(&store, 0).await, Gate::Open { failures: 0 });
 }
 
+pub async fn tries_for_unknown_accounts_are_counted_until_they_are_taken(place: Place) {
+    let store = place.open().await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        tasks.spawn(async move { write(&store, |tx| tx.count_unknown_login(at(5))).await });
+    }
+    tasks.join_all().await;
+    assert_eq!(write(&store, |tx| tx.take_unknown_logins(at(4))).await, None);
+    assert_eq!(write(&store, |tx| tx.take_unknown_logins(at(5))).await, Some((at(5), 20)));
+    assert_eq!(write(&store, |tx| tx.take_unknown_logins(at(5))).await, None);
+}
+
+pub async fn a_gate_is_looked_at_without_a_try(place: Place) {
+    let store = place.open().await;
+    let is_open = |now| read(&store, move |tx| tx.login_open(&[1; 32], &[2; 32], at(now)));
+    assert!(is_open(1).await && is_open(1).await);
+    for now in [1_000, 1_000] {
+        write(&store, move |tx| tx.try_login(&[1; 32], &[2; 32], at(now))).await;
+    }
+    assert!(!is_open(1_000).await && !is_open(1_999).await);
+    assert!(is_open(2_000).await);
+    // A clock that was set back locks nobody out.
+    assert!(is_open(-60_000).await);
+}
+
 pub async fn a_clock_set_back_locks_nobody_out(place: Place) {
     let store = place.open().await;
     knock(&store, 10_000_000).await;

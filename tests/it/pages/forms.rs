@@ -203,6 +203,10 @@ async fn r017_r022_r025_no_form_but_those_of_its_turn_does_anything_before_a_log
     ]
     .join("&");
     for stage in [Stage::Code, Stage::Password, Stage::Enrol] {
+        if stage == Stage::Enrol {
+            // Whoever has one is asked for its code.
+            assert!(house.store.write::<_, StoreError, _>(move |tx| tx.reset_factors(member)).await.unwrap());
+        }
         let (browser, body) = ready(&house, member, stage).await;
         let before = house.contents();
         // Whoever wants out, or has the mail with the link, needs no login.

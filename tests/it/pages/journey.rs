@@ -167,8 +167,9 @@ async fn r119_r120_a_registration_is_in_the_audit_log_and_the_address_that_gave_
         told,
         [
             ("link_opened", "anybody", false),
-            ("authn_login_success", "member", true),
+            ("authn_login_password", "member", true),
             ("authn_password_change", "member", true),
+            ("authn_login_success", "member", true),
             ("link_finished", "member", true),
             ("user_address_verified", "member", true),
             ("user_address_changed", "member", true),

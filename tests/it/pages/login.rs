@@ -320,6 +320,78 @@ async fn r061_the_language_switched_to_becomes_the_members_with_the_next_form_an
 }
 
 #[tokio::test]
+async fn r061_a_language_chosen_at_a_shared_browser_does_not_become_the_next_members() {
+    let house = House::open().await;
+    let (english, japanese) = ("0003", "0004");
+    house.member(english, "三号", Language::Ja, Some(START)).await;
+    let next = house.member(japanese, "四号", Language::Ja, Some(START)).await;
+    let mut shared = house.browser();
+    shared.get("/login?lang=en").await.has("Log in");
+    shared.sign_in(english, START).await;
+    shared.submit(&[("new", OWN), ("again", OWN)]).await.has("<h1>Menu</h1>");
+    shared.get("/logout").await;
+    shared.submit(&[]).await.has("logged out");
+    shared.get("/login").await.has("Log in");
+    shared.sign_in(japanese, START).await.has("新しいパスワードを決める");
+    shared.submit(&[("new", OWN), ("again", OWN)]).await.has("<h1>メニュー</h1>");
+    assert_eq!(language(&house, next).await, Language::Ja);
+    // Nor does what a link on another site asks for.
+    let mut led = house.browser().with("sec-fetch-site", "cross-site");
+    led.get("/login?lang=en").await.has("Log in");
+    led.headers.clear();
+    led.sign_in(japanese, OWN).await.has("<h1>メニュー</h1>");
+    assert_eq!(language(&house, next).await, Language::Ja);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_link_mailed_to_the_member_is_a_way_in_past_a_stranger_of_the_same_network() {
+    let house = House::open().await;
+    let mut phone = at_home(&house).await;
+    let member = house.member("0003", "三号", Language::Ja, Some(START)).await;
+    house.put(member, Priority::Second, ADDRESS).await;
+    phone.get("/logout").await;
+    let mut guess = house.browser();
+    for _ in 0..5 {
+        guess.sign_in("0003", "wrong").await.has("空メール").has("それでもログインできないとき");
+    }
+    house.browser().sign_in("0003", START).await.has("ログインできませんでした");
+    // The address of somebody else is no way in, nor is a link that is none.
+    let stranger = house.registration("stranger@docomo.ne.jp", None).await;
+    house.browser().log_in(&stranger, "0003", START).await.has("ログインできませんでした");
+    let token = house.registration(ADDRESS, None).await;
+    // Behind the link wrong ones are counted, too.
+    let mut new = house.browser();
+    for _ in 0..2 {
+        new.log_in(&token, "0003", "wrong").await.has("ログインできませんでした");
+    }
+    new.log_in(&token, "0003", START).await.has("ログインできませんでした");
+    house.clock.turn(Span::from_secs(1));
+    for _ in 0..5 {
+        guess.sign_in("0003", "wrong").await;
+    }
+    new.log_in(&token, "0003", START).await.has("新しいパスワードを決める");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_members_at_one_browser_are_both_known_there() {
+    let house = House::open().await;
+    let mut shared = at_home(&house).await;
+    house.member("0003", "三号", Language::Ja, Some(START)).await;
+    shared.sign_in("0003", START).await.has("新しいパスワードを決める");
+    for id in ["0001", "0003"] {
+        for _ in 0..5 {
+            house.browser().sign_in(id, "wrong").await;
+        }
+    }
+    house.browser().sign_in("0001", OWN).await.has("ログインできませんでした");
+    shared.sign_in("0001", OWN).await.has("<h1>メニュー</h1>");
+    shared.sign_in("0003", START).await.has("新しいパスワードを決める");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn r062_r063_the_menu_has_what_the_organisation_has() {
     let house = House::open().await;
     let mut phone = at_home(&house).await;
@@ -472,10 +544,10 @@ async fn a_changed_password_is_told_to_every_address_and_what_happens_at_the_doo
     assert_eq!(
         said,
         [
-            ("authn_login_fail", false, r#"{"why":"unknown"}"#),
             ("authn_login_fail", true, r#"{"why":"password"}"#),
-            ("authn_login_success", true, "{}"),
+            ("authn_login_password", true, "{}"),
             ("authn_password_change", true, r#"{"first":true}"#),
+            ("authn_login_success", true, "{}"),
             ("authn_password_change", true, r#"{"first":false}"#),
         ]
     );

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod door;
+mod moves;
 mod queue;
 mod set_up;
 

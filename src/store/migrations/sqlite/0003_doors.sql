@@ -116,3 +116,10 @@ CREATE INDEX audit_member ON audit (member) WHERE member IS NOT NULL;
 CREATE INDEX audit_at ON audit (at);
 -- Where the log begins since the oldest entries were taken away.
 CREATE INDEX audit_cuts ON audit (id) WHERE name = 'audit_trimmed';
+
+-- Tries to log in to accounts that there are none of: counted for a while, and told in one entry of the audit log.
+CREATE TABLE unknown_logins (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    since       INTEGER NOT NULL,
+    tries       INTEGER NOT NULL CHECK (tries > 0)
+) STRICT;
