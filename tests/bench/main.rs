@@ -1,8 +1,8 @@
 //! Figures, beside Postfix's on the same machine in the same run.
 //!
 //! `cargo bench` runs everything (as root: Postfix starts only so); `cargo bench -- NAME …` some of its parts: `accepts`, `loop`,
-//! `otp`, `door`, `ahead`, `claims`, `million`, `alerts`, `pages`, `timing`. With opendkim installed, Postfix signs as karamail does; without, the table
-//! says so.
+//! `otp`, `door`, `ahead`, `claims`, `million`, `alerts`, `pages`, `timing`. With opendkim installed, Postfix signs as karamail
+//! does; without, the table says so.
 
 #![allow(
     clippy::unwrap_used,

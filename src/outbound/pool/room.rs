@@ -7,7 +7,7 @@ use crate::model::Domain;
 use crate::queue::Class;
 use crate::queue::destination::Name;
 
-/// Part of [`Limits::held`] that only one-time passwords may use, one in so many.
+/// Part of `held` of [`Limits`](crate::outbound::Limits) that only one-time passwords may use, one in so many.
 const RESERVED: usize = 10;
 /// Part of it, theirs included, that only mail may use for which somebody waits.
 const URGENT: usize = 4;
