@@ -245,6 +245,7 @@ impl SecondFactor {
         let notices = self.notices;
         self.store
             .write(move |tx| {
+                tx.guard()?;
                 let ordered = tx.waiting_challenge(&visitor.session, Purpose::Enrol.as_str(), step.now)?;
                 let begun = ordered.map_or(step.now, |challenge| challenge.sent);
                 if let Some(hindrance) = hindrance(tx, &visitor, begun, step.now)? {
