@@ -119,25 +119,14 @@ fn of_class(jobs: &[Job], class: Class) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MailId, Span, Timestamp};
-    use crate::queue::{Content, NewJob, State};
+    use crate::model::{MailId, Timestamp};
+    use crate::queue::{Content, NewJob};
 
     fn job(id: i64, class: Class, domain: &str) -> Job {
         let now = Timestamp::from_millis(id);
         let (to, content) = (format!("a@{domain}").parse().unwrap(), Content::Forward { mail: MailId::new(1) });
         let order = NewJob { class, to, content, language: None, cause: None, queued_at: now, due: now, give_up: now };
-        Job {
-            id: JobId::new(id),
-            due: now,
-            order,
-            state: State::Sending,
-            attempts: 0,
-            lease: None,
-            last: None,
-            last_cause: None,
-            held_since: None,
-            held: Span::default(),
-        }
+        Job::just_claimed(id, order)
     }
 
     fn domain(name: &str) -> Domain {

@@ -214,3 +214,22 @@ pub struct Job {
     /// How long the operator kept it back in all, up to the last time it was let go or ended.
     pub held: Span,
 }
+
+#[cfg(test)]
+impl Job {
+    /// A job that has just been claimed for the first time.
+    pub(crate) fn just_claimed(id: i64, order: NewJob) -> Self {
+        Self {
+            id: JobId::new(id),
+            due: order.due,
+            order,
+            state: State::Sending,
+            attempts: 0,
+            lease: None,
+            last: None,
+            last_cause: None,
+            held_since: None,
+            held: Span::default(),
+        }
+    }
+}

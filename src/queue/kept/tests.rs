@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::MailId;
-use crate::queue::{Content, NewJob, State};
+use crate::queue::{Content, NewJob};
 use std::collections::BTreeSet;
 
 /// Ten past the full hour, when nothing keeps off it.
@@ -25,18 +25,7 @@ fn job(id: i64, class: Class) -> Job {
         due: NOW,
         give_up: Timestamp::from_millis(i64::MAX),
     };
-    Job {
-        id: JobId::new(id),
-        due: order.due,
-        order,
-        state: State::Sending,
-        attempts: 0,
-        lease: None,
-        last: None,
-        last_cause: None,
-        held_since: None,
-        held: Span::default(),
-    }
+    Job::just_claimed(id, order)
 }
 
 fn kept_by(cause: Cause) -> Kept {

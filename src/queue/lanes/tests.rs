@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::MailId;
 use crate::queue::view::Shut;
-use crate::queue::{Content, NewJob, State};
+use crate::queue::{Content, NewJob};
 
 /// A quarter past an hour, when everything may be begun.
 const NOW: Timestamp = Timestamp::from_millis(15 * 60_000);
@@ -26,18 +26,7 @@ pub(super) fn job(id: i64, class: Class) -> Job {
         due: Timestamp::from_millis(id),
         give_up: Timestamp::from_millis(i64::MAX),
     };
-    Job {
-        id: JobId::new(id),
-        due: order.due,
-        order,
-        state: State::Sending,
-        attempts: 0,
-        lease: None,
-        last: None,
-        last_cause: None,
-        held_since: None,
-        held: Span::default(),
-    }
+    Job::just_claimed(id, order)
 }
 
 /// Lanes with one destination that has taken us in on `connections` connections, each of which sends a mail with the
