@@ -25,6 +25,10 @@ use zeroize::Zeroizing;
 const FOLDER: &str = "keys";
 /// The selectors of the first start's DKIM keys, Ed25519 and RSA.
 const FIRST_SELECTORS: [&str; 2] = ["e1", "k1"];
+/// How the name of a DKIM key ends that waits for its record.
+const WAITING: &str = ".new";
+/// How the name of a key ends that is not believed any more.
+const RETIRED: &str = ".retired";
 /// The words a file of 32 bytes begins with.
 const HEADER: &str = "karamail-key v1";
 
@@ -204,6 +208,18 @@ impl Keys {
         &self.dkim
     }
 
+    /// Reads the DKIM keys that wait to be used, by selector: their records are to be published first.
+    ///
+    /// # Errors
+    /// The folder or one of them cannot be read or believed. None of them is needed to run, so this is asked for itself.
+    pub fn waiting(&self) -> Result<Vec<DkimKey>, KeyError> {
+        let waits = |name: &String| {
+            let selector = name.strip_prefix("dkim-")?.strip_suffix(WAITING)?;
+            DkimEntry::is_selector(selector).then(|| dkim::read(&self.folder.join(name), selector))
+        };
+        disk::names(&self.folder)?.iter().filter_map(waits).collect()
+    }
+
     /// Says which keys sign the mail: those of `entries`, or where the settings name none all in use, for `from`.
     ///
     /// # Errors
@@ -281,7 +297,7 @@ impl Found {
     fn take(&mut self, folder: &Path, name: &str) -> Result<(), KeyError> {
         let path = folder.join(name);
         let Some((kind, id)) = name.split_once('-') else { return Ok(()) };
-        if id.ends_with(".retired") || id.ends_with(".new") {
+        if id.ends_with(RETIRED) || id.ends_with(WAITING) {
             return Ok(());
         }
         if kind == "dkim" {

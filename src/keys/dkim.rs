@@ -1,12 +1,16 @@
-//! DKIM key pairs: made here, or brought along by the operator in PEM.
+//! DKIM key pairs: made here, or brought along by the operator in PEM; and the DNS records that publish them.
+//!
+//! Does not know which keys sign, nor how a record is looked up. What always holds: a key that was read can sign, and its record
+//! names the public half of just that key.
 
 use super::{KeyError, disk};
 use crate::model::{Domain, Secret};
 use crate::random::Random;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RsaKeyPair};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
+use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -19,6 +23,23 @@ pub enum DkimAlgorithm {
     Ed25519,
 }
 
+impl DkimAlgorithm {
+    /// Gives its name in a record (`k=`, RFC 6376 3.6.1 and RFC 8463 4.1), which commands use too.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa => "rsa",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+}
+
+impl fmt::Display for DkimAlgorithm {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
 /// A private DKIM key.
 #[derive(Debug, Clone)]
 pub struct DkimKey {
@@ -28,6 +49,25 @@ pub struct DkimKey {
     pub algorithm: DkimAlgorithm,
     /// The private key as PKCS#8 in DER.
     pub private: Secret<Vec<u8>>,
+    /// The public half as it is published: SubjectPublicKeyInfo in DER of RSA, the 32 bytes alone of Ed25519.
+    pub public: Vec<u8>,
+}
+
+impl DkimKey {
+    /// Gives the name that the record stands under in the DNS of a domain, without a dot at its end.
+    #[must_use]
+    pub fn record_name(&self, domain: &Domain) -> String {
+        format!("{}._domainkey.{domain}", self.selector)
+    }
+
+    /// Gives the text of the TXT record that publishes the public half (RFC 6376 3.6.1).
+    ///
+    /// That of RSA is longer than the 255 bytes of one string of a record: whoever writes it into a zone splits it, and whoever
+    /// reads it joins the strings without anything between (RFC 6376 3.6.2.2).
+    #[must_use]
+    pub fn record(&self) -> String {
+        format!("v=DKIM1; k={}; p={}", self.algorithm, data_encoding::BASE64.encode(&self.public))
+    }
 }
 
 /// A DKIM key and the domain it signs for.
@@ -46,17 +86,17 @@ pub(super) fn read(path: &Path, selector: &str) -> Result<DkimKey, KeyError> {
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes())
         .ok()
         .ok_or_else(|| KeyError::content(path, "holds no private key in PEM"))?;
-    let (algorithm, private) = normal(&der).ok_or_else(|| {
+    let (algorithm, private, public) = normal(&der).ok_or_else(|| {
         KeyError::content(
             path,
             "holds a private key that cannot sign DKIM: it must be RSA of 2048 bits or more, or Ed25519",
         )
     })?;
-    Ok(DkimKey { selector: selector.to_owned(), algorithm, private })
+    Ok(DkimKey { selector: selector.to_owned(), algorithm, private, public })
 }
 
-/// Checks a key and brings it into the one form that the signer takes.
-fn normal(der: &PrivateKeyDer<'_>) -> Option<(DkimAlgorithm, Secret<Vec<u8>>)> {
+/// Checks a key, brings it into the one form that the signer takes, and gives its public half.
+fn normal(der: &PrivateKeyDer<'_>) -> Option<(DkimAlgorithm, Secret<Vec<u8>>, Vec<u8>)> {
     let rsa = match der {
         PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).ok(),
         PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),
@@ -64,11 +104,13 @@ fn normal(der: &PrivateKeyDer<'_>) -> Option<(DkimAlgorithm, Secret<Vec<u8>>)> {
     };
     if let Some(rsa) = rsa {
         let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).ok()?;
-        return Some((DkimAlgorithm::Rsa, Secret::new(private.as_ref().to_vec())));
+        let public: PublicKeyX509Der<'_> = rsa.public_key().as_der().ok()?;
+        return Some((DkimAlgorithm::Rsa, Secret::new(private.as_ref().to_vec()), public.as_ref().to_vec()));
     }
     let PrivateKeyDer::Pkcs8(key) = der else { return None };
     let pair = Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).ok()?;
-    Some((DkimAlgorithm::Ed25519, Secret::new(pair.to_pkcs8().ok()?.as_ref().to_vec())))
+    let private = Secret::new(pair.to_pkcs8().ok()?.as_ref().to_vec());
+    Some((DkimAlgorithm::Ed25519, private, pair.public_key().as_ref().to_vec()))
 }
 
 /// Makes an RSA key of 2048 bits (RFC 8301 3.2), in PEM.

@@ -244,3 +244,31 @@ fn what_will_be_wrong_after_the_first_start_is_known_before() {
     assert_eq!(before, after);
     assert_eq!(before.len(), 2);
 }
+
+#[test]
+fn a_record_publishes_the_public_half_of_its_key() {
+    // RFC 8463 A.1: the private key there is the seed.
+    let seed = data_encoding::BASE64.decode(b"nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=").unwrap();
+    let pkcs8 = [b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".as_slice(), &seed].concat();
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("brisbane.pem");
+    put(&path, &dkim::pem(&pkcs8));
+    let key = dkim::read(&path, "brisbane").unwrap();
+    assert_eq!(key.record(), "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
+    assert_eq!(key.record_name(&"football.example.com".parse().unwrap()), "brisbane._domainkey.football.example.com");
+}
+
+#[test]
+fn a_key_that_waits_is_read_when_asked_for_and_signs_nothing() {
+    let (data, keys) = first_start();
+    assert!(keys.waiting().unwrap().is_empty());
+    let path = data.path().join("keys/dkim-k2.new");
+    put(&path, &dkim::make_ed25519(&Random::repeating(9)).unwrap());
+    let keys = Keys::open(data.path(), &Random::repeating(1)).unwrap();
+    assert_eq!(keys.dkim().len(), 2);
+    let waiting = keys.waiting().unwrap();
+    assert_eq!(waiting.iter().map(|key| key.selector.as_str()).collect::<Vec<_>>(), ["k2"]);
+    put(&path, "half");
+    assert!(keys.waiting().unwrap_err().to_string().contains("dkim-k2.new: holds no private key in PEM"));
+    Keys::open(data.path(), &Random::repeating(1)).unwrap();
+}

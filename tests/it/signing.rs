@@ -1,12 +1,10 @@
 //! Our signatures, verified as a receiver verifies them: with the public keys asked of a name server.
 
 use crate::names::Names;
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RsaKeyPair};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use karamail::keys::{DkimAlgorithm, DkimKey, DkimSigner, Keys};
+use karamail::keys::{DkimKey, DkimSigner, Keys};
 use karamail::outbound::sign::Signer;
 use karamail::random::Random;
 use mail_auth::common::crypto::Algorithm;
@@ -16,29 +14,13 @@ const MESSAGE: &str = "From: Anpi <anpi@example.jp>\r\nTo: \"a..b.\"@docomo.ne.j
     Date: Sun, 22 Nov 2026 07:00:00 +0900\r\nMessage-ID: <1@example.jp>\r\nAuto-Submitted: auto-replied\r\n\
     MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n.\r\nhello\r\n..\r\n";
 
-/// The public half of a key, as it stands in the DNS.
-pub fn public(key: &DkimKey) -> String {
-    let der = key.private.reveal();
-    let (kind, bytes) = match key.algorithm {
-        DkimAlgorithm::Rsa => {
-            let pair = RsaKeyPair::from_pkcs8(der).unwrap();
-            let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-            ("rsa", public.as_ref().to_vec())
-        }
-        DkimAlgorithm::Ed25519 => {
-            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).unwrap();
-            ("ed25519", pair.public_key().as_ref().to_vec())
-        }
-    };
-    format!("v=DKIM1; k={kind}; p={}", data_encoding::BASE64.encode(&bytes))
-}
-
 /// The keys of a first start, with a name server that publishes them.
 async fn keys() -> (Vec<DkimSigner>, Names) {
     let folder = tempfile::tempdir().unwrap();
     let keys = Keys::open(folder.path(), &Random::system()).unwrap();
-    let signers = keys.signers(&[], &"example.jp".parse().unwrap()).unwrap();
-    let record = |key: &DkimKey| format!("{}._domainkey.example.jp TXT {}", key.selector, public(key));
+    let domain = "example.jp".parse().unwrap();
+    let signers = keys.signers(&[], &domain).unwrap();
+    let record = |key: &DkimKey| format!("{} TXT {}", key.record_name(&domain), key.record());
     let zone: Vec<String> = keys.dkim().iter().map(record).collect();
     (signers, Names::serve(&zone.join("\n")).await)
 }

@@ -3,7 +3,7 @@
 
 use super::world::{World, one_peer, ring};
 use crate::peer::{Mail, Setup};
-use crate::signing::{public, verified};
+use crate::signing::verified;
 use data_encoding::HEXLOWER;
 use karamail::model::{Language, MemberId, Policy, Span, Via};
 use karamail::queue::{Class, Content, NewJob, Notice};
@@ -134,7 +134,7 @@ async fn order(world: &World, member: MemberId, language: Language) {
 async fn every_kind() -> (World, Vec<Mail>) {
     let (peer, plan) = one_peer(Setup::default()).await;
     let record = |signer: &karamail::keys::DkimSigner| {
-        format!("{}._domainkey.{} TXT {}", signer.key.selector, signer.domain, public(&signer.key))
+        format!("{} TXT {}", signer.key.record_name(&signer.domain), signer.key.record())
     };
     let published: Vec<String> = plan.keys.iter().map(record).collect();
     let mut world = World::prepare(&format!("{}\n{}", plan.zone, published.join("\n"))).await;
