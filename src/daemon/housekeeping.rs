@@ -31,7 +31,7 @@ const CODES: Span = Span::from_secs(2 * 86_400);
 /// Removes up to a number of rows of one kind that are too old at a moment; gives how many it were.
 type Sweep = fn(&mut Tx<'_>, Timestamp, usize) -> Result<u64, StoreError>;
 
-const SWEEPS: [Sweep; 14] = [
+const SWEEPS: [Sweep; 15] = [
     |tx, now, limit| tx.trim_history(now.minus(HISTORY), limit),
     |tx, now, limit| tx.trim_seen_mails(now.minus(SEEN), limit),
     |tx, now, limit| tx.trim_events(now.minus(EVENTS), limit),
@@ -41,6 +41,7 @@ const SWEEPS: [Sweep; 14] = [
     |tx, now, limit| tx.trim_sts_policies(now, limit),
     |tx, now, limit| tx.trim_budgets(now, limit),
     |tx, now, limit| tx.trim_login_failures(now.minus(FAILURES), limit),
+    |tx, now, limit| tx.trim_streaks(now.minus(login::QUIET), limit),
     |tx, now, limit| tx.trim_challenges(now.minus(CODES), limit),
     |tx, now, limit| tx.trim_wrong_codes(now.minus(CODES), limit),
     session::trim,
@@ -96,11 +97,12 @@ mod tests {
     type Look = fn(&mut Tx<'_>) -> Result<bool, StoreError>;
 
     /// How long each is kept, in seconds after `START`, and how to see that it is there.
-    const KEPT_FOR: [(i64, Look); 14] = [
+    const KEPT_FOR: [(i64, Look); 15] = [
         (12 * 3_600, |tx| Ok(tx.draft(MemberId::new(1), &[5; 32])?.is_some())),
         (12 * 3_600 + 30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
         (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
         (DAY, |tx| Ok(tx.trim_login_failures(Timestamp::from_millis(i64::MAX), 9)? == 1)),
+        (DAY, |tx| Ok(tx.trim_streaks(Timestamp::from_millis(i64::MAX), 9)? == 1)),
         (2 * DAY, |tx| Ok(tx.challenge(ChallengeId::new(1))?.is_some())),
         (2 * DAY, |tx| Ok(tx.last_of_wrong_codes(MemberId::new(1), 1, Span::from_secs(1))?.is_some())),
         (2 * DAY, |tx| Ok(tx.sts_policy(&"b.jp".parse().unwrap())?.is_some())),
@@ -158,6 +160,7 @@ mod tests {
         tx.open_session(&[1; 32], &session)?;
         tx.keep_draft(member, &[5; 32], b"sealed", START)?;
         tx.try_login(&[1; 32], &[2; 32], START)?;
+        tx.count_try(&[1; 32], START, START)?;
         tx.open_challenge(&NewChallenge {
             member,
             session: [1; 32],

@@ -39,6 +39,9 @@ const BUILT_IN: &[(&str, &str)] = &[
 /// bytes only; more than this before the link means that it was put at the end.
 const LINK_WITHIN: usize = 600;
 
+/// What a one-time password may be for.
+const CODES: [&str; 2] = ["second_factor", "login"];
+
 /// What a notice may tell of.
 const NOTICES: [&str; 7] = [
     "password_changed",
@@ -80,6 +83,8 @@ pub enum Words<'a> {
     Otp {
         /// The title, in the language of the mail.
         title: &'a str,
+        /// What it is for, by its name among the codes of this module.
+        what: &'a str,
         /// The code, with its gap.
         code: &'a str,
         /// The minute the code ends.
@@ -109,7 +114,7 @@ pub enum Words<'a> {
 
 impl<'a> Words<'a> {
     /// One of each kind, to try templates with.
-    const SAMPLES: [Words<'static>; 11] = [
+    const SAMPLES: [Words<'static>; 12] = [
         Words::Registration {
             title: "安否確認/一斉通報サービス",
             title_en: "Emergency Service",
@@ -121,7 +126,8 @@ impl<'a> Words<'a> {
             url: "https://www.example.jp/c/AQABAgAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCTYqh0cYKq0gYc9tT6Zsm5E",
             expires: "2026/11/23 07:00",
         },
-        Words::Otp { title: "安否確認/一斉通報サービス", code: "123 456", expires: "2026/11/23 07:00" },
+        Self::code_of(CODES[0]),
+        Self::code_of(CODES[1]),
         Self::sample_of(NOTICES[0]),
         Self::sample_of(NOTICES[1]),
         Self::sample_of(NOTICES[2]),
@@ -131,6 +137,12 @@ impl<'a> Words<'a> {
         Self::sample_of(NOTICES[6]),
         Words::Forward { to: "postmaster@example.jp", from: "hanako@docomo.ne.jp", peer: "203.0.113.9", mail: "maaa" },
     ];
+
+    const fn code_of(what: &'static str) -> Words<'static> {
+        Words::Otp {
+            title: "安否確認/一斉通報サービス", what, code: "123 456", expires: "2026/11/23 07:00"
+        }
+    }
 
     const fn sample_of(notice: &'static str) -> Words<'static> {
         Words::Security { title: "安否確認/一斉通報サービス", what: notice, at: "2026/11/23 06:00" }
@@ -153,7 +165,9 @@ impl<'a> Words<'a> {
                 vec![("title", title), ("title_en", title_en), ("url", url), ("expires", expires)]
             }
             Self::ContactTest { title, url, expires } => vec![("title", title), ("url", url), ("expires", expires)],
-            Self::Otp { title, code, expires } => vec![("title", title), ("code", code), ("expires", expires)],
+            Self::Otp { title, what, code, expires } => {
+                vec![("title", title), ("what", what), ("code", code), ("expires", expires)]
+            }
             Self::Security { title, what, at } => vec![("title", title), ("what", what), ("at", at)],
             Self::Forward { to, from, peer, mail } => vec![("to", to), ("from", from), ("peer", peer), ("mail", mail)],
         }
@@ -386,6 +400,30 @@ https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFB
 安否確認/一斉通報サービス
 ";
         assert_eq!(wording.body, expected);
+    }
+
+    #[test]
+    fn a_one_time_password_that_confirms_a_login_says_what_it_is_for() {
+        let templates = Templates::new([]).unwrap();
+        for (language, subject, why, factor) in [
+            (
+                Language::Ja,
+                "ログイン確認のワンタイムパスワード 安否確認/一斉通報サービス",
+                "\n\nこのメールは、まちがったパスワードが続いたアカウントの確認のため、登録されているアドレスへ自動でお送りしています。\n\n",
+                "二要素認証",
+            ),
+            (
+                Language::En,
+                "One-time password to confirm a login 安否確認/一斉通報サービス",
+                "\n\nYou get this mail because this address is registered, and a login is confirmed after many wrong passwords.\n\n",
+                "two-factor",
+            ),
+        ] {
+            let sent = templates.render(Some(language), &Words::SAMPLES[3]).unwrap();
+            assert_eq!(sent.subject, subject);
+            assert!(sent.body.contains(why) && sent.body.contains("\n\n123 456\n\n"), "{}", sent.body);
+            assert!(!sent.body.contains(factor) && !sent.body.contains("\n\n\n"), "{}", sent.body);
+        }
     }
 
     #[test]

@@ -19,6 +19,14 @@ pub const LOGIN_PASSWORD: &str = "authn_login_password";
 pub const LOGIN_SUCCESS: &str = "authn_login_success";
 /// Somebody did not get in.
 pub const LOGIN_FAIL: &str = "authn_login_fail";
+/// So many tries failed one after another, wherever they came from, that a stranger's right password is confirmed by mail.
+pub const LOGIN_FAIL_MAX: &str = "authn_login_fail_max";
+/// A right password waits for a code by mail.
+pub const LOGIN_DOUBTED: &str = "authn_login_doubted";
+/// The code that confirms a right password was wrong.
+pub const LOGIN_CONFIRM_FAIL: &str = "authn_login_confirm_fail";
+/// The code that confirms a right password was right.
+pub const LOGIN_CONFIRMED: &str = "authn_login_confirmed";
 /// A member chose another password.
 pub const PASSWORD_CHANGE: &str = "authn_password_change";
 /// The administrator gave out another start password.

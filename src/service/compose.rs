@@ -325,6 +325,7 @@ impl Inner {
         let title = self.title(ticket.org.as_ref(), job.order.language);
         let words = Words::Otp {
             title,
+            what: if challenge.purpose == otp::Purpose::Doubt.as_str() { "login" } else { "second_factor" },
             code: code.reveal(),
             // The minute, rounded down: a person who reads it is never late.
             expires: &challenge.expires.minute_jst(),

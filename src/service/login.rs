@@ -3,9 +3,11 @@
 //! Knows nothing of pages and cookies. What always holds: a try is counted before it is judged, so guesses made side by
 //! side do not outrun the count, and one that was never judged is not counted: it waits for its turn first, and from the count
 //! on it is carried through even if the browser goes away; whoever is refused learns nothing of why; every try that is judged
-//! costs one Argon2 computation, whether there is such a member or not; nothing is hashed inside a transaction.
+//! costs one Argon2 computation, whether there is such a member or not; nothing is hashed inside a transaction; after very many
+//! failures a stranger's right password is confirmed by mail, and nobody is locked out.
 
 mod choose;
+mod doubt;
 #[cfg(test)]
 mod tests;
 
@@ -19,13 +21,18 @@ use super::password;
 use super::session::{self, Stage, Visitor};
 use super::start_password;
 use crate::keys::Keys;
-use crate::model::{Language, LoginId, OrgCode, Secret, Span, Timestamp, mac};
+use crate::model::{KeyRing, Language, LoginId, OrgCode, Secret, Span, Timestamp, mac};
 use crate::random::{NoChance, Random};
 use crate::store::{Gate, Member, Org, Store, StoreError, Tx};
 use std::sync::Arc;
 
 /// Tries to log in to accounts that there are none of are recorded together, for so long.
 pub const UNKNOWN: Span = Span::from_secs(3_600);
+
+/// So many failures one after another, from all devices together, and a right password alone does not let a stranger in.
+pub const MANY: u32 = 100;
+/// After so long without a try they are forgotten.
+pub const QUIET: Span = Span::from_secs(86_400);
 
 /// Why nobody could be let in or refused.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +100,10 @@ impl Device {
         }
     }
 
+    const fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
     const fn whose(self) -> Whose {
         match self {
             Self::Known(_) => Whose::Known,
@@ -145,11 +156,7 @@ impl Login {
     /// Gives the fingerprint under which tries for an account are counted, whether there is such an account or not.
     #[must_use]
     pub fn account(&self, org: &str, id: &str) -> [u8; 32] {
-        let org = org.parse::<OrgCode>().map_or_else(|_| org.to_owned(), String::from);
-        let id = id.parse::<LoginId>().map_or_else(|_| id.to_owned(), |id| id.folded());
-        let typed = [&u64::try_from(org.len()).unwrap_or(0).to_be_bytes(), org.as_bytes(), id.as_bytes()].concat();
-        let (_, key) = self.keys.seal().active();
-        mac(key, "karamail login account", &typed)
+        account(self.keys.seal(), org, id)
     }
 
     /// Judges a login.
@@ -190,14 +197,14 @@ impl Login {
         let device = *entrance.device.fingerprint();
         // There are no family users yet, so nobody has a family code (R015).
         let names = typed.org.parse().ok().zip(typed.id.parse().ok()).filter(|_| typed.family.trim().is_empty());
-        let facts = self.store.write(move |tx| facts(tx, &account, &device, names.as_ref(), now)).await?;
-        let Some(facts) = facts else {
+        let counted = self.store.write(move |tx| count(tx, &account, &device, names.as_ref(), now)).await?;
+        let Some(Counted { facts, failures }) = counted else {
             return Ok(Verdict::Refused);
         };
         let right = self.is_right(&facts, &typed.password, turn).await?;
         let known = facts.member.clone();
         let Some(member) = facts.member.filter(|member| right && !start_password::is_over(member, now)) else {
-            self.store.write(move |tx| failed(tx, known.as_ref(), right, now)).await?;
+            self.store.write(move |tx| failed(tx, known.as_ref(), right, failures, now)).await?;
             return Ok(Verdict::Refused);
         };
         let gone = asker.is_gone();
@@ -210,7 +217,11 @@ impl Login {
                 if let Some(old) = &entrance.old {
                     tx.end_session(old)?;
                 }
-                let_in(tx, &member, &entrance, now)
+                let verdict = let_in(tx, &member, &entrance, failures, now)?;
+                if matches!(verdict, Verdict::In(_, Stage::Code | Stage::Password | Stage::Enrol | Stage::Full)) {
+                    tx.end_streak(&account)?;
+                }
+                Ok(verdict)
             })
             .await
     }
@@ -255,16 +266,19 @@ impl Login {
         now: Timestamp,
     ) -> Result<bool, LoginError> {
         let device = *device.fingerprint();
-        let gate = self.store.write::<_, StoreError, _>(move |tx| tx.try_login(&account, &device, now)).await?;
-        if let Gate::Wait { .. } = gate {
+        let counted = self.store.write::<_, StoreError, _>(move |tx| admitted(tx, &account, &device, now)).await?;
+        let Some(failures) = counted else {
             return Ok(false);
-        }
+        };
         let facts = Facts { member: Some(member.clone()), sealed: None, decoy: None };
         let right = self.is_right(&facts, &typed, turn).await?;
         self.store
             .write::<_, StoreError, _>(move |tx| match right {
-                true => tx.login_succeeded(&account, &device),
-                false => failed(tx, Some(&member), false, now),
+                true => {
+                    tx.login_succeeded(&account, &device)?;
+                    tx.end_streak(&account)
+                }
+                false => failed(tx, Some(&member), false, failures, now),
             })
             .await?;
         Ok(right)
@@ -292,14 +306,34 @@ impl Login {
     }
 }
 
-/// Records that somebody did not get in. What was typed is not told: a password typed into the wrong field is one, too.
-fn failed(tx: &mut Tx<'_>, member: Option<&Member>, right: bool, now: Timestamp) -> Result<(), StoreError> {
+/// Gives the fingerprint under which tries for an account are counted; `keys` are those that seal.
+pub(super) fn account(keys: &KeyRing, org: &str, id: &str) -> [u8; 32] {
+    let org = org.parse::<OrgCode>().map_or_else(|_| org.to_owned(), String::from);
+    let id = id.parse::<LoginId>().map_or_else(|_| id.to_owned(), |id| id.folded());
+    let typed = [&u64::try_from(org.len()).unwrap_or(0).to_be_bytes(), org.as_bytes(), id.as_bytes()].concat();
+    let (_, key) = keys.active();
+    mac(key, "karamail login account", &typed)
+}
+
+/// Records that somebody did not get in, after so many who did not. What was typed is not told: a password typed into the
+/// wrong field is one, too.
+fn failed(
+    tx: &mut Tx<'_>,
+    member: Option<&Member>,
+    right: bool,
+    failures: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let Some(member) = member else {
         tell_unknown(tx, now)?;
         return tx.count_unknown_login(now);
     };
     let why = if right { "expired" } else { "password" };
-    audit::record(tx, Entry::of(audit::LOGIN_FAIL, member, By::Member).field("why", why), now)
+    audit::record(tx, Entry::of(audit::LOGIN_FAIL, member, By::Member).field("why", why), now)?;
+    if failures.saturating_add(1) != MANY {
+        return Ok(());
+    }
+    audit::record(tx, Entry::of(audit::LOGIN_FAIL_MAX, member, By::Service).field("failures", MANY), now)
 }
 
 /// Tells of the tries to log in to accounts that there are none of, once their period is over; gives how many entries that
@@ -314,28 +348,47 @@ pub fn tell_unknown(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, StoreError> 
     Ok(1)
 }
 
+/// Counts the try and says how many failed before it, if it may be judged.
+fn admitted(tx: &mut Tx<'_>, account: &[u8; 32], device: &[u8; 32], now: Timestamp) -> Result<Option<u32>, StoreError> {
+    match tx.try_login(account, device, now)? {
+        Gate::Wait { .. } => Ok(None),
+        Gate::Open { .. } => tx.count_try(account, now.minus(QUIET), now).map(Some),
+    }
+}
+
+/// A try that may be judged.
+struct Counted {
+    facts: Facts,
+    /// How many failed one after another before it, wherever they came from.
+    failures: u32,
+}
+
 /// Counts the try and, if it may be judged, loads what it is judged by.
-fn facts(
+fn count(
     tx: &mut Tx<'_>,
     account: &[u8; 32],
     device: &[u8; 32],
     names: Option<&(OrgCode, LoginId)>,
     now: Timestamp,
-) -> Result<Option<Facts>, StoreError> {
-    if let Gate::Wait { .. } = tx.try_login(account, device, now)? {
+) -> Result<Option<Counted>, StoreError> {
+    let Some(failures) = admitted(tx, account, device, now)? else {
         return Ok(None);
-    }
+    };
+    Ok(Some(Counted { facts: facts(tx, names)?, failures }))
+}
+
+fn facts(tx: &mut Tx<'_>, names: Option<&(OrgCode, LoginId)>) -> Result<Facts, StoreError> {
     let Some((code, login)) = names else {
-        return Ok(Some(Facts { member: None, sealed: None, decoy: None }));
+        return Ok(Facts { member: None, sealed: None, decoy: None });
     };
     let org = tx.org(code)?;
     let member = org.as_ref().map(|org| tx.member(org.id, login)).transpose()?.flatten();
     let Some(member) = member else {
         let decoy = decoy(tx, org.as_ref(), code, login)?;
-        return Ok(Some(Facts { member: None, sealed: None, decoy }));
+        return Ok(Facts { member: None, sealed: None, decoy });
     };
     let sealed = tx.secret(start_password::PURPOSE, member.id.number())?;
-    Ok(Some(Facts { member: Some(member), sealed, decoy: None }))
+    Ok(Facts { member: Some(member), sealed, decoy: None })
 }
 
 /// Finds the password of the member that comes next by ID, in the organisation or else in the one that comes next.
@@ -351,7 +404,13 @@ fn decoy(tx: &mut Tx<'_>, org: Option<&Org>, code: &OrgCode, login: &LoginId) ->
 }
 
 /// Opens the session, unless the password was changed while the old one was being judged.
-fn let_in(tx: &mut Tx<'_>, judged: &Member, entrance: &Entrance, now: Timestamp) -> Result<Verdict, LoginError> {
+fn let_in(
+    tx: &mut Tx<'_>,
+    judged: &Member,
+    entrance: &Entrance,
+    failures: u32,
+    now: Timestamp,
+) -> Result<Verdict, LoginError> {
     // Whoever changes the password meanwhile ends this session, or is seen here.
     tx.guard()?;
     let member = tx.member_by_id(judged.id)?;
@@ -362,7 +421,14 @@ fn let_in(tx: &mut Tx<'_>, judged: &Member, entrance: &Entrance, now: Timestamp)
         tx.set_language(member.id, language)?;
         member.language = language;
     }
-    let stage = session::begin(tx, &entrance.session, &member, now)?;
+    let is_doubted = failures >= MANY && !entrance.device.is_known() && !doubt::places(tx, member.id)?.is_empty();
+    let stage = match is_doubted {
+        true => session::begin_in_doubt(tx, &entrance.session, &member, now)?,
+        false => session::begin(tx, &entrance.session, &member, now)?,
+    };
+    if stage == Stage::Doubt {
+        audit::record(tx, Entry::of(audit::LOGIN_DOUBTED, &member, By::Member).field("failures", failures), now)?;
+    }
     if stage != Stage::Full {
         audit::record(tx, Entry::of(audit::LOGIN_PASSWORD, &member, By::Member), now)?;
     }

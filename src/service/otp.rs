@@ -35,6 +35,8 @@ pub enum Purpose {
     Enrol,
     /// Changing something that matters.
     Confirm,
+    /// Going on with a login that came after very many wrong passwords.
+    Doubt,
 }
 
 impl Purpose {
@@ -45,6 +47,7 @@ impl Purpose {
             Self::Login => "login",
             Self::Enrol => "enrol",
             Self::Confirm => "confirm",
+            Self::Doubt => "doubt",
         }
     }
 }

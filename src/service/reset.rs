@@ -8,6 +8,7 @@
 use crate::model::{KeyRing, Secret, Timestamp};
 use crate::queue::Notice;
 use crate::service::audit::{self, By, Entry};
+use crate::service::login;
 use crate::service::notice::Notices;
 use crate::service::start_password;
 use crate::store::{Member, StoreError, Tx};
@@ -44,6 +45,10 @@ pub fn password(
     let sealed = start_password::seal(keys, member.id, nonce, password.reveal());
     tx.guard()?;
     tx.take_password(member.id, now)?;
+    // Whatever was guessed was another password: the new one opens at once.
+    if let Some(org) = tx.org_by_id(member.org)? {
+        tx.end_streak(&login::account(keys, org.code.as_str(), member.login.as_str()))?;
+    }
     tx.put_secret(start_password::PURPOSE, member.id.number(), &sealed)?;
     tx.end_challenges_of(member.id, now)?;
     tx.end_sessions_of(member.id, None)?;

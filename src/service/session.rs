@@ -20,6 +20,8 @@ pub const ABSOLUTE: Span = Span::from_secs(12 * 60 * 60);
 pub enum Stage {
     /// The password was right; a code of the second factor is asked for.
     Code,
+    /// The password was right, but so many had been wrong before that a code by mail is to confirm it.
+    Doubt,
     /// The password is the administrator's and must be changed first.
     Password,
     /// The organisation asks for a second factor, and there is none yet.
@@ -53,7 +55,7 @@ pub struct Needs {
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Code, Self::Password, Self::Enrol, Self::Full];
+    const ALL: [Self; 5] = [Self::Code, Self::Doubt, Self::Password, Self::Enrol, Self::Full];
 
     /// Says whose turn it is: the code before the password, so that whoever found a start password gets no further.
     #[must_use]
@@ -73,8 +75,8 @@ impl Stage {
     #[must_use]
     pub const fn moved(self, due: Self) -> Self {
         match (self, due) {
-            // A password that is to be changed is asked for at the login.
-            (Self::Password, _) | (Self::Enrol | Self::Full, Self::Password) => self,
+            // Only a code by mail ends a doubt; a password that is to be changed is asked for at the login.
+            (Self::Doubt | Self::Password, _) | (Self::Enrol | Self::Full, Self::Password) => self,
             (Self::Code | Self::Enrol | Self::Full, _) => due,
         }
     }
@@ -84,6 +86,7 @@ impl Stage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Code => "code",
+            Self::Doubt => "doubt",
             Self::Password => "password",
             Self::Enrol => "enrol",
             Self::Full => "full",
@@ -247,6 +250,25 @@ fn visitor(
 /// The database failed.
 pub fn begin(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) -> Result<Stage, StoreError> {
     let stage = stage_of(tx, member, false, now)?;
+    open(tx, hash, member, stage, now)?;
+    Ok(stage)
+}
+
+/// Begins a session of somebody whose password was right after so many wrong ones that it is to be confirmed: by a code of the
+/// second factor where one is asked for, else by one that comes by mail. Gives how far the login has got.
+///
+/// # Errors
+/// The database failed.
+pub fn begin_in_doubt(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) -> Result<Stage, StoreError> {
+    let stage = match stage_of(tx, member, false, now)? {
+        Stage::Code => Stage::Code,
+        Stage::Doubt | Stage::Password | Stage::Enrol | Stage::Full => Stage::Doubt,
+    };
+    open(tx, hash, member, stage, now)?;
+    Ok(stage)
+}
+
+fn open(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, stage: Stage, now: Timestamp) -> Result<(), StoreError> {
     let session = Session {
         member: member.id,
         created: now,
@@ -258,8 +280,7 @@ pub fn begin(tx: &mut Tx<'_>, hash: &[u8; 32], member: &Member, now: Timestamp) 
         language: member.language,
     };
     tx.open_session(hash, &session)?;
-    through(tx, member, None, stage, now)?;
-    Ok(stage)
+    through(tx, member, None, stage, now)
 }
 
 /// How long it is remembered under which name a session went on before: as long as somebody may press a button twice.
@@ -442,7 +463,7 @@ mod tests {
 
     #[test]
     fn r022_r023_r025_a_session_moves_with_what_is_asked_for_but_not_to_another_password() {
-        use Stage::{Code, Enrol, Full, Password};
+        use Stage::{Code, Doubt, Enrol, Full, Password};
         for (stage, due, next) in [
             (Full, Enrol, Enrol),
             (Full, Code, Code),
@@ -453,6 +474,8 @@ mod tests {
             (Full, Password, Full),
             (Enrol, Password, Enrol),
             (Password, Full, Password),
+            (Doubt, Full, Doubt),
+            (Doubt, Code, Doubt),
         ] {
             assert_eq!(stage.moved(due), next, "{stage:?} {due:?}");
         }

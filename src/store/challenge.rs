@@ -18,6 +18,8 @@ pub struct Challenge {
     pub id: ChallengeId,
     /// Who is to type it.
     pub member: MemberId,
+    /// What it is to allow, by its name.
+    pub purpose: String,
     /// Where it was sent.
     pub address: EmailAddress,
     /// The job that sends it.
@@ -51,7 +53,7 @@ pub struct NewChallenge {
     pub expires: Timestamp,
 }
 
-const COLUMNS: &str = "id, member, address, job, proof, sent_at, expires, tries, ended_at";
+const COLUMNS: &str = "id, member, address, job, proof, sent_at, expires, tries, ended_at, purpose";
 
 fn read(row: &Row<'_>) -> Result<Challenge, StoreError> {
     Ok(Challenge {
@@ -64,6 +66,7 @@ fn read(row: &Row<'_>) -> Result<Challenge, StoreError> {
         expires: row.get(6)?,
         tries: row.get(7)?,
         ended: row.find::<Timestamp>(8)?.is_some(),
+        purpose: row.get(9)?,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A try is counted as a failure before it is judged, in one statement: guesses made side by side are judged one for each
 //! moment at which the gate is open. A right password takes the count away. There is no lock-out: the wait never grows
-//! beyond a minute.
+//! beyond a minute. Beside that, the tries for an account are counted wherever they come from, in one statement, too.
 
 use crate::model::{Span, Timestamp};
 use crate::store::sql::params;
@@ -48,6 +48,38 @@ impl Tx<'_> {
         let sql = "SELECT open_at FROM login_failures WHERE account = ?1 AND device = ?2";
         let until: Option<Timestamp> = self.one(sql, params![account, device], |row| row.get(0))?;
         Ok(Gate::Wait { until: until.unwrap_or(now) })
+    }
+
+    /// Counts a try for an account, wherever it comes from; gives how many failed one after another before it. Those before
+    /// `quiet` are forgotten where none came since.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn count_try(&mut self, account: &[u8; 32], quiet: Timestamp, now: Timestamp) -> Result<u32, StoreError> {
+        let sql = "INSERT INTO login_streaks (account, failures, last_at) VALUES (?1, 1, ?3) \
+                   ON CONFLICT (account) DO UPDATE SET last_at = excluded.last_at, \
+                   failures = CASE WHEN login_streaks.last_at <= ?2 THEN 1 ELSE login_streaks.failures + 1 END \
+                   RETURNING failures";
+        let counted: Option<u32> = self.one(sql, params![account, quiet, now], |row| row.get(0))?;
+        Ok(counted.unwrap_or(1).saturating_sub(1))
+    }
+
+    /// Forgets how many tries for an account failed one after another: somebody is in who may be.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn end_streak(&mut self, account: &[u8; 32]) -> Result<(), StoreError> {
+        self.execute("DELETE FROM login_streaks WHERE account = ?1", params![account]).map(drop)
+    }
+
+    /// Forgets at most `limit` such counts that none was added to since that moment; gives how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn trim_streaks(&mut self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM login_streaks WHERE account IN \
+                   (SELECT account FROM login_streaks WHERE last_at < ?1 ORDER BY last_at LIMIT ?2)";
+        self.execute(sql, params![before, limit])
     }
 
     /// Says whether a try would be judged now, and counts nothing.

@@ -168,6 +168,7 @@ impl Pause {
         let more = match (self.waiting, self.purpose) {
             (true, _) => t.code.too_soon_waiting,
             (false, Purpose::Login | Purpose::Confirm) => t.code.too_soon_else,
+            (false, Purpose::Doubt) => t.doubt.too_soon_else,
             (false, Purpose::Enrol) => "",
         };
         format!("{}{more}", t.code.too_soon.replace("{time}", &until))

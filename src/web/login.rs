@@ -84,11 +84,18 @@ pub(super) async fn judge(web: &Web, visit: &Visit, fields: &Fields, next: impl 
     let entrance = Entrance { device, old: visit.session_hash(), session, language: visit.chosen() };
     match web.login().attempt(typed(fields), entrance, web.now()).await? {
         Verdict::Refused => again(&[Remark::Wrong]),
-        Verdict::In(_, stage) => Ok(Reply::see(next(stage)).with(Crumb::Session, Some(cookie)).with(
-            Crumb::Device,
-            Some(device_cookie(web.key(), &account, web.random()?, visit.jar().get(Crumb::Device))),
-        )),
+        // It is still to show that it is the member's.
+        Verdict::In(_, stage @ Stage::Doubt) => Ok(Reply::see(next(stage)).with(Crumb::Session, Some(cookie))),
+        Verdict::In(_, stage) => {
+            known_from_now_on(web, visit, &account, Reply::see(next(stage)).with(Crumb::Session, Some(cookie)))
+        }
     }
+}
+
+/// Gives a reply the cookie by which the tries of this browser for an account are counted for themselves.
+pub(super) fn known_from_now_on(web: &Web, visit: &Visit, account: &[u8; 32], reply: Reply) -> Answer {
+    let device = device_cookie(web.key(), account, web.random()?, visit.jar().get(Crumb::Device));
+    Ok(reply.with(Crumb::Device, Some(device)))
 }
 
 /// Finds out what the tries of this browser are counted under. One that opened a link which was mailed to an address of the

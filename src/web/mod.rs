@@ -14,6 +14,7 @@ mod backup;
 mod code;
 mod contact;
 mod cookie;
+mod doubt;
 mod draft;
 mod fault;
 mod form;
@@ -210,6 +211,7 @@ impl Web {
             .merge(backup::routes())
             .merge(code::routes())
             .merge(contact::routes())
+            .merge(doubt::routes())
             .merge(help::routes())
             .merge(home::routes())
             .merge(login::routes())

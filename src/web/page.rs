@@ -32,6 +32,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("again.html", include_str!("pages/again.html")),
     ("bookmark.html", include_str!("pages/bookmark.html")),
     ("confirm.html", include_str!("pages/confirm.html")),
+    ("doubt.html", include_str!("pages/doubt.html")),
     ("done.html", include_str!("pages/done.html")),
     ("home.html", include_str!("pages/home.html")),
     ("landing.html", include_str!("pages/landing.html")),

@@ -65,6 +65,7 @@ texts! {
         code;
         arrival;
         contact;
+        doubt;
         home;
         login;
         notice;

@@ -26,7 +26,7 @@ pub(super) fn next(visit: &Visit, stage: Stage) -> String {
 pub(super) fn already(visit: &Visit, stage: Stage) -> String {
     match stage {
         Stage::Full if two_factor::is_set_up(visit.path()) => code::along(visit, two_factor::DONE),
-        Stage::Code | Stage::Password | Stage::Enrol | Stage::Full => next(visit, stage),
+        Stage::Code | Stage::Doubt | Stage::Password | Stage::Enrol | Stage::Full => next(visit, stage),
     }
 }
 
@@ -34,6 +34,7 @@ pub(super) fn already(visit: &Visit, stage: Stage) -> String {
 pub(super) fn registering(token: &str, stage: Stage) -> String {
     match stage {
         Stage::Code => format!("/login/code?r={token}"),
+        Stage::Doubt => format!("/login/confirm?r={token}"),
         Stage::Password => format!("/r/{token}/password"),
         Stage::Enrol => format!("/account/two-factor?r={token}"),
         Stage::Full => format!("/r/{token}/priority"),
@@ -43,6 +44,7 @@ pub(super) fn registering(token: &str, stage: Stage) -> String {
 fn asked(back: Option<&str>, stage: Stage) -> String {
     let page = match stage {
         Stage::Code => "/login/code",
+        Stage::Doubt => "/login/confirm",
         Stage::Password => "/login/password",
         Stage::Enrol => "/account/two-factor",
         Stage::Full => return back.unwrap_or(MENU).to_owned(),
@@ -115,6 +117,7 @@ mod tests {
     fn each_stage_has_its_page_and_what_was_asked_for_travels_along() {
         for (stage, plain, back, link) in [
             (Stage::Code, "/login/code", "/login/code?back=/account/profile", "/login/code?r=TOKEN"),
+            (Stage::Doubt, "/login/confirm", "/login/confirm?back=/account/profile", "/login/confirm?r=TOKEN"),
             (Stage::Password, "/login/password", "/login/password?back=/account/profile", "/r/TOKEN/password"),
             (
                 Stage::Enrol,

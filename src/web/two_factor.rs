@@ -129,7 +129,7 @@ async fn fresh_setter<'a>(
     Ok(match visitor.stage {
         Stage::Full if visitor.is_stale(begun) => Err(turn::again(page)),
         Stage::Full if has.has_lasting() && !visitor.had_passed(begun) => Err(confirm::first(page)),
-        Stage::Full | Stage::Code | Stage::Password | Stage::Enrol => Ok((visitor, has)),
+        Stage::Full | Stage::Code | Stage::Doubt | Stage::Password | Stage::Enrol => Ok((visitor, has)),
     })
 }
 

@@ -4,6 +4,7 @@ mod attacks;
 mod backup;
 mod contact;
 mod crawl;
+mod doubt;
 mod forms;
 mod frame;
 mod help;

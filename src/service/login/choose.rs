@@ -75,7 +75,7 @@ impl Login {
         let may = match visitor.stage {
             Stage::Password => true,
             Stage::Full => !visitor.is_stale(now),
-            Stage::Code | Stage::Enrol => false,
+            Stage::Code | Stage::Doubt | Stage::Enrol => false,
         };
         if !may {
             return Ok(Chosen::Gone);

@@ -4,6 +4,8 @@ use crate::model::Span;
 use crate::service::second_factor::tests::{NOON, NOTICES, World};
 use std::sync::atomic::{AtomicI64, Ordering};
 
+mod doubt;
+
 const OWN: &str = "umi-to-yama-9";
 /// As long as a turn is waited for.
 const TURN: Span = Span::from_secs(10);

@@ -23,7 +23,7 @@ pub(super) fn next(
 ) -> Result<Option<Timestamp>, StoreError> {
     let earliest = now.minus(DAY);
     let but = match purpose {
-        Purpose::Login | Purpose::Confirm => Some(Purpose::Enrol.as_str()),
+        Purpose::Login | Purpose::Confirm | Purpose::Doubt => Some(Purpose::Enrol.as_str()),
         Purpose::Enrol => None,
     };
     let by = window::next(&WINDOWS, &tx.challenges_by(member, earliest)?, now);

@@ -1,14 +1,15 @@
 //! The members' door: what is decided about one member at the same time.
 
-use super::{Place, at, read, server, taro, write};
+use super::{Place, address, at, read, server, taro, write};
 use karamail::clock::Clock;
 use karamail::keys::Keys;
-use karamail::model::{Secret, Span};
+use karamail::model::{MemberId, Priority, Secret, Span};
 use karamail::random::Random;
 use karamail::service::hasher::Hasher;
-use karamail::service::login::{Device, Entrance, Login, Typed, Verdict};
+use karamail::service::login::{Device, Entrance, Login, MANY, Typed, Verdict};
 use karamail::service::notice::Notices;
-use karamail::store::Location;
+use karamail::service::session::Stage;
+use karamail::store::{Location, Store};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -17,9 +18,27 @@ use tokio::task::{JoinSet, spawn_blocking};
 const NOTICES: Notices = Notices { give_up: Span::from_secs(3_600) };
 const LONG: Duration = Duration::from_secs(30);
 
-fn typed() -> Typed {
+const OWN: &str = "umi-to-yama-9";
+
+fn typed(password: &str) -> Typed {
     let (org, id, family) = ("DEMO".to_owned(), "taro".to_owned(), String::new());
-    Typed { org, id, family, password: Secret::new("umi-to-yama-9".to_owned()) }
+    Typed { org, id, family, password: Secret::new(password.to_owned()) }
+}
+
+/// A login of taro, whose password is [`OWN`].
+async fn login(store: &Store) -> (Login, MemberId) {
+    let member = taro(store).await;
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Arc::new(Keys::open(folder.path(), &Random::system()).unwrap());
+    let hasher = Hasher::new(1, Clock::system());
+    let hash = hasher.hash(typed(OWN).password, [7; 16]).await.unwrap();
+    write(store, move |tx| tx.set_password(member, &hash, at(2))).await;
+    (Login::new(store.clone(), keys, hasher, Random::system(), NOTICES), member)
+}
+
+/// A stranger of a network of their own.
+fn stranger(number: u8) -> Entrance {
+    Entrance { device: Device::Network([number; 32]), old: None, session: [number; 32], language: None }
 }
 
 /// Waits until somebody waits to decide who has written something here already.
@@ -33,15 +52,34 @@ fn until_somebody_waits(place: &Place) {
     while server::sql(&waiting).trim() == "0" {}
 }
 
+pub async fn after_a_hundred_failures_side_by_side_a_strangers_right_password_waits_for_a_code(place: Place) {
+    let store = place.open().await;
+    let (login, member) = login(&store).await;
+    write(&store, move |tx| tx.put_address(member, Priority::First, &address("taro@docomo.ne.jp"), "import", at(2)))
+        .await;
+    let account = login.account("DEMO", "taro");
+    for (before, stage) in [(MANY - 5, Stage::Full), (MANY - 4, Stage::Doubt)] {
+        for _ in 0..before {
+            write(&store, move |tx| tx.count_try(&account, at(0), at(3))).await;
+        }
+        let mut guesses = JoinSet::new();
+        for number in 1..=4 {
+            let login = login.clone();
+            guesses.spawn(async move { login.attempt(typed("guess"), stranger(number), at(4)).await.unwrap() });
+        }
+        assert!(guesses.join_all().await.into_iter().all(|verdict| verdict == Verdict::Refused));
+        let verdict = login.attempt(typed(OWN), stranger(9), at(5)).await.unwrap();
+        assert!(matches!(verdict, Verdict::In(_, reached) if reached == stage), "{before}: {verdict:?}");
+        write(&store, move |tx| tx.end_session(&[9; 32])).await;
+        for number in 1..=4 {
+            write(&store, move |tx| tx.login_succeeded(&account, &[number; 32])).await;
+        }
+    }
+}
+
 pub async fn a_login_judged_before_the_password_changed_opens_nothing(place: Place) {
     let store = place.open().await;
-    let member = taro(&store).await;
-    let folder = tempfile::tempdir().unwrap();
-    let keys = Arc::new(Keys::open(folder.path(), &Random::system()).unwrap());
-    let hasher = Hasher::new(1, Clock::system());
-    let hash = hasher.hash(typed().password, [7; 16]).await.unwrap();
-    write(&store, move |tx| tx.set_password(member, &hash, at(2))).await;
-    let login = Login::new(store.clone(), keys, hasher, Random::system(), NOTICES);
+    let (login, member) = login(&store).await;
     let (tell, told) = sync_channel(1);
     let (release, released) = sync_channel(1);
     let mut tasks = JoinSet::new();
@@ -58,9 +96,8 @@ pub async fn a_login_judged_before_the_password_changed_opens_nothing(place: Pla
         write(&changing, change).await;
     });
     spawn_blocking(move || told.recv_timeout(LONG)).await.unwrap().unwrap();
-    let entrance = Entrance { device: Device::Network([7; 32]), old: None, session: [9; 32], language: None };
     let mut logins = JoinSet::new();
-    logins.spawn(async move { login.attempt(typed(), entrance, at(4)).await.unwrap() });
+    logins.spawn(async move { login.attempt(typed(OWN), stranger(9), at(4)).await.unwrap() });
     let place = spawn_blocking(move || {
         until_somebody_waits(&place);
         place

@@ -3,7 +3,7 @@
 use super::{Place, address, at, demo, new_member, read, taro, write};
 use karamail::model::{EmailAddress, JobId, Language, LoginId, Policy, Priority, Stage};
 use karamail::queue::Verdict;
-use karamail::store::{AddressRow, AddressState, Gate, NewChallenge, NewMember, START_PASSWORD, Session, Store};
+use karamail::store::{AddressRow, AddressState, Gate, NewChallenge, NewMember, START_PASSWORD, Session, Store, Tx};
 use tokio::task::JoinSet;
 
 pub async fn an_organisation_is_added_once(place: Place) {
@@ -310,6 +310,44 @@ pub async fn a_right_password_takes_the_failures_away(place: Place) {
     assert_eq!(knock(&store, 0).await, Gate::Wait { until: at(1_000) });
     write(&store, |tx| tx.login_succeeded(&[1; 32], &[2; 32])).await;
     assert_eq!(knock(&store, 0).await, Gate::Open { failures: 0 });
+}
+
+pub async fn tries_for_an_account_are_counted_wherever_they_come_from_and_none_is_lost(place: Place) {
+    let store = place.open().await;
+    let mut tasks = JoinSet::new();
+    for device in 0..200u8 {
+        let store = store.clone();
+        let count = move |tx: &mut Tx<'_>| {
+            assert_eq!(tx.try_login(&[1; 32], &[device; 32], at(5))?, Gate::Open { failures: 0 });
+            tx.count_try(&[1; 32], at(0), at(5))
+        };
+        tasks.spawn(async move { write(&store, count).await });
+    }
+    let mut before = tasks.join_all().await;
+    before.sort_unstable();
+    assert_eq!(before, (0..200).collect::<Vec<u32>>());
+    assert_eq!(write(&store, |tx| tx.count_try(&[2; 32], at(0), at(5))).await, 0);
+    write(&store, |tx| tx.end_streak(&[1; 32])).await;
+    assert_eq!(write(&store, |tx| tx.count_try(&[1; 32], at(0), at(5))).await, 0);
+    assert_eq!(write(&store, |tx| tx.count_try(&[2; 32], at(0), at(5))).await, 1);
+}
+
+pub async fn tries_are_counted_anew_after_a_quiet_time_and_forgotten_in_steps(place: Place) {
+    let store = place.open().await;
+    let count =
+        |account: u8, quiet: i64, now: i64| write(&store, move |tx| tx.count_try(&[account; 32], at(quiet), at(now)));
+    assert_eq!(count(1, 0, 100).await, 0);
+    assert_eq!(count(1, 99, 200).await, 1);
+    assert_eq!(count(1, 200, 300).await, 0);
+    assert_eq!(count(1, 299, 300).await, 1);
+    // A clock that was set back forgets nothing.
+    assert_eq!(count(1, -100, 0).await, 2);
+    for account in [2, 3] {
+        assert_eq!(count(account, 0, 400).await, 0);
+    }
+    assert_eq!(write(&store, |tx| tx.trim_streaks(at(400), 9)).await, 1);
+    assert_eq!(write(&store, |tx| tx.trim_streaks(at(401), 1)).await, 1);
+    assert_eq!(write(&store, |tx| tx.trim_streaks(at(401), 9)).await, 1);
 }
 
 pub async fn tries_for_unknown_accounts_are_counted_until_they_are_taken(place: Place) {

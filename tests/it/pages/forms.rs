@@ -156,6 +156,7 @@ async fn what_fits_into_a_form_is_refused_like_anything_wrong_however_long_it_is
         (Stage::Password, "/login/password", &["new", "again"]),
         (Stage::Code, "/login/code/mail", &["otp"]),
         (Stage::Code, "/login/backup", &["code"]),
+        (Stage::Doubt, "/login/confirm", &["otp"]),
         (Stage::Full, "/account/two-factor/mail/send", &["email"]),
         (Stage::Full, "/account/two-factor/mail", &["otp"]),
         (Stage::Full, "/account/two-factor/app", &["otp"]),
@@ -187,6 +188,7 @@ async fn what_fits_into_a_form_is_refused_like_anything_wrong_however_long_it_is
 const fn open_at(stage: Stage) -> &'static [&'static str] {
     match stage {
         Stage::Code => &["/login/code", "/login/backup"],
+        Stage::Doubt => &["/login/confirm"],
         Stage::Password => &["/login/password", "/login/strength", "/r/{token}/password"],
         Stage::Enrol => &["/account/two-factor"],
         Stage::Full => &["/"],
@@ -202,7 +204,7 @@ async fn r017_r022_r025_no_form_but_those_of_its_turn_does_anything_before_a_log
         "mail1=thief@example.jp&mail2=&mail3=&test=1&priority=1&was1=hanako@docomo.ne.jp&was2=&was3=&next=1",
     ]
     .join("&");
-    for stage in [Stage::Code, Stage::Password, Stage::Enrol] {
+    for stage in [Stage::Code, Stage::Doubt, Stage::Password, Stage::Enrol] {
         if stage == Stage::Enrol {
             // Whoever has one is asked for its code.
             assert!(house.store.write::<_, StoreError, _>(move |tx| tx.reset_factors(member)).await.unwrap());
@@ -265,7 +267,7 @@ async fn marks_of_html_in_whatever_strangers_wrote_are_shown_on_every_page_and_n
     let member = evil(&house).await;
     let token = house.registration("\"<u>address\"@example.jp", Some("DEMO")).await;
     let mut shown = BTreeSet::new();
-    for stage in [Stage::Code, Stage::Password, Stage::Enrol, Stage::Full] {
+    for stage in [Stage::Code, Stage::Doubt, Stage::Password, Stage::Enrol, Stage::Full] {
         let mut browser = signed_in_at(&house, member, stage).await;
         for route in routes() {
             let path = filled(&route, &token);

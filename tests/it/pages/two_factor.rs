@@ -51,7 +51,7 @@ fn path(browser: &Browser) -> &str {
 }
 
 /// Fills in and sends the form of the page that goes to that place, and follows the redirect.
-async fn send<'a>(browser: &'a mut Browser, place: &str, fields: &[(&str, &str)]) -> &'a Page {
+pub async fn send<'a>(browser: &'a mut Browser, place: &str, fields: &[(&str, &str)]) -> &'a Page {
     let (action, body) = form(browser, place, fields);
     browser.send("POST", &action, Some(&body)).await;
     assert_eq!(browser.page.status, 303, "{}", browser.page.body);
@@ -60,7 +60,7 @@ async fn send<'a>(browser: &'a mut Browser, place: &str, fields: &[(&str, &str)]
 }
 
 /// The form of the page that goes to that place: where it goes, and its fields with the hidden ones.
-fn form(browser: &Browser, place: &str, fields: &[(&str, &str)]) -> (String, String) {
+pub fn form(browser: &Browser, place: &str, fields: &[(&str, &str)]) -> (String, String) {
     let forms: Vec<&str> = browser.page.body.split("<form method=\"post\"").skip(1).collect();
     let fits = |form: &&&str| {
         let action = form.split_once("action=\"").unwrap().1.split_once('"').unwrap().0;
@@ -88,7 +88,7 @@ fn shown(house: &House, secret: &[u8]) -> String {
 }
 
 /// The code of the mail that was ordered last.
-async fn mailed(house: &House) -> (String, String) {
+pub async fn mailed(house: &House) -> (String, String) {
     let keys = house.keys.seal().clone();
     let read = move |tx: &mut karamail::store::Tx<'_>| {
         let job = tx.list_jobs(&JobFilter::default())?.into_iter().max_by_key(|job| job.id).unwrap();
@@ -98,7 +98,7 @@ async fn mailed(house: &House) -> (String, String) {
     house.store.read::<_, StoreError, _>(read).await.unwrap()
 }
 
-fn other_than(code: &str) -> String {
+pub fn other_than(code: &str) -> String {
     code.chars().map(|c| if c == '1' { '2' } else { '1' }).collect()
 }
 

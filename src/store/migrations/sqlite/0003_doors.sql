@@ -33,7 +33,7 @@ CREATE TABLE challenges (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     member      INTEGER NOT NULL REFERENCES members (id),
     session     BLOB    NOT NULL CHECK (length(session) = 32),
-    purpose     TEXT    NOT NULL CHECK (purpose IN ('login', 'enrol', 'confirm')),
+    purpose     TEXT    NOT NULL CHECK (purpose IN ('login', 'enrol', 'confirm', 'doubt')),
     address     TEXT    NOT NULL,
     folded      TEXT    NOT NULL,
     proof       BLOB    NOT NULL CHECK (length(proof) = 32),
@@ -123,3 +123,13 @@ CREATE TABLE unknown_logins (
     since       INTEGER NOT NULL,
     tries       INTEGER NOT NULL CHECK (tries > 0)
 ) STRICT;
+
+-- How many tries to log in to an account failed one after another, wherever they came from. Past a number of them a right
+-- password from a stranger is confirmed by mail.
+CREATE TABLE login_streaks (
+    account     BLOB    NOT NULL PRIMARY KEY CHECK (length(account) = 32),
+    failures    INTEGER NOT NULL CHECK (failures > 0),
+    last_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX login_streaks_last ON login_streaks (last_at);
