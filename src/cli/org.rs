@@ -35,7 +35,7 @@ Keys:
   password_min_strength    weak, medium or strong
   blocklist                reject or warn: what becomes of a password that everybody tries first; the organisation's
                            code, the ID and the start password are always refused
-  reauthenticate_after     how long after the password was typed it is not asked for again: 5m
+  reauthenticate_after     2m to 12h: how long after the password was typed it is not asked for again
 
 Profiles:                  manual    asvs2     nist
   otp_digits               6         6         6

@@ -124,7 +124,8 @@ pub struct Policy {
     pub password_min_strength: Strength,
     /// What becomes of a password that everybody tries first.
     pub blocklist: Blocklist,
-    /// How long after the password was typed it need not be typed again for what matters, in seconds; 0 to 12 hours.
+    /// How long after the password was typed it need not be typed again for what matters, in seconds; 2 minutes to 12 hours: a
+    /// form takes that long to fill in.
     pub reauthenticate_after: i64,
 }
 
@@ -242,8 +243,8 @@ impl Policy {
             }
             "blocklist" => self.blocklist = one_of(key, value, Blocklist::ALL, |blocklist| blocklist.as_str())?,
             "reauthenticate_after" => {
-                let fits = "a time of at most 12h, such as 5m";
-                self.reauthenticate_after = seconds(key, value, 0, 12 * 3_600, fits)?;
+                let fits = "a time from 2m to 12h, as a form takes its time: 5m";
+                self.reauthenticate_after = seconds(key, value, 2 * 60, 12 * 3_600, fits)?;
             }
             unknown => return Err(PolicyError::Key(unknown.to_owned())),
         }
@@ -348,8 +349,10 @@ mod tests {
             ("password_min_length", "0", "from 1 to 32"),
             ("password_max_length", "31", "from 32 to 128"),
             ("password_min_strength", "great", "weak or medium or strong"),
-            ("reauthenticate_after", "13h", "at most 12h"),
-            ("reauthenticate_after", "-5", "at most 12h"),
+            ("reauthenticate_after", "13h", "from 2m to 12h"),
+            ("reauthenticate_after", "-5", "from 2m to 12h"),
+            ("reauthenticate_after", "0", "from 2m to 12h"),
+            ("reauthenticate_after", "119s", "from 2m to 12h"),
         ] {
             let mut policy = Policy::default();
             let error = policy.set(key, value).unwrap_err().to_string();
