@@ -1,10 +1,10 @@
 //! Forms that were half filled when the session was over, given back after the next login (WCAG 2.2.1).
 //!
-//! Which fields are kept says `service::draft`. What always holds: a form is kept only if it was shown to this very browser in
-//! the session that lapsed; it is forgotten as soon as the page's form is sent again.
+//! Which fields are kept says `service::draft`. What always holds: a form is kept only if it was shown to this very browser, in
+//! the session that lapsed or to the member who is logged in; it is forgotten as soon as the page's form is sent again.
 
 use super::Web;
-use super::form::Fields;
+use super::form::{self, Fields, KEEPER_FIELD};
 use super::reply::Trouble;
 use super::visit::Visit;
 use crate::service::session::Stage;
@@ -17,6 +17,17 @@ fn is_kept(path: &str) -> bool {
 /// Keeps a form that came after the session's time was over; says whether it was kept.
 pub(super) async fn keep(web: &Web, visit: &Visit, fields: &Fields) -> Result<bool, Trouble> {
     let Some(member) = visit.lapsed().filter(|_| is_kept(visit.path())) else { return Ok(false) };
+    Ok(web.drafts().keep(member, visit.path(), fields.pairs(), web.now()).await?)
+}
+
+/// Keeps a form whose session went on under another name while it was open, as by a login in another tab; says whether it was
+/// kept. It was shown to the same member in this browser, as nobody else knows what it carries to prove that.
+pub(super) async fn rescue(web: &Web, visit: &Visit, fields: &Fields) -> Result<bool, Trouble> {
+    let Some(visitor) = visit.visitor().filter(|_| is_kept(visit.path())) else { return Ok(false) };
+    let member = visitor.member.id;
+    if !form::is_kept(fields.get(KEEPER_FIELD), web.key(), visit.tie(), member) {
+        return Ok(false);
+    }
     Ok(web.drafts().keep(member, visit.path(), fields.pairs(), web.now()).await?)
 }
 

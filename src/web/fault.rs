@@ -41,6 +41,7 @@ impl Fault {
             Late::Stale => Self::plain(t.stale),
             Late::Lapsed => Self::plain(t.lapsed),
             Late::Kept => Self::plain(t.kept),
+            Late::Moved => Self::plain(t.moved),
             Late::Done => Self::plain(t.done_before),
         })
     }

@@ -3,7 +3,7 @@
 //! Knows nothing of what the fields mean. What always holds: a form is taken only with the token that was shown in it, which
 //! fits one browser and one session; and never when the browser says that another site sent it.
 
-use crate::model::mac;
+use crate::model::{MemberId, mac};
 use axum::http::{HeaderMap, header};
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
@@ -63,6 +63,21 @@ pub(super) fn fits(claimed: &str, key: &[u8; 32], visit: &str, session: Option<&
     token(key, visit, session).as_bytes().ct_eq(claimed.as_bytes()).into()
 }
 
+/// The field that carries the token of [`keeper`].
+pub(super) const KEEPER_FIELD: &str = "keep";
+
+/// Makes the token by which what a member typed in a browser is kept where the session of the form goes on under another name:
+/// it saves nothing.
+pub(super) fn keeper(key: &[u8; 32], visit: &str, member: MemberId) -> String {
+    let bound = [&member.number().to_be_bytes(), visit.as_bytes()].concat();
+    BASE64URL_NOPAD.encode(&mac(key, "karamail kept form", &bound))
+}
+
+/// Says whether a form carried the token that was made for that browser and member.
+pub(super) fn is_kept(claimed: &str, key: &[u8; 32], visit: &str, member: MemberId) -> bool {
+    keeper(key, visit, member).as_bytes().ct_eq(claimed.as_bytes()).into()
+}
+
 /// Says whether the browser tells us that another site sent this.
 pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -93,6 +108,18 @@ mod tests {
         assert!(!fits(&made, &[7; 32], "visit", None));
         assert!(!fits("", &[7; 32], "visit", Some(&[1; 32])));
         assert!(!fits(&made[..42], &[7; 32], "visit", Some(&[1; 32])));
+    }
+
+    #[test]
+    fn what_keeps_a_form_fits_one_browser_and_one_member_and_takes_no_form() {
+        let (taro, jiro) = (MemberId::new(1), MemberId::new(2));
+        let made = keeper(&[7; 32], "visit", taro);
+        assert!(is_kept(&made, &[7; 32], "visit", taro));
+        assert!(!is_kept(&made, &[8; 32], "visit", taro));
+        assert!(!is_kept(&made, &[7; 32], "visiT", taro));
+        assert!(!is_kept(&made, &[7; 32], "visit", jiro));
+        assert!(!is_kept("", &[7; 32], "visit", taro));
+        assert!(!fits(&made, &[7; 32], "visit", None));
     }
 
     #[test]

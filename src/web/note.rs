@@ -56,6 +56,8 @@ remarks! {
         Lapsed = "lapsed",
         /// The session's time was over, and what was typed is kept.
         Kept = "kept",
+        /// The session went on under another name, and what was typed is kept.
+        Moved = "moved",
         /// It had been taken a moment before.
         Done = "done",
     }

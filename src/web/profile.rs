@@ -8,7 +8,7 @@ mod wait;
 use super::Web;
 use super::draft;
 use super::fault::Fault;
-use super::form::Fields;
+use super::form::{self, Fields};
 use super::note::{Note, Remark as _, remarks};
 use super::reply::{Answer, Entry, Reply, Trouble};
 use super::standing::StandingView;
@@ -91,6 +91,8 @@ impl Say {
 struct ProfilePage {
     person: Person,
     action: &'static str,
+    /// Has what was typed kept where the session goes on under another name.
+    keep: String,
     /// Whether tests may be sent.
     mail: bool,
     saved: bool,
@@ -178,6 +180,7 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
                 name: visitor.member.name.clone(),
             },
             action: PAGE,
+            keep: form::keeper(web.key(), visit.tie(), visitor.member.id),
             mail: visitor.policy.plan != Plan::Smartphone,
             saved: says.contains(&Say::Saved),
             same: says.contains(&Say::Same),

@@ -312,6 +312,7 @@ impl FromRequest<Web> for Entry {
         let late = match left.is_some() && draft::keep(web, visit, &fields).await? {
             true => Late::Kept,
             false if visit.has_lapsed() => Late::Lapsed,
+            false if draft::rescue(web, visit, &fields).await? => Late::Moved,
             false => Late::Stale,
         };
         Err(Reply::see(visit.here()).noting(&Note::of(late).keeping(&fields)))

@@ -115,6 +115,7 @@ texts! {
     done_before: "その操作は、すでに受け付けています。ログインの画面が出たときは、もう一度ログインしてください。", "That was taken a moment before. If you are asked to log in, please do so once more.";
     kept: "しばらく操作がなかったため、ログアウトしました。入力の途中だった内容は残してあります。もう一度ログインすると、続きから入力できます。", "You were logged out because nothing happened for a while. What you had entered has been kept: log in again to go on with it.";
     restored: "ログアウトする前に入力していた内容を、元どおりにしました。確かめてから、もう一度送ってください。", "What you had entered before you were logged out is back. Please check it and send it again.";
+    moved: "ほかの画面でログインやパスワードの変更などがあったため、まだ受け付けていません。入力した内容は残してあります。確かめて、もう一度送ってください。", "You logged in or changed your password in another window, so this has not been taken yet. What you entered has been kept: please check it and send it again.";
     lapsed: "しばらく操作がなかったため、ログアウトしました。もう一度ログインしてください。", "You were logged out because nothing happened for a while. Please log in again.";
 }
 

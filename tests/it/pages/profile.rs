@@ -1,10 +1,10 @@
 //! `/account/profile`: addresses tested, confirmed and saved.
 
 use super::contact::signed_in;
-use super::house::{Browser, House};
-use karamail::model::{Language, MemberId, Plan, Policy, Priority, Span};
+use super::house::{Browser, House, OWN};
+use karamail::model::{Language, MemberId, Plan, Policy, Priority, Secret, Span};
 use karamail::queue::{Class, Job};
-use karamail::store::{AddressRow, AddressState, JobFilter, StoreError};
+use karamail::store::{AddressRow, AddressState, JobFilter, StoreError, Tx};
 
 /// A house with a member who has an address, and her browser on the page.
 async fn at_page(house: &House) -> (MemberId, Browser) {
@@ -260,5 +260,53 @@ async fn a_stranger_reaches_none_of_the_pages() {
         stranger.get(path).await.has("ログイン").has_not("mail1");
         assert!(stranger.path.starts_with("/login"), "{path} led to {}", stranger.path);
     }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_was_typed_survives_a_session_that_goes_on_under_another_name_in_another_tab() {
+    let house = House::open().await;
+    let (hanako, mut phone) = at_page(&house).await;
+    let hasher = house.hasher.clone().unwrap();
+    let hash = hasher.hash(Secret::new(OWN.to_owned()), [7; 16]).await.unwrap();
+    let now = house.clock.now();
+    let set = move |tx: &mut Tx<'_>| tx.set_password(hanako, &hash, now);
+    house.store.write::<_, StoreError, _>(set).await.unwrap();
+    let new = typed("hanako@docomo.ne.jp", "new@ezweb.ne.jp", "");
+    // Twice, and once by a login: the first name is long forgotten.
+    let mut tab = phone.clone();
+    for _ in 0..2 {
+        tab.get("/login/again?back=/account").await;
+        tab.submit(&[("password", OWN)]).await.has("<h1>メニュー</h1>");
+    }
+    tab.sign_in("0301", OWN).await.has("<h1>メニュー</h1>");
+    phone.cookies.insert("karamail".to_owned(), tab.cookies["karamail"].clone());
+    phone.submit(&new).await.has("ほかの画面で").has("残してあります").has("value=\"new@ezweb.ne.jp\"");
+    assert_eq!(phone.path, "/account/profile");
+    assert_eq!(house.addresses(hanako).await, "1=hanako@docomo.ne.jp");
+    phone.submit(&new).await.has("<h1>").has("new@ezweb.ne.jp");
+    phone.submit(&[]).await;
+    assert_eq!(house.addresses(hanako).await, "1=hanako@docomo.ne.jp 2=new@ezweb.ne.jp");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_form_that_was_not_shown_to_this_member_in_this_browser() {
+    let house = House::open().await;
+    let (_, phone) = at_page(&house).await;
+    let other = house.member("0302", "二号", Language::Ja, None).await;
+    let mut neighbour = signed_in(&house, other).await;
+    let keep = |browser: &Browser| browser.page.between("name=\"keep\" value=\"", "\"").to_owned();
+    neighbour.get("/account/profile").await;
+    for stolen in ["", "AAAA", &keep(&neighbour)] {
+        let mut tricked = phone.clone();
+        let body = format!("keep={stolen}&mail1=thief@example.jp&typed=addresses");
+        tricked.send("POST", "/account/profile", Some(&body)).await;
+        tricked.get("/account/profile").await.has("もう一度お願いします").has_not("thief@example.jp");
+    }
+    // The next member at the same browser does not get what the one before had typed either.
+    let mut shared = phone.clone();
+    shared.cookies.insert("karamail".to_owned(), neighbour.cookies["karamail"].clone());
+    shared.submit(&typed("hanako@docomo.ne.jp", "secret@example.jp", "")).await.has_not("secret@example.jp");
     house.close().await;
 }
