@@ -1,7 +1,8 @@
 //! The code that lets a member in who has lost the second factor (バックアップコード; R035, R044, R045, R147, R148).
 //!
 //! Knows nothing of pages. What always holds: a member has one, or ten where the organisation says so, and gets no new one
-//! while any is left; they are handed out once, to the session that made them, which can open them for half an hour; what is
+//! while any is left that a page has shown, unless its owner wants another and never said that it is kept; there are never
+//! two at once; they are handed out to the session that made them, which can open them for half an hour; what is
 //! kept is an Argon2id hash of an HMAC, so the database alone does not tell even a short one; a try needs a right password
 //! before it, is counted before it is judged, and five an hour and twenty a day are judged; one that was never judged is not
 //! counted; a code is used once.
@@ -18,7 +19,7 @@ use crate::model::{BackupKind, Budget, MemberId, Secret, Span, Timestamp, mac};
 use crate::queue::Notice;
 use crate::random::{NoChance, Random};
 use crate::seal;
-use crate::store::{BackupCodeRow, Store, StoreError, Tx};
+use crate::store::{BackupCodeRow, Handover, Store, StoreError, Tx};
 use data_encoding::BASE64URL_NOPAD;
 use std::sync::Arc;
 
@@ -93,7 +94,8 @@ impl BackupCode {
         Self { store, keys, hasher, random, notices, errands: Errands::default() }
     }
 
-    /// Makes a member's backup codes, if there is none: readable only to what `session` carries along, for a while.
+    /// Makes a member's backup codes, readable only to what `session` carries along, for a while; where there are some that
+    /// have come as far as `stay`, those stay.
     ///
     /// # Errors
     /// The database failed, there are no random bytes, or no turn to hash came in time.
@@ -101,10 +103,12 @@ impl BackupCode {
         &self,
         visitor: &Visitor,
         session: [u8; 32],
+        stay: Handover,
         now: Timestamp,
     ) -> Result<Option<Handed>, BackupError> {
         let member = visitor.member.id;
-        if !self.store.read::<_, StoreError, _>(move |tx| tx.backup_codes(member)).await?.is_empty() {
+        let before = self.store.read::<_, StoreError, _>(move |tx| tx.handover(member)).await?;
+        if before.is_some_and(|(_, come)| come >= stay) {
             return Ok(None);
         }
         let (mut codes, mut kept) = (Vec::new(), Vec::new());
@@ -116,7 +120,8 @@ impl BackupCode {
         let plain = written(&codes, now);
         let sealed = seal::seal(self.keys.seal(), &owner(member, &session), self.random.bytes()?, plain.reveal());
         let visitor = visitor.clone();
-        let is_new = self.store.write::<_, StoreError, _>(move |tx| keep(tx, &visitor, &kept, now)).await?;
+        let replaced = before.map(|(made, _)| (made, stay));
+        let is_new = self.store.write::<_, StoreError, _>(move |tx| keep(tx, &visitor, &kept, replaced, now)).await?;
         Ok(is_new.then(|| Handed { codes, sealed: BASE64URL_NOPAD.encode(&sealed) }))
     }
 
@@ -126,13 +131,43 @@ impl BackupCode {
         Ok(format!("{id}:{hash}"))
     }
 
-    /// Opens the codes that were handed to this session not long ago.
-    #[must_use]
-    pub fn handed(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Option<Handed> {
+    /// Opens the codes that were handed to this session not long ago, for a page that shows them; nothing, where they are the
+    /// member's no more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn handed(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Result<Option<Handed>, StoreError> {
+        let Some((codes, made)) = self.opened(visitor, sealed).filter(|(_, made)| now < made.plus(HANDED)) else {
+            return Ok(None);
+        };
+        let member = visitor.member.id;
+        let are_current = self.store.write(move |tx| tx.show_backup_codes(member, made, now)).await?;
+        Ok(are_current.then(|| Handed { codes, sealed: sealed.to_owned() }))
+    }
+
+    fn opened(&self, visitor: &Visitor, sealed: &str) -> Option<(Vec<Secret<String>>, Timestamp)> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
         let plain = seal::open(self.keys.seal(), &owner(visitor.member.id, &visitor.session), &bytes).ok()?;
-        let (codes, made) = read(plain.reveal())?;
-        (now < made.plus(HANDED)).then(|| Handed { codes, sealed: sealed.to_owned() })
+        read(plain.reveal())
+    }
+
+    /// Takes the word of a member that the codes are kept which a page has shown.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn kept(&self, visitor: &Visitor, now: Timestamp) -> Result<(), StoreError> {
+        let member = visitor.member.id;
+        self.store.write(move |tx| tx.keep_backup_codes(member, now)).await
+    }
+
+    /// Says whether a member has codes that no page has shown.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_unseen(&self, visitor: &Visitor) -> Result<bool, StoreError> {
+        let member = visitor.member.id;
+        let found = self.store.read(move |tx| tx.handover(member)).await?;
+        Ok(found.is_some_and(|(_, come)| come == Handover::Made))
     }
 
     /// Judges a backup code typed after a right password. A right one ends the member's factors once another one is set up,
@@ -320,7 +355,19 @@ fn stands(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<bool, St
     Ok(visitor.stage == Stage::Code && session::holds(tx, visitor, now)?)
 }
 
-fn keep(tx: &mut Tx<'_>, visitor: &Visitor, kept: &[BackupCodeRow], now: Timestamp) -> Result<bool, StoreError> {
+/// Keeps new codes, in place of those of that moment that had not come so far, where there were some.
+fn keep(
+    tx: &mut Tx<'_>,
+    visitor: &Visitor,
+    kept: &[BackupCodeRow],
+    replaced: Option<(Timestamp, Handover)>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if let Some((made, stay)) = replaced
+        && !tx.drop_backup_codes(visitor.member.id, made, stay)?
+    {
+        return Ok(false);
+    }
     let is_new = tx.put_backup_codes(visitor.member.id, kept, now)?;
     if is_new {
         let entry = Entry::of(audit::BACKUP_CODE_MADE, &visitor.member, By::Member);

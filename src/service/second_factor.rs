@@ -25,7 +25,7 @@ use crate::model::{MemberId, Secret, Span, Timestamp};
 use crate::queue::Notice;
 use crate::random::{NoChance, Random};
 use crate::seal;
-use crate::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind, Store, StoreError, Tx};
+use crate::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind, Handover, Store, StoreError, Tx};
 use std::sync::Arc;
 
 /// How long a factor that is to be replaced still holds.
@@ -111,6 +111,8 @@ pub struct Overview {
     pub factors: Vec<Factor>,
     /// Whether there is a backup code, or how many of ten.
     pub backup: Backup,
+    /// How far that has come to the member.
+    pub handover: Option<Handover>,
 }
 
 /// What a member has for when all factors are lost.
@@ -172,7 +174,8 @@ impl SecondFactor {
     pub async fn overview(&self, member: MemberId, now: Timestamp) -> Result<Overview, StoreError> {
         let look = move |tx: &mut Tx<'_>| {
             let backup = Backup::of(&tx.backup_codes(member)?);
-            Ok(Overview { factors: tx.factors(member, now)?, backup })
+            let handover = tx.handover(member)?.map(|(_, come)| come);
+            Ok(Overview { factors: tx.factors(member, now)?, backup, handover })
         };
         self.store.read(look).await
     }

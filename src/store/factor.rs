@@ -51,6 +51,17 @@ pub struct Factor {
     pub ends: Option<Timestamp>,
 }
 
+/// How far a member's backup codes have come to their owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Handover {
+    /// They are made.
+    Made,
+    /// A page showed them.
+    Shown,
+    /// Their owner said that they are kept.
+    Kept,
+}
+
 /// A backup code, as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupCodeRow {
@@ -173,6 +184,55 @@ impl Tx<'_> {
     pub fn backup_codes(&mut self, member: MemberId) -> Result<Vec<BackupCodeRow>, StoreError> {
         let sql = "SELECT place, hash FROM backup_codes WHERE member = ?1 ORDER BY place";
         self.query(sql, params![member], |row| Ok(BackupCodeRow { place: row.get(0)?, hash: row.get(1)? }))
+    }
+
+    /// Says when a member's backup codes were made, and how far they have come; nothing, where there are none.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn handover(&mut self, member: MemberId) -> Result<Option<(Timestamp, Handover)>, StoreError> {
+        let sql = "SELECT made_at, shown_at, kept_at FROM backup_codes WHERE member = ?1 ORDER BY place LIMIT 1";
+        self.one(sql, params![member], |row| {
+            let come = match (row.find::<Timestamp>(1)?, row.find::<Timestamp>(2)?) {
+                (_, Some(_)) => Handover::Kept,
+                (Some(_), None) => Handover::Shown,
+                (None, None) => Handover::Made,
+            };
+            Ok((row.get(0)?, come))
+        })
+    }
+
+    /// Takes the backup codes away that were made at that moment, unless they have come so far as `stay`; says whether it did.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn drop_backup_codes(&mut self, member: MemberId, made: Timestamp, stay: Handover) -> Result<bool, StoreError> {
+        self.guard()?;
+        match self.handover(member)? {
+            Some((at, come)) if at == made && come < stay => {
+                self.execute("DELETE FROM backup_codes WHERE member = ?1", params![member]).map(|dropped| dropped > 0)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// Notes that a page shows the backup codes that were made at that moment; false where they are not the member's any more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn show_backup_codes(&mut self, member: MemberId, made: Timestamp, at: Timestamp) -> Result<bool, StoreError> {
+        self.guard()?;
+        let sql = "UPDATE backup_codes SET shown_at = COALESCE(shown_at, ?3) WHERE member = ?1 AND made_at = ?2";
+        Ok(self.execute(sql, params![member, made, at])? > 0)
+    }
+
+    /// Notes that a member keeps the backup codes that a page showed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn keep_backup_codes(&mut self, member: MemberId, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE backup_codes SET kept_at = ?2 WHERE member = ?1 AND shown_at IS NOT NULL AND kept_at IS NULL";
+        self.execute(sql, params![member, at]).map(drop)
     }
 
     /// Uses a backup code up: the one of that hash; false where it is not the member's any more.

@@ -53,7 +53,7 @@ pub use contact_test::ContactTest;
 pub use domain::{DomainMemory, TlsLoss};
 pub use error::StoreError;
 pub use event::{Event, EventFilter, Ordered};
-pub use factor::{APP_SECRET, BackupCodeRow, Factor, FactorKind};
+pub use factor::{APP_SECRET, BackupCodeRow, Factor, FactorKind, Handover};
 pub use hand::Touched;
 pub use job::{JobFilter, Settlement};
 pub use lease::{Reclaim, Wish};

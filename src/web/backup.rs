@@ -17,6 +17,7 @@ use crate::model::Span;
 use crate::service::backup_code::{BackupError, Handed, Tried};
 use crate::service::hasher::HashError;
 use crate::service::session::{Stage, Visitor};
+use crate::store::Handover;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -97,22 +98,20 @@ async fn judge(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry
     }
 }
 
-/// Makes a backup code, if the member has none, and has one page show it. Where that fails the factor is set up all the
-/// same, and the page of the factors offers to make one.
-pub(super) async fn hand_out(web: &Web, visitor: &Visitor, session: [u8; 32], reply: Reply) -> Reply {
-    match web.backup_code().make(visitor, session, web.now()).await {
-        Ok(Some(handed)) => reply.with(Crumb::Once, Some(handed.sealed)),
-        Ok(None) => reply,
-        Err(cause) => {
-            tracing::warn!(member = %visitor.member.id, %cause, "no backup code could be made");
-            reply
-        }
-    }
+/// Makes a backup code, unless the member has one that has come as far as `stay`; gives it as a browser carries it to the page
+/// that shows it. Where that fails everything else goes on all the same, and the page of the factors offers to make one.
+pub(super) async fn made(web: &Web, visitor: &Visitor, session: [u8; 32], stay: Handover) -> Option<String> {
+    let made = web.backup_code().make(visitor, session, stay, web.now()).await;
+    let made = made.inspect_err(|cause| {
+        tracing::warn!(member = %visitor.member.id, %cause, "no backup code could be made");
+    });
+    made.ok()?.map(|handed| handed.sealed)
 }
 
 /// Gives the backup code that this page is to show, if it is.
-pub(super) fn handed(web: &Web, visit: &Visit, visitor: &Visitor) -> Option<Handed> {
-    web.backup_code().handed(visitor, visit.jar().get(Crumb::Once)?, web.now())
+pub(super) async fn handed(web: &Web, visit: &Visit, visitor: &Visitor) -> Result<Option<Handed>, Trouble> {
+    let Some(sealed) = visit.jar().get(Crumb::Once) else { return Ok(None) };
+    Ok(web.backup_code().handed(visitor, sealed, web.now()).await?)
 }
 
 impl From<BackupError> for Trouble {

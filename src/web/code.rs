@@ -10,6 +10,7 @@ use super::note::{Note, remarks};
 use super::reply::{Answer, Entry, Reply, Trouble};
 use super::texts::{Texts, texts};
 use super::turn;
+use super::two_factor;
 use super::visit::{self, Visit, device_cookie};
 use crate::model::{EmailAddress, MemberId, Policy, Span, Timestamp, mac};
 use crate::service::otp::{Ordered, OtpError, Purpose, Waiting};
@@ -310,7 +311,10 @@ async fn judge(
     let member = visitor.member.id;
     let (cookie, step) = step(&web, &visit, member)?;
     match web.second_factor().pass(visitor, Proof { kind, typed }, step).await? {
-        Verdict::Right(stage) => passed(&web, &visit, member, cookie, Reply::see(turn::next(&visit, stage))),
+        Verdict::Right(stage) => {
+            let reply = two_factor::logged_in(&web, &visit, visitor, step.session, stage).await?;
+            passed(&web, &visit, member, cookie, reply)
+        }
         Verdict::Gone => Ok(turn::over(&visit)),
         refusal => again(remark(&refusal, kind, step.now).unwrap_or(Remark::Over)),
     }

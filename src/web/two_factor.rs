@@ -22,7 +22,7 @@ use crate::model::Timestamp;
 use crate::service::backup_code::grouped;
 use crate::service::second_factor::{Backup, FactorError, Overview};
 use crate::service::session::{Stage, Visitor};
-use crate::store::{Factor, FactorKind};
+use crate::store::{Factor, FactorKind, Handover};
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -145,8 +145,8 @@ async fn overview(State(web): State<Web>, Extension(visit): Extension<Visit>) ->
         needed,
         methods: FactorKind::ALL.into_iter().map(|kind| method(&visit, kind, has.factor(kind))).collect(),
         ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(Timestamp::minute_jst),
-        backup: backup_text(has.backup, texts(visit.language())),
-        make: (!needed && has.backup == Backup::None && !has.factors.is_empty())
+        backup: backup_text(&has, texts(visit.language())),
+        make: (!needed && has.handover != Some(Handover::Kept) && !has.factors.is_empty())
             .then(|| along(&visit, "/account/two-factor/backup")),
         said: visit.note().map_or_else(Vec::new, |note| said(&note, texts(visit.language()))),
     };
@@ -165,11 +165,13 @@ fn method(visit: &Visit, kind: FactorKind, factor: Option<&Factor>) -> Method {
     }
 }
 
-fn backup_text(backup: Backup, t: &Texts) -> String {
-    match backup {
-        Backup::None => t.two_factor.backup_none.to_owned(),
-        Backup::One => t.two_factor.backup_there.to_owned(),
-        Backup::OfTen(left) => t.two_factor.backup_left.replace("{left}", &left.to_string()),
+fn backup_text(has: &Overview, t: &Texts) -> String {
+    match (has.handover, has.backup) {
+        (None, _) | (_, Backup::None) => t.two_factor.backup_none.to_owned(),
+        (Some(Handover::Made), _) => t.two_factor.backup_unseen.to_owned(),
+        (Some(Handover::Shown), _) => t.two_factor.backup_unsure.to_owned(),
+        (Some(Handover::Kept), Backup::One) => t.two_factor.backup_there.to_owned(),
+        (Some(Handover::Kept), Backup::OfTen(left)) => t.two_factor.backup_left.replace("{left}", &left.to_string()),
     }
 }
 
@@ -185,7 +187,34 @@ fn said(note: &Note, t: &Texts) -> Vec<&'static str> {
 
 /// What follows on a factor that was set up: the page that says so, and shows the backup code where one was made.
 async fn set_up(web: &Web, visit: &Visit, visitor: &Visitor, session: [u8; 32]) -> Reply {
-    backup::hand_out(web, visitor, session, Reply::see(along(visit, DONE))).await
+    done_with(visit, backup::made(web, visitor, session, Handover::Shown).await)
+}
+
+/// Leads to the page that says so, with the backup code for it where one was made.
+fn done_with(visit: &Visit, code: Option<String>) -> Reply {
+    let done = Reply::see(along(visit, DONE));
+    match code {
+        Some(sealed) => done.with(Crumb::Once, Some(sealed)),
+        None => done,
+    }
+}
+
+/// What follows on a login that a code has brought as far as `stage`, in the session of that name: where a backup code was
+/// made whose page never arrived, the page that shows a new one comes first.
+pub(super) async fn logged_in(
+    web: &Web,
+    visit: &Visit,
+    visitor: &Visitor,
+    session: [u8; 32],
+    stage: Stage,
+) -> Result<Reply, Trouble> {
+    if stage == Stage::Full && web.backup_code().is_unseen(visitor).await? {
+        let code = backup::made(web, visitor, session, Handover::Shown).await;
+        if code.is_some() {
+            return Ok(done_with(visit, code));
+        }
+    }
+    Ok(Reply::see(turn::next(visit, stage)))
 }
 
 /// GET `/account/two-factor/done`: says that it is set up, and shows the backup code, until it is kept (R035, R044, R045).
@@ -195,7 +224,7 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         Err(reply) => return Ok(reply),
     };
     let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
-    let handed = backup::handed(&web, &visit, visitor);
+    let handed = backup::handed(&web, &visit, visitor).await?;
     let missing = FactorKind::ALL.into_iter().find(|kind| has.factor(*kind).is_none());
     let page = DonePage {
         codes: handed.iter().flat_map(|handed| &handed.codes).map(|code| grouped(code.reveal())).collect(),
@@ -209,14 +238,16 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
 }
 
 /// POST `/account/two-factor/done`: takes the word that the backup code is kept, and goes on without it.
-async fn kept(Extension(visit): Extension<Visit>, _: Entry) -> Reply {
-    match setter(&visit).and_then(|_| turn::full(&visit)) {
-        Ok(_) => Reply::see(turn::next(&visit, Stage::Full)).with(Crumb::Once, None),
-        Err(reply) => reply,
-    }
+async fn kept(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
+    let visitor = match setter(&visit).and_then(|_| turn::full(&visit)) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    web.backup_code().kept(visitor, web.now()).await?;
+    Ok(Reply::see(turn::next(&visit, Stage::Full)).with(Crumb::Once, None))
 }
 
-/// POST `/account/two-factor/backup`: makes a backup code for somebody who has none.
+/// POST `/account/two-factor/backup`: makes a backup code for somebody who has none, or never said that it is kept.
 async fn make_backup_code(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Entry) -> Answer {
     if let Err(reply) = setter(&visit).and_then(|_| turn::full(&visit)) {
         return Ok(reply);
@@ -228,7 +259,7 @@ async fn make_backup_code(State(web): State<Web>, Extension(visit): Extension<Vi
     if has.factors.is_empty() {
         return Ok(Reply::see(along(&visit, PAGE)));
     }
-    Ok(set_up(&web, &visit, visitor, visitor.session).await)
+    Ok(done_with(&visit, backup::made(&web, visitor, visitor.session, Handover::Kept).await))
 }
 
 impl From<FactorError> for Trouble {

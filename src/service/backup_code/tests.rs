@@ -14,12 +14,18 @@ fn service(world: &World) -> BackupCode {
 async fn before_the_step(world: &World, service: &BackupCode) -> (Visitor, String) {
     world.with_app().await;
     let visitor = world.visitor(2, NOON).await.unwrap();
-    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().codes[0].reveal().clone();
+    let code = service.make(&visitor, [2; 32], Handover::Shown, NOON).await.unwrap().unwrap().codes[0].reveal().clone();
     (world.log_in(3, NOON).await, code)
 }
 
 fn other_than(code: &str) -> String {
     code.chars().map(|c| if c == '1' { '2' } else { '1' }).collect()
+}
+
+/// The first code that a page of the visitor's shows.
+async fn handed(service: &BackupCode, visitor: &Visitor, made: &Handed, at: Timestamp) -> Option<String> {
+    let handed = service.handed(visitor, &made.sealed, at).await.unwrap();
+    handed.map(|handed| handed.codes[0].reveal().clone())
 }
 
 async fn factors(world: &World, visitor: &Visitor) -> Vec<(FactorKind, Option<Timestamp>)> {
@@ -34,17 +40,16 @@ async fn r044_r045_a_code_has_eight_digits_and_is_made_and_shown_once() {
     let service = service(&world);
     world.with_app().await;
     let visitor = world.visitor(2, NOON).await.unwrap();
-    let made = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap();
+    let made = service.make(&visitor, [2; 32], Handover::Shown, NOON).await.unwrap().unwrap();
     let code = made.codes[0].reveal().clone();
     assert_eq!(made.codes.len(), 1);
     assert!(code.len() == 8 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
-    assert!(service.make(&visitor, [2; 32], NOON).await.unwrap().is_none());
-    let handed = |at| service.handed(&visitor, &made.sealed, at).map(|handed| handed.codes[0].reveal().clone());
-    assert_eq!(handed(after(1_799)), Some(code));
-    assert_eq!(handed(after(1_800)), None);
+    assert_eq!(handed(&service, &visitor, &made, after(1_799)).await, Some(code));
+    assert_eq!(handed(&service, &visitor, &made, after(1_800)).await, None);
+    assert!(service.make(&visitor, [2; 32], Handover::Shown, NOON).await.unwrap().is_none());
     let other = Visitor { session: [9; 32], ..visitor.clone() };
-    assert!(service.handed(&other, &made.sealed, NOON).is_none());
-    assert!(service.handed(&visitor, "x", NOON).is_none());
+    assert_eq!(handed(&service, &other, &made, NOON).await, None);
+    assert!(service.handed(&visitor, "x", NOON).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -54,7 +59,7 @@ async fn an_organisation_may_ask_for_sixteen_letters_and_digits() {
     world.with_app().await;
     let long = Policy { backup_code: BackupKind::Alnum16, ..Policy::default() };
     let visitor = Visitor { policy: long, ..world.visitor(2, NOON).await.unwrap() };
-    let code = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().codes[0].reveal().clone();
+    let code = service.make(&visitor, [2; 32], Handover::Shown, NOON).await.unwrap().unwrap().codes[0].reveal().clone();
     assert!(code.len() == 16 && code.bytes().all(|letter| LETTERS.contains(&letter)), "{code}");
     let visitor = world.log_in(3, NOON).await;
     let typed = grouped(&code).to_lowercase();
@@ -95,7 +100,7 @@ async fn r148_a_right_code_ends_the_factors_and_leads_to_the_set_up_and_no_furth
     // It is used up, and the next one is made only now.
     let again = world.log_in(5, NOON).await;
     assert_eq!(service.attempt(&again, &code, [6; 32], NOON).await.unwrap(), Tried::Wrong);
-    assert!(service.make(&again, [5; 32], NOON).await.unwrap().is_some());
+    assert!(service.make(&again, [5; 32], Handover::Shown, NOON).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -155,12 +160,12 @@ async fn r044_r148_each_of_ten_codes_lets_in_once_and_none_comes_while_one_is_le
     world.with_app().await;
     let ten = Policy { backup_code: BackupKind::TenCodes, ..Policy::default() };
     let visitor = Visitor { policy: ten.clone(), ..world.visitor(2, NOON).await.unwrap() };
-    let made = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap();
+    let made = service.make(&visitor, [2; 32], Handover::Shown, NOON).await.unwrap().unwrap();
     let codes: Vec<String> = made.codes.iter().map(|code| code.reveal().clone()).collect();
     assert!(codes.iter().all(|code| code.len() == 12 && code.bytes().all(|letter| LETTERS.contains(&letter))));
     assert_eq!(codes.iter().map(|code| &code[..1]).collect::<String>(), "ABCDEFGHJK");
     assert_eq!(codes.iter().map(|code| &code[1..]).collect::<std::collections::BTreeSet<_>>().len(), 10);
-    let handed = service.handed(&visitor, &made.sealed, NOON).unwrap();
+    let handed = service.handed(&visitor, &made.sealed, NOON).await.unwrap().unwrap();
     assert!(handed.codes.iter().map(|code| code.reveal()).eq(&codes));
 
     // Out of their order, one as it is shown, one typed carelessly.
@@ -174,7 +179,7 @@ async fn r044_r148_each_of_ten_codes_lets_in_once_and_none_comes_while_one_is_le
         let again = world.log_in(52 + number, at).await;
         assert_eq!(service.attempt(&again, code, [53 + number; 32], at).await.unwrap(), Tried::Wrong, "{code}");
         let enrolled = Visitor { policy: ten.clone(), ..again };
-        assert!(service.make(&enrolled, [1; 32], at).await.unwrap().is_none());
+        assert!(service.make(&enrolled, [1; 32], Handover::Shown, at).await.unwrap().is_none());
     }
     let member = visitor.member.id;
     let left = world.store.read::<_, StoreError, _>(move |tx| tx.backup_codes(member)).await.unwrap();
@@ -188,7 +193,7 @@ async fn tries_of_ten_codes_are_counted_together() {
     world.with_app().await;
     let ten = Policy { backup_code: BackupKind::TenCodes, ..Policy::default() };
     let visitor = Visitor { policy: ten, ..world.visitor(2, NOON).await.unwrap() };
-    let codes = service.make(&visitor, [2; 32], NOON).await.unwrap().unwrap().codes;
+    let codes = service.make(&visitor, [2; 32], Handover::Shown, NOON).await.unwrap().unwrap().codes;
     let login = world.log_in(3, NOON).await;
     for code in &codes[..5] {
         // Of another place: the letters of one behind the first letter of the next.
@@ -239,4 +244,33 @@ async fn a_code_that_got_no_turn_to_be_judged_is_no_try() {
     }
     drop(taken);
     assert_eq!(crowded.attempt(&visitor, &code, [4; 32], NOON).await.unwrap(), Tried::Right(Stage::Enrol));
+}
+
+#[tokio::test]
+async fn a_code_that_no_page_has_shown_gives_way_to_a_new_one_and_there_are_never_two() {
+    let world = World::open().await;
+    let service = service(&world);
+    world.with_app().await;
+    let visitor = world.visitor(2, NOON).await.unwrap();
+    assert!(!service.is_unseen(&visitor).await.unwrap());
+    let make = |stay, at| service.make(&visitor, [2; 32], stay, at);
+    let lost = make(Handover::Shown, NOON).await.unwrap().unwrap();
+    assert!(service.is_unseen(&visitor).await.unwrap());
+    let shown = make(Handover::Shown, after(1)).await.unwrap().unwrap();
+    // The page of the first one arrives after all: it shows nothing that is not good.
+    assert_eq!(handed(&service, &visitor, &lost, after(2)).await, None);
+    assert!(handed(&service, &visitor, &shown, after(2)).await.is_some());
+    assert!(!service.is_unseen(&visitor).await.unwrap());
+    assert!(make(Handover::Shown, after(3)).await.unwrap().is_none());
+    // Whoever never said that it is kept can have another one, once.
+    let wanted = make(Handover::Kept, after(4)).await.unwrap().unwrap();
+    let code = handed(&service, &visitor, &wanted, after(5)).await.unwrap();
+    service.kept(&visitor, after(6)).await.unwrap();
+    assert!(make(Handover::Kept, after(7)).await.unwrap().is_none());
+    let login = world.log_in(3, after(8)).await;
+    for old in [&lost, &shown] {
+        let typed = old.codes[0].reveal();
+        assert_eq!(service.attempt(&login, typed, [4; 32], after(8)).await.unwrap(), Tried::Wrong);
+    }
+    assert_eq!(service.attempt(&login, &code, [4; 32], after(8)).await.unwrap(), Tried::Right(Stage::Enrol));
 }

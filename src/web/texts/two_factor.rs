@@ -25,6 +25,8 @@ texts! {
     backup_there: "お渡ししています。もう一度表示することはできません。", "You have one. It cannot be shown again.";
     backup_left: "10個お渡ししたうち、残りは{left}個です。もう一度表示することはできません。", "You have {left} of ten codes left. They cannot be shown again.";
     backup_none: "まだありません。スマートフォンをなくしたときなどに必要になります。", "You have none yet. You will need one if you lose your phone.";
+    backup_unseen: "発行しましたが、まだ画面に表示されていません。もう一度発行してください。", "One was made, but no page has shown it to you. Please make another one.";
+    backup_unsure: "一度表示しましたが、保存したというボタンがまだ押されていません。控えがないときは、もう一度発行してください。前のものは使えなくなります。", "It was shown to you, but you did not say that you have kept it. If you have no note of it, make another one: the one before can then no longer be used.";
     backup_make: "バックアップコードを発行する", "Make a backup code";
     menu: "メインメニューへ", "To the main menu";
     go_on: "メールアドレスの登録に進む", "Go on registering your address";

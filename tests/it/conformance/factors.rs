@@ -1,7 +1,7 @@
 //! Second factors and backup codes.
 
 use super::{Place, address, at, read, taro, write};
-use karamail::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind};
+use karamail::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind, Handover, Tx};
 use tokio::task::JoinSet;
 
 pub async fn both_second_factors_stand_beside_each_other(place: Place) {
@@ -108,6 +108,38 @@ pub async fn of_ten_backup_codes_each_is_used_once_and_none_comes_while_one_is_l
         assert_eq!(read(&store, move |tx| tx.backup_codes(taro)).await.len(), 9 - used);
     }
     assert!(write(&store, move |tx| tx.put_backup_codes(taro, &codes("one"), at(3))).await);
+}
+
+pub async fn backup_codes_give_way_to_one_of_many_until_they_have_come_so_far(place: Place) {
+    let store = place.open().await;
+    let taro = taro(&store).await;
+    let handover = || read(&store, move |tx| tx.handover(taro));
+    assert_eq!(handover().await, None);
+    write(&store, move |tx| tx.put_backup_codes(taro, &codes("first"), at(1))).await;
+    let mut makers = JoinSet::new();
+    for number in 0..10 {
+        let store = store.clone();
+        let replace = move |tx: &mut Tx<'_>| {
+            let made = at(2 + number);
+            Ok(tx.drop_backup_codes(taro, at(1), Handover::Shown)?
+                && tx.put_backup_codes(taro, &codes(&number.to_string()), made)?)
+        };
+        makers.spawn(async move { write(&store, replace).await });
+    }
+    assert_eq!(makers.join_all().await.into_iter().filter(|made| *made).count(), 1);
+    let (made, come) = handover().await.unwrap();
+    assert!(made > at(1) && come == Handover::Made);
+    // What was not shown is not kept, and what is gone is not shown.
+    write(&store, move |tx| tx.keep_backup_codes(taro, at(20))).await;
+    assert!(!write(&store, move |tx| tx.show_backup_codes(taro, at(1), at(20))).await);
+    assert_eq!(handover().await, Some((made, Handover::Made)));
+    assert!(write(&store, move |tx| tx.show_backup_codes(taro, made, at(20))).await);
+    assert!(write(&store, move |tx| tx.show_backup_codes(taro, made, at(21))).await);
+    assert!(!write(&store, move |tx| tx.drop_backup_codes(taro, made, Handover::Shown)).await);
+    assert_eq!(handover().await, Some((made, Handover::Shown)));
+    write(&store, move |tx| tx.keep_backup_codes(taro, at(22))).await;
+    assert!(!write(&store, move |tx| tx.drop_backup_codes(taro, made, Handover::Kept)).await);
+    assert_eq!(handover().await, Some((made, Handover::Kept)));
 }
 
 pub async fn a_reset_leaves_nothing_of_the_second_factors(place: Place) {

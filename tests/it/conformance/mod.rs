@@ -191,6 +191,7 @@ conformance![
     factors::second_factors_end_at_their_moment_and_a_new_one_stays,
     factors::a_member_has_one_backup_code_which_is_used_once,
     factors::of_ten_backup_codes_each_is_used_once_and_none_comes_while_one_is_left,
+    factors::backup_codes_give_way_to_one_of_many_until_they_have_come_so_far,
     factors::a_reset_leaves_nothing_of_the_second_factors,
     tests_of_addresses::a_test_is_found_as_it_was_ordered,
     tests_of_addresses::a_members_tests_are_given_the_last_one_first,

@@ -60,11 +60,14 @@ CREATE INDEX wrong_codes_member ON wrong_codes (member, at);
 CREATE INDEX wrong_codes_at ON wrong_codes (at);
 
 -- The codes that let a member in who has lost the second factor: one, in place 0, or those of places 1 to 10.
+-- A page showed them at one moment, and their owner said that they are kept at another.
 CREATE TABLE backup_codes (
     member      BIGINT NOT NULL REFERENCES members (id),
     place       BIGINT NOT NULL CHECK (place BETWEEN 0 AND 10),
     hash        TEXT    NOT NULL,
     made_at     BIGINT NOT NULL,
+    shown_at    BIGINT,
+    kept_at     BIGINT CHECK (kept_at IS NULL OR shown_at IS NOT NULL),
     PRIMARY KEY (member, place)
 );
 

@@ -356,3 +356,53 @@ async fn r044_where_the_organisation_wants_it_ten_codes_are_shown_and_the_number
     lost.get("/account/two-factor").await.has("残りは9個です").has_not("発行する");
     house.close().await;
 }
+
+/// Sets the app up in a browser that never sees the page behind it.
+async fn set_up_unseen(house: &House, phone: &mut Browser) -> Vec<u8> {
+    phone.get("/account/two-factor/app").await.has("STEP1");
+    let secret = secret(&phone.page);
+    let (path, body) = form(phone, "/account/two-factor/app", &[("otp", &shown(house, &secret))]);
+    phone.send("POST", &path, Some(&body)).await;
+    assert_eq!(phone.page.header("location"), "/account/two-factor/done");
+    phone.cookies.remove("karamail-once");
+    house.clock.turn(Span::from_secs(60));
+    secret
+}
+
+#[tokio::test]
+async fn a_backup_code_whose_page_never_arrived_is_made_anew_at_the_next_login_and_shown_before_all_else() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let secret = set_up_unseen(&house, &mut phone).await;
+    phone.get("/account/two-factor").await.has("まだ画面に表示されていません").has("バックアップコードを発行する");
+    for seen in [true, false] {
+        let mut again = before_the_step(&house).await;
+        let page = type_code(&mut again, FactorKind::App, &shown(&house, &secret)).await;
+        assert_eq!(page.body.contains("class=\"mailbox large\">"), seen, "{}", page.body);
+        if seen {
+            send(&mut again, "/account/two-factor/done", &[]).await;
+        }
+        again.page.has("<h1>メニュー</h1>");
+        again.get("/account/two-factor").await.has("お渡ししています").has_not("バックアップコードを発行する");
+        house.clock.turn(Span::from_secs(60));
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_backup_code_whose_page_never_arrived_is_made_anew_with_the_second_factor_and_one_that_did_is_not() {
+    for seen in [false, true] {
+        let house = house().await;
+        let mut phone = first_login(&house).await;
+        set_up_unseen(&house, &mut phone).await;
+        if seen {
+            phone.get("/account/two-factor").await;
+            send(&mut phone, "/account/two-factor/backup", &[]).await.has("class=\"mailbox large\">");
+        }
+        set_up_mail(&house, &mut phone, "codes@example.jp").await;
+        assert_eq!(phone.page.body.contains("class=\"mailbox large\">"), !seen, "{}", phone.page.body);
+        // It was shown, but nobody said that it is kept: another one is there for the asking.
+        phone.get("/account/two-factor").await.has("保存したというボタンがまだ押されていません");
+        house.close().await;
+    }
+}
