@@ -217,7 +217,8 @@ pub(super) async fn logged_in(
     Ok(Reply::see(turn::next(visit, stage)))
 }
 
-/// GET `/account/two-factor/done`: says that it is set up, and shows the backup code, until it is kept (R035, R044, R045).
+/// GET `/account/two-factor/done`: says that it is set up, and shows the backup code, until it is kept (R035, R044, R045); that
+/// it did is noted.
 async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
     let visitor = match setter(&visit).and_then(|_| turn::full(&visit)) {
         Ok(visitor) => visitor,

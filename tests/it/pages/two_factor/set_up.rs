@@ -257,7 +257,8 @@ async fn r024_r031_setting_one_up_after_a_while_asks_for_a_code_of_the_one_there
     phone.get("/account/two-factor/app").await;
     send(&mut phone, "/login/again", &[("password", OWN)]).await;
     phone.get("/account/two-factor/confirm/mail?back=/account/two-factor/app").await.has("メール送信");
-    send(&mut phone, "/account/two-factor/confirm/mail/send", &[]).await.has("送りました");
+    send(&mut phone, "/account/two-factor/confirm/mail/send", &[]).await.has("有効期限はメール送信後60分です");
+    check(&phone.page, "ja", &[]);
     house.clock.turn(Span::from_secs(301));
     let (code, _) = mailed(&house).await;
     send(&mut phone, "/account/two-factor/confirm/mail", &[("otp", &code)]).await.has("current-password");
