@@ -64,11 +64,13 @@ pub struct Typed {
     pub password: Secret<String>,
 }
 
-/// What came of a login. There is one way to be refused, whatever the reason.
+/// What came of a login. There is one way to be refused without a right password, whatever the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The member is in, as far as the stage says.
     In(Box<Member>, Stage),
+    /// The password is the administrator's and was right, but its time is over. Whoever has no right one never hears of it.
+    Expired,
     /// Not now, or not with these.
     Refused,
 }
@@ -205,7 +207,7 @@ impl Login {
         let known = facts.member.clone();
         let Some(member) = facts.member.filter(|member| right && !start_password::is_over(member, now)) else {
             self.store.write(move |tx| failed(tx, known.as_ref(), right, failures, now)).await?;
-            return Ok(Verdict::Refused);
+            return Ok(if right { Verdict::Expired } else { Verdict::Refused });
         };
         let gone = asker.is_gone();
         self.store

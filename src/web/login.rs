@@ -1,6 +1,6 @@
 //! The login form, wherever it stands, and `/login`, the page that is all about it (R014–R016).
 //!
-//! What always holds: why a login failed is not said, as `service::login` does not tell; a login leads to the page whose turn it
+//! What always holds: why a login failed is not said to anybody without a right password, as `service::login` does not tell; a login leads to the page whose turn it
 //! is, or back to the form.
 
 use super::Web;
@@ -25,6 +25,8 @@ remarks! {
     pub(super) enum Remark in "login" {
         /// Organisation, ID and password do not go together, or not now.
         Wrong = "wrong",
+        /// The start password was right once.
+        Expired = "expired",
         /// No organisation.
         NoOrg = "no-org",
         /// No ID.
@@ -84,6 +86,7 @@ pub(super) async fn judge(web: &Web, visit: &Visit, fields: &Fields, next: impl 
     let entrance = Entrance { device, old: visit.session_hash(), session, language: visit.chosen() };
     match web.login().attempt(typed(fields), entrance, web.now()).await? {
         Verdict::Refused => again(&[Remark::Wrong]),
+        Verdict::Expired => again(&[Remark::Expired]),
         // It is still to show that it is the member's.
         Verdict::In(_, stage @ Stage::Doubt) => Ok(Reply::see(next(stage)).with(Crumb::Session, Some(cookie))),
         Verdict::In(_, stage) => {
@@ -135,6 +138,7 @@ pub(super) fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
         Remark::Wrong => {
             vec![Fault::from("org", t.login.wrong), Fault::plain(t.login.wait), Fault::plain(t.login.mailed)]
         }
+        Remark::Expired => vec![Fault::plain(t.login.expired)],
         Remark::NoOrg => vec![Fault::in_field("org", t.login.org_empty)],
         Remark::NoId => vec![Fault::in_field("id", t.login.id_empty)],
         Remark::NoPassword => vec![Fault::in_field("password", t.login.password_empty)],

@@ -15,6 +15,7 @@ texts! {
     password: "パスワード", "Password";
     button: "ログイン", "Log in";
     wrong: "ログインできませんでした。団体コード、ID、パスワードをもう一度お確かめください。", "You could not be logged in. Please check the organisation code, the ID and the password.";
+    expired: "最初のパスワードの有効期限（14日）が過ぎているため、ログインできません。団体の管理者に、新しいパスワードをお求めください。", "You could not be logged in, as your first password was valid for 14 days. Please ask your organisation’s administrator for a new one.";
     wait: "まちがいが続いたときは、1分待ってからお試しください。", "After several wrong tries, wait one minute and try again.";
     mailed: "それでもログインできないときは、登録してあるアドレスから空メールを送り、届いたリンクからログインしてください。送り先は「メールが届かないとき」のページにあります。空メールを送れないときは、管理者におたずねください。", "If that does not help, send an empty mail from an address you have registered, and log in behind the link that you get. The page on mail that does not arrive says where to send it. If you cannot send one, ask your administrator.";
     org_empty: "団体コードを入力してください。", "Please enter the organisation code.";

@@ -39,7 +39,7 @@ impl Door {
         let entrance = Entrance { device, session: *device.fingerprint(), ..ENTRANCE };
         match self.login.attempt(typed(OWN), entrance, at).await.unwrap() {
             Verdict::In(_, stage) => stage,
-            Verdict::Refused => panic!("refused"),
+            refused @ (Verdict::Refused | Verdict::Expired) => panic!("{refused:?}"),
         }
     }
 
@@ -204,7 +204,7 @@ async fn a_new_start_password_opens_at_once_however_many_were_wrong_before() {
     assert!(door.world.visitor(7, NOON).await.is_none(), "whoever had the old one is out");
     assert_eq!(door.reached(Device::Network([6; 32]), NOON).await, Stage::Password);
     let later = NOON.plus(start_password::LIFE);
-    assert_eq!(door.login.attempt(typed(OWN), ENTRANCE, later).await.unwrap(), Verdict::Refused);
+    assert_eq!(door.login.attempt(typed(OWN), ENTRANCE, later).await.unwrap(), Verdict::Expired);
 }
 
 #[tokio::test]
