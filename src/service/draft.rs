@@ -108,7 +108,6 @@ fn owner(member: MemberId, page: &[u8; 32]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Language, Timestamp};
     use crate::store::{Location, NewMember, Options, Tx};
 
     const PAGE: &str = "/account/profile";
@@ -122,15 +121,7 @@ mod tests {
 
     fn member(tx: &mut Tx<'_>, login: &str) -> Result<MemberId, StoreError> {
         let org = tx.org(&"DEMO".parse().unwrap())?.unwrap();
-        let new = NewMember {
-            login: login.parse().unwrap(),
-            name: login.to_owned(),
-            kana: None,
-            department: None,
-            language: Language::Ja,
-            password_hash: None,
-            addresses: [None, None, None],
-        };
+        let new = NewMember::plain(login);
         Ok(tx.put_member(org.id, &new, START)?.0)
     }
 

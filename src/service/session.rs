@@ -138,6 +138,25 @@ impl Visitor {
     }
 }
 
+#[cfg(test)]
+impl Visitor {
+    /// A member of DEMO whose login has just got so far, in session `number`.
+    pub(crate) fn just_in(member: Member, number: u8, stage: Stage, now: Timestamp) -> Self {
+        Self {
+            session: [number; 32],
+            member,
+            org: "DEMO".parse().unwrap(),
+            titles: ("デモ".to_owned(), None),
+            policy: Policy::default(),
+            stage,
+            begun: now,
+            password_at: now,
+            code_at: None,
+            last_login: None,
+        }
+    }
+}
+
 /// How long it stays known whose a session was after its time ran out, for a form that was half filled by then.
 pub const REMEMBERED: Span = Span::from_secs(12 * 60 * 60);
 

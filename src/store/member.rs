@@ -53,6 +53,22 @@ pub struct NewMember {
     pub addresses: [Option<EmailAddress>; 3],
 }
 
+#[cfg(test)]
+impl NewMember {
+    /// A member of that ID, of whom nothing else is known.
+    pub(crate) fn plain(login: &str) -> Self {
+        Self {
+            login: login.parse().unwrap(),
+            name: "見本 花子".to_owned(),
+            kana: None,
+            department: None,
+            language: Language::Ja,
+            password_hash: None,
+            addresses: [None, None, None],
+        }
+    }
+}
+
 const COLUMNS: &str = "id, org, login, name, kana, department, language, password_hash, must_change, start_at, \
                        last_login FROM members";
 

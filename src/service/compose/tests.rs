@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{LoginId, Policy, Priority, Secret, Span};
+use crate::model::{LoginId, Priority, Secret, Span};
 use crate::queue::{Class, NewJob, Notice, State};
 use crate::random::Random;
 use crate::service::notice::Notices;
@@ -192,15 +192,7 @@ async fn an_answer_ordered_with_an_older_key_still_opens() {
 async fn nobody_is_asked_to_register_an_address_that_is_registered() {
     let world = world(None).await;
     let id = world.registration;
-    let member = NewMember {
-        login: "0001".parse::<LoginId>().unwrap(),
-        name: "花子".to_owned(),
-        kana: None,
-        department: None,
-        language: Language::Ja,
-        password_hash: None,
-        addresses: [None, None, None],
-    };
+    let member = NewMember::plain("0001");
     let done = world.store.write(move |tx| {
         let org = tx.add_org(&"DEMO".parse().unwrap(), "デモ", None, NOON)?.unwrap();
         let (member, _) = tx.put_member(org, &member, NOON)?;
@@ -277,18 +269,7 @@ async fn ordered(world: &mut World, language: Language) -> String {
         let (id, _) = tx.put_member(org, &member, NOON)?;
         tx.member_by_id(id)
     });
-    let visitor = Visitor {
-        session: [1; 32],
-        member: made.await.unwrap().unwrap(),
-        org: "DEMO".parse().unwrap(),
-        titles: ("デモ商事".to_owned(), None),
-        policy: Policy::default(),
-        stage: Stage::Code,
-        begun: NOON,
-        password_at: NOON,
-        code_at: None,
-        last_login: None,
-    };
+    let visitor = Visitor::just_in(made.await.unwrap().unwrap(), 1, Stage::Code, NOON);
     let otp = Otp::new(world.store.clone(), ring(5, &[5]), Random::repeating(4));
     let to = "\"a b\"@docomo.ne.jp".parse().unwrap();
     let at = if language == Language::Ja { NOON } else { NOON.plus(Span::from_secs(60)) };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{JobId, Policy};
+use crate::model::JobId;
 use crate::queue::{Job, State};
 use crate::random::Random;
 use crate::service::session::Stage;
@@ -23,30 +23,11 @@ async fn visitor(store: &Store, login: &'static str) -> Visitor {
         let code = "DEMO".parse().unwrap();
         tx.add_org(&code, "デモ団体", None, NOON)?;
         let org = tx.org(&code)?.unwrap();
-        let member = NewMember {
-            login: login.parse().unwrap(),
-            name: "花子".to_owned(),
-            kana: None,
-            department: None,
-            language: Language::Ja,
-            password_hash: None,
-            addresses: [None, None, None],
-        };
+        let member = NewMember::plain(login);
         let (id, _) = tx.put_member(org.id, &member, NOON)?;
         Ok::<_, StoreError>(tx.member_by_id(id)?.unwrap())
     });
-    Visitor {
-        session: [1; 32],
-        member: made.await.unwrap(),
-        org: "DEMO".parse().unwrap(),
-        titles: ("デモ団体".to_owned(), None),
-        policy: Policy::default(),
-        stage: Stage::Full,
-        begun: NOON,
-        password_at: NOON,
-        code_at: None,
-        last_login: None,
-    }
+    Visitor::just_in(made.await.unwrap(), 1, Stage::Full, NOON)
 }
 
 impl World {

@@ -80,15 +80,7 @@ async fn add(store: &Store, login: &'static str) -> Member {
             Some(org) => org.id,
             None => tx.add_org(&code, "デモ", None, NOON)?.unwrap(),
         };
-        let new = NewMember {
-            login: login.parse().unwrap(),
-            name: "太郎".into(),
-            kana: None,
-            department: None,
-            language: Language::Ja,
-            password_hash: None,
-            addresses: [None, None, None],
-        };
+        let new = NewMember::plain(login);
         let (id, _) = tx.put_member(org, &new, NOON)?;
         tx.member_by_id(id)
     };
@@ -96,18 +88,7 @@ async fn add(store: &Store, login: &'static str) -> Member {
 }
 
 fn visitor(member: Member, session: u8) -> Visitor {
-    Visitor {
-        session: [session; 32],
-        member,
-        org: "DEMO".parse().unwrap(),
-        titles: ("デモ".to_owned(), None),
-        policy: Policy::default(),
-        stage: Stage::Code,
-        begun: NOON,
-        password_at: NOON,
-        code_at: None,
-        last_login: None,
-    }
+    Visitor::just_in(member, session, Stage::Code, NOON)
 }
 
 fn right() -> Tried {

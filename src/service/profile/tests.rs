@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Language, Policy, Span};
+use crate::model::{Language, Span};
 use crate::queue::{Class, Content, Notice};
 use crate::service::audit;
 use crate::service::session::Stage;
@@ -72,18 +72,7 @@ impl World {
             let (id, _) = tx.put_member(org, &member, NOON)?;
             Ok(tx.member_by_id(id)?.unwrap())
         });
-        let visitor = Visitor {
-            session: [1; 32],
-            member: member.await.unwrap(),
-            org: "DEMO".parse().unwrap(),
-            titles: ("デモ".to_owned(), None),
-            policy: Policy::default(),
-            stage: Stage::Full,
-            begun: NOON,
-            password_at: NOON,
-            code_at: None,
-            last_login: None,
-        };
+        let visitor = Visitor::just_in(member.await.unwrap(), 1, Stage::Full, NOON);
         Self { profile: Profile::new(store, Notices { give_up: Span::from_secs(7_200) }), visitor, _folder: folder }
     }
 

@@ -128,15 +128,7 @@ fn add(tx: &mut Tx<'_>) -> Result<MemberId, StoreError> {
     let code: OrgCode = "DEMO".parse().unwrap();
     let org = tx.add_org(&code, "デモ", None, NOON)?.unwrap();
     tx.set_policy(&code, &Policy { two_factor: true, ..Policy::default() })?;
-    let new = NewMember {
-        login: "taro".parse().unwrap(),
-        name: "太郎".into(),
-        kana: None,
-        department: None,
-        language: Language::Ja,
-        password_hash: None,
-        addresses: [None, None, None],
-    };
+    let new = NewMember::plain("taro");
     let (member, _) = tx.put_member(org, &new, NOON)?;
     tx.set_password(member, "kept", NOON)?;
     Ok(member)
