@@ -1,7 +1,9 @@
+use super::count::decoy;
 use super::*;
 use crate::clock::Clock;
-use crate::model::Span;
+use crate::model::{LoginId, OrgCode, Span};
 use crate::service::second_factor::tests::{NOON, NOTICES, World};
+use crate::store::Gate;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 mod doubt;
