@@ -1,15 +1,14 @@
 //! Every kind of mail that is composed, as the receiving server gets it: whom it is from, who vouches for it, how long it is,
 //! and where in it the reader finds what matters.
 
-use super::world::{World, one_peer, ring};
+use super::world::{World, before_the_code, one_peer, ring};
 use crate::peer::{Mail, Setup};
 use crate::signing::verified;
 use data_encoding::HEXLOWER;
-use karamail::model::{Language, MemberId, Policy, Span, Via};
+use karamail::model::{Language, MemberId, Span, Via};
 use karamail::queue::{Class, Content, NewJob, Notice};
 use karamail::random::Random;
 use karamail::service::otp::{Ordered, Otp, Purpose};
-use karamail::service::session::{Stage, Visitor};
 use karamail::store::{NewMail, NewMember, StoreError, Tx};
 use mail_parser::MessageParser;
 
@@ -112,18 +111,7 @@ async fn lay(world: &World) -> Vec<(MemberId, Language)> {
 async fn order(world: &World, member: MemberId, language: Language) {
     let found = world.store.read::<_, StoreError, _>(move |tx| tx.member_by_id(member)).await.unwrap().unwrap();
     let now = world.clock.now();
-    let visitor = Visitor {
-        session: [language.as_str().as_bytes()[0]; 32],
-        member: found,
-        org: "DEMO".parse().unwrap(),
-        titles: ("団".repeat(TITLE_MAX), None),
-        policy: Policy::default(),
-        stage: Stage::Code,
-        begun: now,
-        password_at: now,
-        code_at: None,
-        last_login: None,
-    };
+    let visitor = before_the_code(found, language.as_str().as_bytes()[0], now);
     let otp = Otp::new(world.store.clone(), ring(), Random::repeating(8));
     let to = format!("otp{}@carrier.example", language.as_str()).parse().unwrap();
     let ordered = otp.order(&visitor, Purpose::Login, &to, language, now).await.unwrap();

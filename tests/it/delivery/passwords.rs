@@ -1,12 +1,12 @@
 //! One-time passwords among other mail, ordered as the pages order them and read at the receiving server.
 
-use super::world::{World, code, one_peer, ring};
+use super::world::{World, before_the_code, code, one_peer, ring};
 use crate::peer::{Act, Setup};
-use karamail::model::{EmailAddress, JobId, Language, Policy, Span, Timestamp};
+use karamail::model::{EmailAddress, JobId, Language, Span, Timestamp};
 use karamail::queue::{Class, State};
 use karamail::random::Random;
 use karamail::service::otp::{self, Ordered, Otp, Purpose, Tried};
-use karamail::service::session::{Stage, Visitor};
+use karamail::service::session::Visitor;
 use karamail::store::{JobFilter, NewMember, OTP_CODE, StoreError, Tx};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -30,18 +30,7 @@ async fn taro(world: &World) -> Visitor {
         let (id, _) = tx.put_member(org, &new, now)?;
         tx.member_by_id(id)
     };
-    Visitor {
-        session: [1; 32],
-        member: world.store.write::<_, StoreError, _>(work).await.unwrap().unwrap(),
-        org: "DEMO".parse().unwrap(),
-        titles: ("デモ".to_owned(), None),
-        policy: Policy::default(),
-        stage: Stage::Code,
-        begun: now,
-        password_at: now,
-        code_at: None,
-        last_login: None,
-    }
+    before_the_code(world.store.write::<_, StoreError, _>(work).await.unwrap().unwrap(), 1, now)
 }
 
 /// Orders a code through the service; gives its job and until when it is good.

@@ -8,7 +8,7 @@ use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
 use karamail::keys::{DkimSigner, Keys};
 use karamail::mail::template::Templates;
 use karamail::maillog;
-use karamail::model::{Domain, EmailAddress, JobId, KeyRing, Secret, Span, Timestamp};
+use karamail::model::{Domain, EmailAddress, JobId, KeyRing, Policy, Secret, Span, Timestamp};
 use karamail::outbound::sign::Signer;
 use karamail::outbound::worker::{Parts, Settings, Worker};
 use karamail::outbound::{Board, Limits};
@@ -17,7 +17,8 @@ use karamail::queue::view::{DestinationView, Shut, Standing, Wait};
 use karamail::queue::{Cause, Class, Content, Job, NewJob, State};
 use karamail::random::Random;
 use karamail::service::compose::{self, Composer, Rings};
-use karamail::store::{Event, EventFilter, Location, Options, Store, StoreError, Tx};
+use karamail::service::session::{Stage, Visitor};
+use karamail::store::{Event, EventFilter, Location, Member, Options, Store, StoreError, Tx};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, watch};
@@ -105,6 +106,22 @@ pub async fn one_peer(setup: Setup) -> (Peer, Plan) {
     let zone = format!("carrier.example MX 10 mx.carrier.example\nmx.carrier.example A {}", peer.address.ip());
     let plan = Plan::new(&zone, peer.address.port());
     (peer, plan)
+}
+
+/// A member whose login has come as far as the page that asks for a code, in session `number`.
+pub fn before_the_code(member: Member, number: u8, now: Timestamp) -> Visitor {
+    Visitor {
+        session: [number; 32],
+        member,
+        org: "DEMO".parse().unwrap(),
+        titles: ("デモ".to_owned(), None),
+        policy: Policy::default(),
+        stage: Stage::Code,
+        begun: now,
+        password_at: now,
+        code_at: None,
+        last_login: None,
+    }
 }
 
 pub fn ring() -> KeyRing {
