@@ -15,6 +15,7 @@ pub use doors::Doors;
 pub use parts::notices;
 
 use journal::News;
+use parts::Certificates;
 
 use crate::api::{self, Api, Ledger};
 use crate::clock::Clock;
@@ -22,6 +23,7 @@ use crate::config::{Config, Format, Storage};
 use crate::control::{Desk, Lock, Socket};
 use crate::inbound::smtp::Intake;
 use crate::keys::Keys;
+use crate::net::tls::identity::Identity;
 use crate::outbound::Board;
 use crate::outbound::worker::Worker;
 use crate::random::Random;
@@ -73,6 +75,8 @@ pub struct Daemon {
     /// Changes with each commit that has events, for whoever runs in the same process.
     pub commits: watch::Receiver<u64>,
     board: Board,
+    /// What is shown to those who want a secured connection.
+    identities: Vec<Identity>,
     /// The settings it was started with.
     started: Config,
     /// Whether the mail log is printed as JSON.
@@ -105,7 +109,13 @@ impl Daemon {
         let api = doors::listen("api", doors.api)?;
         let addresses = (places(&smtp), places(&web), places(&api));
 
-        let intake = Arc::new(parts::intake(&config, &store, &keys, &world));
+        let certificates = Certificates::open(&config, &world);
+        let identities = certificates.identities();
+        let Certificates { smtp: shown_by_smtp, web: shown_by_web, keepers } = certificates;
+        for keeper in keepers {
+            tasks.spawn(keeper.keep(stopping.clone()));
+        }
+        let intake = Arc::new(parts::intake(&config, shown_by_smtp, &store, &keys, &world));
         for (listener, _) in smtp {
             let (intake, stopping) = (Arc::clone(&intake), stopping.clone());
             tasks.spawn(async move { Intake::serve(&intake, listener, stopping).await });
@@ -113,7 +123,7 @@ impl Daemon {
         let hasher = parts::hasher(&world);
         let pages: Web = parts::pages(&config, &store, &keys, hasher.clone(), &world)?;
         let web = web.into_iter().map(|(listener, _)| listener).collect();
-        tasks.spawn(crate::web::serve(pages, web, stopped(stopping.clone())));
+        tasks.spawn(crate::web::serve(pages, shown_by_web, web, stopped(stopping.clone())));
         let worker: Worker = parts::worker(&config, &store, &keys, &world, queued)?;
         let board = worker.board();
         let delivering = Arc::new(());
@@ -129,7 +139,16 @@ impl Daemon {
         let watched = board.clone();
         let look: api::Look = Arc::new(move || watched.view());
         let stopping_api = stopping.clone();
-        let parts = api::Parts { store: store_of_api, clock, ledger, hasher, look, delivery, stopping: stopping_api };
+        let parts = api::Parts {
+            store: store_of_api,
+            clock,
+            ledger,
+            hasher,
+            look,
+            identities: identities.clone(),
+            delivery,
+            stopping: stopping_api,
+        };
         let api = api.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(api::serve(Api::new(parts), api, stopped(stopping.clone())));
         tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), config.log.audit_kept, stopping.clone()));
@@ -153,7 +172,7 @@ impl Daemon {
         tracing::info!(data_dir = %config.data_dir.display(), "karamail is up");
         let (smtp, web, api) = addresses;
         let started = config;
-        Ok(Self { smtp, web, api, store, commits, board, started, json, tasks, stop, printer, _lock: lock })
+        Ok(Self { smtp, web, api, store, commits, board, identities, started, json, tasks, stop, printer, _lock: lock })
     }
 
     /// Waits until a task ends although nobody asked it to: a fault of ours, after which it is better to start anew.

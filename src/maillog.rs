@@ -102,6 +102,7 @@ pub fn received(tx: &mut Tx<'_>, mail: MailId, received: &Received, to: &EmailAd
         .field("id", mail.to_string())
         .field("via", received.via.as_str())
         .field("peer", received.peer.to_string())
+        .field("tls", received.tls.as_deref().unwrap_or("none"))
         .field("from", sender.map_or_else(|| "<>".to_owned(), |address| format!("<{}>", address.masked())))
         .field("to", format!("<{to}>"))
         .field("size", received.message.len());

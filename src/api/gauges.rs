@@ -2,6 +2,7 @@
 
 use super::ledger::{Labels, Ledger};
 use crate::model::{Domain, Timestamp};
+use crate::net::tls::identity::Identity;
 use crate::queue::view::{DestinationView, View};
 use crate::queue::{Cause, Class};
 use crate::store::Crowd;
@@ -35,13 +36,21 @@ impl Board {
 }
 
 /// Makes the gauges of this moment.
-pub(super) fn registry(view: &View, crowds: &[Crowd], hashes: u64, now: Timestamp, ledger: &Ledger) -> Registry {
+pub(super) fn registry(
+    view: &View,
+    crowds: &[Crowd],
+    identities: &[Identity],
+    hashes: u64,
+    now: Timestamp,
+    ledger: &Ledger,
+) -> Registry {
     let mut board = Board(Registry::with_prefix("karamail"));
     jobs(&mut board, crowds, now, ledger);
     board.add_one("connections", "Connections to receiving servers", view.connections);
     board.add_one("connections_max", "How many there may be", view.connections_max);
     destinations(&mut board, view, ledger);
     kept_back(&mut board, view, crowds);
+    certificates(&mut board, identities);
     let hashed = Counter::<u64>::default();
     hashed.inc_by(hashes);
     board.0.register("passwords_hashed", "Passwords hashed by Argon2: logins and changes", hashed);
@@ -101,6 +110,14 @@ fn kept_back(board: &mut Board, view: &View, crowds: &[Crowd]) {
         |cause| view.kept.iter().filter(|(domain, kept)| kept.cause == cause && waiting.contains(domain)).count();
     let each = [Cause::Dns, Cause::Tls].map(|cause| (vec![("cause", cause.as_str().to_owned())], number(count(cause))));
     board.add("domains_kept_back", "Domains with mail that is kept back though their destination is there", each);
+}
+
+fn certificates(board: &mut Board, identities: &[Identity]) {
+    let ends = identities.iter().filter_map(|identity| {
+        let ends = identity.ends()?.since(Timestamp::default());
+        Some((vec![("service", identity.service().to_owned())], ends.to_std().as_secs_f64()))
+    });
+    board.add("certificate_not_after_timestamp_seconds", "When the certificate that is shown ends", ends);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

@@ -13,6 +13,7 @@ pub use ledger::{Ledger, Naming};
 use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
 use crate::net::http::{self, Site};
+use crate::net::tls::identity::Identity;
 use crate::queue::view::View;
 use crate::service::hasher::Hasher;
 use crate::store::{Store, StoreError};
@@ -48,6 +49,8 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Delivery at this moment.
     pub look: Look,
+    /// The certificates that are shown.
+    pub identities: Vec<Identity>,
     /// Held by somebody for as long as mail is delivered.
     pub delivery: Weak<()>,
     /// Turns true when the daemon stops.
@@ -66,7 +69,8 @@ struct Inner {
 
 /// Answers on `listeners` until `stop` is done.
 pub async fn serve(api: Api, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
-    let site = Site { name: "api", router: api.router(), clock: api.0.parts.clock.clone(), trusted: Vec::new() };
+    let clock = api.0.parts.clock.clone();
+    let site = Site { name: "api", router: api.router(), tls: None, clock, trusted: Vec::new() };
     http::serve(site, listeners, stop).await;
 }
 
@@ -127,7 +131,7 @@ impl Api {
 
     /// Writes down all numbers.
     async fn numbers(&self) -> Result<String, &'static str> {
-        let Parts { store, clock, ledger, hasher, look, .. } = &self.0.parts;
+        let Parts { store, clock, ledger, hasher, look, identities, .. } = &self.0.parts;
         let now = clock.now();
         let counting = store.read::<_, StoreError, _>(move |tx| tx.crowds(now));
         let crowds = match clock.within(now.plus(PATIENCE), counting).await {
@@ -141,7 +145,7 @@ impl Api {
                 return Err("the store takes too long");
             }
         };
-        let gauges = gauges::registry(&look(), &crowds, hasher.computed(), now, ledger);
+        let gauges = gauges::registry(&look(), &crowds, identities, hasher.computed(), now, ledger);
         let mut out = String::new();
         let written = text::encode_registry(&mut out, ledger.registry())
             .and_then(|()| text::encode_registry(&mut out, &gauges))

@@ -1,11 +1,15 @@
 use super::*;
+use crate::config::TlsFiles;
 use crate::maillog;
 use crate::model::{MailId, Received, Reply, ReversePath, Stage, Via};
+use crate::net::tls::identity::Keeper;
 use crate::queue::destination::{Limits, Rate};
 use crate::queue::view::{DestinationView, KeptBack, Shut, Standing};
 use crate::queue::{Cause, Class, Content, Job, NewJob, Verdict};
 use crate::service::hasher::Hasher;
 use crate::store::{Location, Options};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -33,6 +37,7 @@ fn received() -> Received {
     Received {
         via: Via::Smtp,
         peer: "203.0.113.9".parse().unwrap(),
+        tls: None,
         helo: "gw".to_owned(),
         envelope_sender: ReversePath::Null,
         recipients: vec!["bizanpi@example.jp".parse().unwrap()],
@@ -55,6 +60,18 @@ fn destination(name: &str, standing: Standing) -> DestinationView {
         last_minute: 60,
         unknown: (2, 100),
     }
+}
+
+/// What a service shows, with a certificate that ends in 2099.
+fn identity(folder: &Path) -> Identity {
+    let files = TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["mx.example.jp".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+    std::fs::write(&files.cert, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&files.key, PermissionsExt::from_mode(0o600)).unwrap();
+    Keeper::open("smtp", files, &[], Clock::turned_by_hand(at(100))).identity()
 }
 
 /// The answers over a store of their own, at a socket of their own.
@@ -83,6 +100,7 @@ impl Booth {
             ledger: Arc::clone(&ledger),
             hasher: Hasher::new(1, Clock::turned_by_hand(at(100))),
             look: Arc::new(move || view.clone()),
+            identities: vec![identity(folder.path())],
             delivery: Arc::downgrade(&delivering),
             stopping,
         };
@@ -194,6 +212,7 @@ async fn each_destination_shows_how_it_stands() {
     let numbers = booth.numbers().await;
     for line in [
         "karamail_connections 6.0",
+        r#"karamail_certificate_not_after_timestamp_seconds{service="smtp"} 4070908800.0"#,
         "karamail_connections_max 200.0",
         r#"karamail_destination_connections{destination="docomo"} 3.0"#,
         r#"karamail_destination_connections_allowed{destination="docomo"} 4.0"#,

@@ -17,7 +17,7 @@ Examples:
   karamail serve -c /etc/karamail/karamail.toml
 
 SIGTERM and Ctrl-C stop it in order; SIGHUP has it read the settings again (what can change at once: [[destination]],
-the waits of delivery.class, log.format). KARAMAIL_LOG=debug says more on standard error.";
+the waits of delivery.class, log.format) and look at its certificates. KARAMAIL_LOG=debug says more on standard error.";
 
 /// Runs the daemon
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Notes every contradiction between the sections that could be read.
 pub(super) fn look(draft: &Draft, book: &Book<'_>) {
     listeners(draft, book);
+    secured_pages(draft, book);
     if let Some(registration) = &draft.registration {
         twice(registration, book);
     }
@@ -41,6 +42,18 @@ fn meet(one: SocketAddr, other: SocketAddr) -> bool {
     };
     let (a, b) = (one.ip(), other.ip());
     one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
+}
+
+/// Cookies are kept from plain HTTP where the published address is https, so the two have to say the same.
+fn secured_pages(draft: &Draft, book: &Book<'_>) {
+    if let Some(web) = draft.web.as_ref().filter(|web| web.tls.is_some() && !web.public_url.is_secure()) {
+        let what = format!("“{}” is plain HTTP, and with web.tls_cert the pages speak HTTPS", web.public_url);
+        book.complain(
+            "web.public_url",
+            what,
+            Some("write https://, or remove web.tls_cert and web.tls_key".to_owned()),
+        );
+    }
 }
 
 fn twice(registration: &Registration, book: &Book<'_>) {

@@ -1,15 +1,19 @@
 //! `[smtp]` and `[registration]`: how mail comes in, and which of it is an empty mail.
 
 use super::reader::Section;
+use super::tls::TlsFiles;
 use super::value::{Listen, Size};
 use crate::model::{Budget, EmailAddress, Span};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 /// `[smtp]`.
 #[derive(Debug, Clone)]
 pub struct Smtp {
     /// Where connections are taken (`listen`); never empty.
     pub listen: Vec<SocketAddr>,
+    /// What is shown to those who say STARTTLS (`tls_cert`, `tls_key`); nothing: it is not offered.
+    pub tls: Option<TlsFiles>,
     /// The largest message taken (`max_message`).
     pub max_message: Size,
     /// Who gets what is sent to `postmaster@` and `abuse@` (`operator`); nobody: it is kept.
@@ -23,7 +27,7 @@ impl Smtp {
     /// The largest message taken unless the file says otherwise.
     pub const MAX_MESSAGE: Size = Size::from_bytes(1 << 20);
 
-    pub(super) fn read(mut section: Section<'_>) -> Self {
+    pub(super) fn read(mut section: Section<'_>, data_dir: &Path) -> Self {
         let max_message = section.value("max_message").unwrap_or(Self::MAX_MESSAGE);
         let [least, most] = MESSAGE;
         if !(least..=most).contains(&max_message) {
@@ -31,12 +35,10 @@ impl Smtp {
         }
         let smtp = Self {
             listen: listen(&mut section, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 25))),
+            tls: TlsFiles::read(&mut section, data_dir),
             max_message,
             operator: section.value("operator"),
         };
-        for key in ["tls_cert", "tls_key"] {
-            section.not_yet(key, "mail comes in without STARTTLS; remove it");
-        }
         section.not_yet("proxy_protocol_from", "let peers connect directly; remove it");
         smtp
     }

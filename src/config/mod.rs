@@ -18,6 +18,7 @@ mod secret;
 mod sender;
 mod storage;
 mod templates;
+mod tls;
 mod value;
 mod web;
 mod written;
@@ -30,6 +31,7 @@ pub use log::{Format, Log};
 pub use problem::{Problem, Problems};
 pub use sender::Sender;
 pub use storage::Storage;
+pub use tls::TlsFiles;
 pub use value::{BaseUrl, Host, Server, Size, ValueError};
 pub use web::Web;
 pub use written::Written;
@@ -144,7 +146,7 @@ impl Draft {
         let data_dir = folder.join(data_dir);
         let templates = templates::read(&mut root, folder);
         let storage = Storage::read(root.section("storage"), &data_dir);
-        let smtp = Smtp::read(root.section("smtp"));
+        let smtp = Smtp::read(root.section("smtp"), &data_dir);
         let registration = Registration::read(root.section("registration"));
         let link_lifetime = registration.as_ref().map(|registration| registration.link_lifetime);
         for (key, instead) in [
@@ -163,7 +165,7 @@ impl Draft {
             dkim: sender::read_dkim(root.sections("dkim"), &data_dir),
             delivery: Delivery::read(root.section("delivery"), &data_dir, link_lifetime),
             destinations: Destinations::read(root.sections("destination")),
-            web: Web::read(root.section("web")),
+            web: Web::read(root.section("web"), &data_dir),
             api: Api::read(root.section("api")),
             log: Log::read(root.section("log")),
             data_dir,

@@ -98,6 +98,16 @@ impl BaseUrl {
         &self.text
     }
 
+    /// Gives the name or the address of the host, without its port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let place = self.text.split_once("://").map_or("", |(_, place)| place);
+        match place.strip_prefix('[') {
+            Some(address) => address.split(']').next().unwrap_or(address),
+            None => place.split(':').next().unwrap_or(place),
+        }
+    }
+
     /// Says whether it is https, so that cookies may insist on it.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
@@ -237,6 +247,9 @@ mod tests {
             assert_eq!(text.parse::<BaseUrl>().map(|url| url.to_string()), Ok(expected.to_owned()));
         }
         assert!("https://a.jp".parse::<BaseUrl>().is_ok_and(|url| url.is_secure()));
+        for (text, host) in [("https://a.jp", "a.jp"), ("http://a.jp:81", "a.jp"), ("http://[::1]:81", "::1")] {
+            assert_eq!(text.parse::<BaseUrl>().unwrap().host(), host);
+        }
         assert!("http://a.jp".parse::<BaseUrl>().is_ok_and(|url| !url.is_secure()));
     }
 

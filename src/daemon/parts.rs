@@ -3,11 +3,12 @@
 //! Nothing is decided here: a setting is handed to the part that believes it.
 
 use super::World;
-use crate::config::{Config, Route, Storage};
+use crate::config::{Config, Route, Storage, TlsFiles};
 use crate::inbound::route::{self, Settings as RouteSettings};
 use crate::inbound::smtp::{Deadlines, Intake, Limits, Settings as IntakeSettings};
 use crate::keys::Keys;
 use crate::model::{Domain, Span};
+use crate::net::tls::identity::{Identity, Keeper};
 use crate::outbound::sign::Signer;
 use crate::outbound::worker::{Parts as WorkerParts, Settings as WorkerSettings, Worker};
 use crate::queue::Class;
@@ -26,10 +27,46 @@ use tokio::sync::Notify;
 
 /// The port of HTTPS.
 const HTTPS: u16 = 443;
+/// What we speak over HTTPS (RFC 7301).
+const HTTP: &[&[u8]] = &[b"http/1.1"];
 /// How long deliveries under way may take when the daemon stops.
 const GRACE: Span = Span::from_secs(20);
 
-pub(super) fn intake(config: &Config, store: &Store, keys: &Keys, world: &World) -> Intake<Reception> {
+/// What the services show, and who keeps it up to date.
+pub(super) struct Certificates {
+    pub(super) smtp: Option<Identity>,
+    pub(super) web: Option<Identity>,
+    pub(super) keepers: Vec<Keeper>,
+}
+
+impl Certificates {
+    /// Reads those that the settings name.
+    pub(super) fn open(config: &Config, world: &World) -> Self {
+        let keeper = |service, files: &Option<TlsFiles>, protocols| {
+            files.clone().map(|files| Keeper::open(service, files, protocols, world.clock.clone()))
+        };
+        let smtp = keeper("smtp", &config.smtp.tls, &[]);
+        let web = keeper("web", &config.web.tls, HTTP);
+        Self {
+            smtp: smtp.as_ref().map(Keeper::identity),
+            web: web.as_ref().map(Keeper::identity),
+            keepers: smtp.into_iter().chain(web).collect(),
+        }
+    }
+
+    /// Gives all that is shown.
+    pub(super) fn identities(&self) -> Vec<Identity> {
+        self.smtp.iter().chain(&self.web).cloned().collect()
+    }
+}
+
+pub(super) fn intake(
+    config: &Config,
+    tls: Option<Identity>,
+    store: &Store,
+    keys: &Keys,
+    world: &World,
+) -> Intake<Reception> {
     let settings = IntakeSettings {
         hostname: config.hostname.clone(),
         max_message: usize::try_from(config.smtp.max_message.bytes()).unwrap_or(usize::MAX),
@@ -43,7 +80,7 @@ pub(super) fn intake(config: &Config, store: &Store, keys: &Keys, world: &World)
         verp: keys.verp().clone(),
     });
     let reception = Reception::new(store.clone(), keys.link().clone(), world.random.clone(), reception(config));
-    Intake::new(settings, route, reception, world.clock.clone())
+    Intake::new(settings, tls, route, reception, world.clock.clone())
 }
 
 fn reception(config: &Config) -> ReceptionSettings {

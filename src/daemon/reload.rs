@@ -4,15 +4,17 @@
 
 use super::Daemon;
 use crate::config::{Config, Format};
+use crate::net::tls::identity::Identity;
 use std::sync::atomic::Ordering;
 
 impl Daemon {
     /// Takes other settings as far as that goes without a new start: `[[destination]]`, the waits of each class, and
-    /// `log.format`. Says in the log which others differ from those it was started with.
+    /// `log.format`; the certificates are looked at too. Says in the log which others differ from those it was started with.
     pub fn reload(&self, config: &Config) {
         self.board.regroup(config.destinations.groups.clone());
         self.board.reschedule(config.delivery.classes.clone());
         self.json.store(config.log.format == Format::Json, Ordering::Relaxed);
+        self.identities.iter().for_each(Identity::look_again);
         for setting in standing(&self.started, config) {
             tracing::warn!(%setting, "takes effect with the next start");
         }

@@ -7,6 +7,7 @@
 mod conversation;
 mod pace;
 mod places;
+mod wire;
 
 use self::conversation::Conversation;
 pub use self::pace::Deadlines;
@@ -14,6 +15,7 @@ use self::places::{Place, Places};
 use super::route::Route;
 use crate::clock::Clock;
 use crate::model::{Domain, MailId, Received, Span};
+use crate::net::tls::identity::Identity;
 use crate::service::reception::{Destination, Reception};
 use crate::smtp::server::{self, Reply};
 use std::io::Write;
@@ -100,6 +102,7 @@ pub struct Intake<T> {
 struct Common<T> {
     session: Arc<server::Settings>,
     deadlines: Deadlines,
+    tls: Option<Identity>,
     route: Route,
     take: T,
     clock: Clock,
@@ -108,9 +111,9 @@ struct Common<T> {
 }
 
 impl<T: Take> Intake<T> {
-    /// Puts the intake together.
+    /// Puts the intake together; STARTTLS is offered where there is something to show.
     #[must_use]
-    pub fn new(settings: Settings, route: Route, take: T, clock: Clock) -> Self {
+    pub fn new(settings: Settings, tls: Option<Identity>, route: Route, take: T, clock: Clock) -> Self {
         let Settings { hostname, max_message, limits, deadlines } = settings;
         let session = Arc::new(server::Settings {
             hostname,
@@ -118,10 +121,11 @@ impl<T: Take> Intake<T> {
             max_recipients: limits.recipients,
             max_mistakes: limits.mistakes,
             max_refused: limits.refused,
+            starttls: tls.is_some(),
         });
         let places = Places::new(limits.connections, limits.connections_per_network);
         let room = Arc::new(Semaphore::new(limits.octets.min(Semaphore::MAX_PERMITS)));
-        Self { common: Arc::new(Common { session, deadlines, route, take, clock, places, room }) }
+        Self { common: Arc::new(Common { session, deadlines, tls, route, take, clock, places, room }) }
     }
 
     /// Accepts connections until `stop` turns true (or is dropped), then lets transactions under way finish, for

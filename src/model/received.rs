@@ -27,6 +27,8 @@ pub struct Received {
     pub via: Via,
     /// The other side of the connection.
     pub peer: IpAddr,
+    /// The version of TLS it came over, such as `TLSv1.3`; nothing: in plain.
+    pub tls: Option<String>,
     /// The name it gave in EHLO or HELO; a claim.
     pub helo: String,
     /// MAIL FROM.

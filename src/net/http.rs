@@ -1,9 +1,11 @@
 //! Sockets that HTTP is spoken at: connections taken, bounded, and brought to an end.
 //!
-//! Knows nothing of what is asked there. What always holds: a client that sends nothing, sends slowly or does not read loses its connection
-//! at a deadline; no more connections are open than there is room for, and no single address has more than half of them; at
-//! the end, answers under way are finished.
+//! Where there is a certificate to show, HTTP is spoken behind a handshake only. Knows nothing of what is asked there. What
+//! always holds: a client that sends nothing, sends slowly or does not read loses its connection at a deadline; no more
+//! connections are open than there is room for, and no single address has more than half of them; at the end, answers under
+//! way are finished.
 
+use super::tls::identity::Identity;
 use crate::clock::Clock;
 use crate::model::{Network, Span, Timestamp};
 use axum::Router;
@@ -21,13 +23,15 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 
 /// How many connections are open at most.
 const CONNECTIONS: usize = 1_024;
-/// How long the head of a request may take to arrive, and a connection may stay idle.
+/// How long the head of a request may take to arrive, the handshake before it as long again, and a connection may stay idle.
 const HEAD: Span = Span::from_secs(15);
 /// The same where room is short: a phone with a slow line needs two seconds for it.
 const HEAD_IN_A_CROWD: Span = Span::from_secs(5);
@@ -47,6 +51,8 @@ pub struct Site {
     pub name: &'static str,
     /// Who answers what; each request carries its [`Peer`].
     pub router: Router,
+    /// What is shown by HTTPS; nothing: plain HTTP is spoken.
+    pub tls: Option<Identity>,
     /// Tells the time.
     pub clock: Clock,
     /// The networks that may have every connection: proxies, behind which many others are.
@@ -170,11 +176,39 @@ async fn next(site: &Site, listener: &TcpListener, room: &Room) -> Option<(TcpSt
 
 /// Serves one connection. Where room is short, it ends with its answer instead of staying for another.
 async fn host(site: Site, stream: TcpStream, (seat, room): (Seat, Room), mut closed: watch::Receiver<bool>) {
+    let head = if room.is_crowded() { HEAD_IN_A_CROWD } else { HEAD };
+    let Some(identity) = site.tls.clone() else { return answer(site, stream, head, (seat, room), closed).await };
+    let shaking = site.clock.within(site.clock.now().plus(head), shake(&identity, stream));
+    let shaken = tokio::select! {
+        biased;
+        shaken = shaking => shaken,
+        _ = closed.wait_for(|closed| *closed) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => answer(site, stream, head, (seat, room), closed).await,
+        Ok(Err(cause)) => tracing::debug!(site = site.name, %cause, "a handshake failed"),
+        Err(late) => tracing::debug!(site = site.name, cause = %late, "a handshake failed"),
+    }
+}
+
+/// Takes a connection into TLS; where there is nothing to show, or it begins in plain, that is its end.
+async fn shake(identity: &Identity, stream: TcpStream) -> std::io::Result<Box<TlsStream<TcpStream>>> {
+    let acceptor = identity.acceptor().ok_or_else(|| std::io::Error::other("there is no certificate to show"))?;
+    acceptor.accept(stream).await.map(Box::new)
+}
+
+/// Answers what is asked on one connection.
+async fn answer(
+    site: Site,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    head: Span,
+    (seat, room): (Seat, Room),
+    mut closed: watch::Receiver<bool>,
+) {
     let Site { name, router, clock, .. } = site;
     let end = clock.now().plus(LIFE);
     let peer = Peer(seat.address);
     let router = TowerToHyperService::new(router);
-    let head = if room.is_crowded() { HEAD_IN_A_CROWD } else { HEAD };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let (answer, room) = (router.call(request), room.clone());

@@ -1,4 +1,4 @@
-//! TLS as we speak it to other mail servers.
+//! TLS as we speak it to other mail servers; below it, what we show to those who come to us.
 //!
 //! Mail servers are let show any certificate, and what it is worth is asked of its [`Chain`] when the handshake is over:
 //! the same question can then be asked again, for another domain whose mail is to go over the connection.
@@ -6,6 +6,9 @@
 //! Knows nothing of SMTP or of which server gets which policy. What always holds: the provider is aws-lc-rs, named
 //! explicitly; a handshake is always signed by the key of the certificate shown, verified or not; every connection shows
 //! its certificates anew.
+
+pub mod certificate;
+pub mod identity;
 
 use crate::clock::Clock;
 use crate::model::Timestamp;
@@ -16,7 +19,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, CommonState, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +136,13 @@ impl Chain {
         }
         Err(wrong)
     }
+}
+
+/// Gives the version of TLS that was agreed on: `TLSv1.3`, as the mail log shows it.
+#[must_use]
+pub fn version(connection: &CommonState) -> String {
+    let version = connection.protocol_version().and_then(|version| version.as_str());
+    version.map_or_else(|| "TLS".to_owned(), |name| name.replace('_', "."))
 }
 
 /// Our clock, as the library reads it.

@@ -13,10 +13,9 @@ use super::session::{Secured, Session};
 use crate::clock::Clock;
 use crate::config::Login;
 use crate::model::{Reply, Span, Stage};
-use crate::net::tls::{Chain, Connectors};
+use crate::net::tls::{self, Chain, Connectors};
 use crate::smtp::client::Offers;
 use mail_send::{Credentials, Error, SmtpClient};
-use rustls::ProtocolVersion;
 use smtp_proto::{
     AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse,
     Response,
@@ -162,8 +161,7 @@ impl Dialer {
                 // RFC 3207 4.2: what was offered before TLS counts for nothing.
                 let hello = self.hello(&mut *client).await?;
                 self.log_in(&mut *client, &hello, at_first).await?;
-                let version = client.stream.get_ref().1.protocol_version().and_then(version_name);
-                let secured = Secured { version: version.unwrap_or_else(|| "TLS".to_owned()), shown };
+                let secured = Secured { version: tls::version(client.stream.get_ref().1), shown };
                 Ok(self.session(client.stream, &hello, peer, Some(secured)))
             }
         }
@@ -292,9 +290,4 @@ fn offers_of(hello: &Hello) -> Offers {
         eight_bit: hello.has_capability(EXT_8BIT_MIME),
         smtputf8: hello.has_capability(EXT_SMTP_UTF8),
     }
-}
-
-/// `TLSv1.3`, as the mail log shows it.
-fn version_name(version: ProtocolVersion) -> Option<String> {
-    version.as_str().map(|name| name.replace('_', "."))
 }

@@ -25,6 +25,8 @@ pub enum Command {
     Data,
     /// RSET.
     Rset,
+    /// STARTTLS (RFC 3207).
+    StartTls,
     /// NOOP, with or without a text.
     Noop,
     /// VRFY of whatever.
@@ -223,9 +225,11 @@ fn beyond_the_grammar(line: &[u8], parameters: &[u8]) -> Result<Command, Refusal
         b"NOOP" => Ok(Command::Noop),
         b"HELP" => Ok(Command::Help),
         b"VRFY" if has_arguments => Ok(Command::Vrfy),
-        b"MAIL" | b"RCPT" | b"DATA" | b"RSET" | b"VRFY" | b"QUIT" => Err(Refusal::Arguments),
-        b"STARTTLS" | b"AUTH" | b"BDAT" | b"ETRN" | b"EXPN" | b"TURN" | b"ATRN" | b"BURL" | b"SEND" | b"SOML"
-        | b"SAML" => Err(Refusal::NotOffered),
+        b"STARTTLS" if !has_arguments => Ok(Command::StartTls), // RFC 3207 4: no parameters
+        b"MAIL" | b"RCPT" | b"DATA" | b"RSET" | b"STARTTLS" | b"VRFY" | b"QUIT" => Err(Refusal::Arguments),
+        b"AUTH" | b"BDAT" | b"ETRN" | b"EXPN" | b"TURN" | b"ATRN" | b"BURL" | b"SEND" | b"SOML" | b"SAML" => {
+            Err(Refusal::NotOffered)
+        }
         _ => Err(Refusal::Unknown),
     }
 }

@@ -5,13 +5,19 @@
 //!                             ^  ^                 |  |
 //!                             |  +-- RSET, EHLO ---+  +-- DATA, with a recipient --> Data -- its end --> Taking
 //!                             +------------------------------- on_taken ---------------------------------+
-//!   any -- QUIT, a bare line end, an endless line, too many errors --> Closed
+//!   Greeted, Envelope -- STARTTLS --> Securing -- on_handshake --> Fresh, or back where it was not to be had
+//!   any -- QUIT, a bare line end, an endless line, octets behind STARTTLS, too many errors --> Closed
 //! ```
+//!
+//! STARTTLS (RFC 3207) is the last that is heard in plain. A client has to wait for our 220 before it shakes hands, so octets that
+//! came with the command are none of its: somebody between us put them there, to have them obeyed as if they had been secured
+//! (CVE-2011-0411). They are not passed over: the session is closed, which the client can see. Behind the handshake everything
+//! begins anew, and nothing that was said in plain is known any more.
 //!
 //! Does not know which addresses are ours ([`Step::Ask`]), what becomes of a mail ([`Step::Take`]), how long anything takes or
 //! who is connected. What always holds: a mail is handed over at most once, behind its true end; the client hears 250 only
-//! after [`Session::on_taken`] was told so; and one session holds at most a command line, the recipients it may name and one
-//! message.
+//! after [`Session::on_taken`] was told so; what was heard in plain is forgotten behind a handshake; and one session holds at
+//! most a command line, the recipients it may name and one message.
 
 mod line;
 mod reply;
@@ -37,6 +43,8 @@ pub struct Settings {
     pub max_mistakes: u32,
     /// How many recipients that are not ours end a session.
     pub max_refused: u32,
+    /// Whether STARTTLS is offered.
+    pub starttls: bool,
 }
 
 /// What the driver is to do next.
@@ -50,6 +58,9 @@ pub enum Step {
     Ask(EmailAddress),
     /// Bring this mail to safety, and call [`Session::on_taken`].
     Take(Received),
+    /// Send this, shake hands, and call [`Session::on_handshake`]; all octets were used. Where there is no certificate to show,
+    /// call it at once, and this is not sent.
+    StartTls(Reply),
     /// Send this and close the connection.
     Close(Reply),
 }
@@ -74,6 +85,15 @@ pub enum Taken {
     NotStored,
 }
 
+/// The answer to [`Step::StartTls`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handshake {
+    /// It succeeded, with this version of TLS, as the mail log shows it.
+    Done(String),
+    /// It was not begun: for now there is no certificate to show.
+    Unavailable,
+}
+
 /// What a session is in the middle of, for whoever sets its deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -92,6 +112,8 @@ pub struct Session {
     peer: IpAddr,
     lines: Lines,
     state: State,
+    /// The version of TLS, behind a handshake.
+    tls: Option<String>,
     mistakes: u32,
     refused: u32,
 }
@@ -102,6 +124,7 @@ enum State {
     Asking(Envelope, EmailAddress),
     Data(Envelope, Reader),
     Taking(String),
+    Securing(Listening),
     Closed,
 }
 
@@ -125,7 +148,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Arc<Settings>, peer: IpAddr) -> Self {
         let state = State::Listening(Listening::Fresh);
-        Self { settings, peer, lines: Lines::default(), state, mistakes: 0, refused: 0 }
+        Self { settings, peer, lines: Lines::default(), state, tls: None, mistakes: 0, refused: 0 }
     }
 
     /// Takes octets as they arrive. Gives how many were used and what to do; while an answer is awaited, none are used.
@@ -142,6 +165,11 @@ impl Session {
                 self.state = State::Taking(helo);
                 (0, Step::More)
             }
+            State::Securing(at) if input.is_empty() => {
+                self.state = State::Securing(at);
+                (0, Step::More)
+            }
+            State::Securing(_) => (input.len(), self.close(Reply::BehindStartTls)),
             State::Closed => (input.len(), Step::More),
         }
     }
@@ -150,7 +178,7 @@ impl Session {
     pub fn on_answer(&mut self, answer: Answer) -> Step {
         let (mut envelope, recipient) = match std::mem::replace(&mut self.state, State::Closed) {
             State::Asking(envelope, recipient) => (envelope, recipient),
-            other @ (State::Listening(_) | State::Data(..) | State::Taking(_) | State::Closed) => {
+            other @ (State::Listening(_) | State::Data(..) | State::Taking(_) | State::Securing(_) | State::Closed) => {
                 self.state = other;
                 return Step::More;
             }
@@ -170,7 +198,8 @@ impl Session {
     pub fn on_taken(&mut self, taken: Taken) -> Step {
         let helo = match std::mem::replace(&mut self.state, State::Closed) {
             State::Taking(helo) => helo,
-            other @ (State::Listening(_) | State::Asking(..) | State::Data(..) | State::Closed) => {
+            other
+            @ (State::Listening(_) | State::Asking(..) | State::Data(..) | State::Securing(_) | State::Closed) => {
                 self.state = other;
                 return Step::More;
             }
@@ -185,13 +214,36 @@ impl Session {
         self.say(Listening::Greeted(helo), reply)
     }
 
+    /// Takes the answer to [`Step::StartTls`]; without a question it does nothing.
+    pub fn on_handshake(&mut self, handshake: Handshake) -> Step {
+        let at = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Securing(at) => at,
+            other @ (State::Listening(_) | State::Asking(..) | State::Data(..) | State::Taking(_) | State::Closed) => {
+                self.state = other;
+                return Step::More;
+            }
+        };
+        match handshake {
+            // RFC 3207 4.2: what the client said before, its name too, is not to be known any more.
+            Handshake::Done(version) => {
+                self.lines = Lines::default();
+                self.state = State::Listening(Listening::Fresh);
+                self.tls = Some(version);
+                Step::More
+            }
+            Handshake::Unavailable => self.say(at, Reply::NoTlsNow),
+        }
+    }
+
     /// Says what the session is in the middle of.
     #[must_use]
     pub const fn phase(&self) -> Phase {
         match &self.state {
             State::Listening(Listening::Envelope(_)) | State::Asking(..) => Phase::Envelope,
             State::Data(..) | State::Taking(_) => Phase::Data,
-            State::Listening(Listening::Fresh | Listening::Greeted(_)) | State::Closed => Phase::Idle,
+            State::Listening(Listening::Fresh | Listening::Greeted(_)) | State::Securing(_) | State::Closed => {
+                Phase::Idle
+            }
         }
     }
 
@@ -200,7 +252,7 @@ impl Session {
     pub const fn held(&self) -> usize {
         match &self.state {
             State::Data(_, reader) => reader.held(),
-            State::Listening(_) | State::Asking(..) | State::Taking(_) | State::Closed => 0,
+            State::Listening(_) | State::Asking(..) | State::Taking(_) | State::Securing(_) | State::Closed => 0,
         }
     }
 
@@ -244,14 +296,18 @@ impl Session {
                 self.state = State::Listening(at);
                 Step::More
             }
-            Cut::Line(line) => self.on_line(at, &line),
+            Cut::Line(line) => {
+                let is_last = used == input.len();
+                self.on_line(at, &line, is_last)
+            }
             Cut::BareEnd => self.close(Reply::BareLineEnd),
             Cut::TooLong => self.close(Reply::LineTooLong),
         };
         (used, step)
     }
 
-    fn on_line(&mut self, at: Listening, line: &[u8]) -> Step {
+    /// Obeys a command; `is_last`: no octet has come behind it yet.
+    fn on_line(&mut self, at: Listening, line: &[u8], is_last: bool) -> Step {
         let command = match command::parse(line) {
             Ok(command) => command,
             Err(refusal) => {
@@ -262,12 +318,14 @@ impl Session {
         match command {
             // RFC 5321 4.1.4: EHLO in mid-session is also RSET.
             Command::Hello(Hello { extended, name }) => {
-                let reply = if extended { Reply::Extensions } else { Reply::Hello };
+                let starttls = self.settings.starttls && self.tls.is_none();
+                let reply = if extended { Reply::Extensions { starttls } } else { Reply::Hello };
                 self.say(Listening::Greeted(name), reply)
             }
             Command::Mail(mail) => self.on_mail(at, mail),
             Command::Rcpt(rcpt) => self.on_rcpt(at, rcpt),
             Command::Data => self.on_data_command(at),
+            Command::StartTls => self.on_start_tls(at, is_last),
             Command::Rset => self.say(reset(at), Reply::Done),
             Command::Noop => self.say(at, Reply::Done),
             Command::Vrfy => self.say(at, Reply::CannotVerify),
@@ -338,6 +396,23 @@ impl Session {
         }
     }
 
+    fn on_start_tls(&mut self, at: Listening, is_last: bool) -> Step {
+        if !self.settings.starttls {
+            return self.out_of_order(at, Reply::NotOffered);
+        }
+        if self.tls.is_some() {
+            return self.out_of_order(at, Reply::TlsAlready);
+        }
+        match at {
+            Listening::Fresh => self.out_of_order(at, Reply::HelloFirst),
+            Listening::Greeted(_) | Listening::Envelope(_) if !is_last => self.close(Reply::BehindStartTls),
+            Listening::Greeted(_) | Listening::Envelope(_) => {
+                self.state = State::Securing(at);
+                Step::StartTls(Reply::StartTls)
+            }
+        }
+    }
+
     fn out_of_order(&mut self, at: Listening, reply: Reply) -> Step {
         let reply = self.mistake(reply);
         self.say(at, reply)
@@ -362,6 +437,7 @@ impl Session {
         Step::Take(Received {
             via: Via::Smtp,
             peer: self.peer,
+            tls: self.tls.clone(),
             helo,
             envelope_sender: sender,
             recipients,

@@ -42,6 +42,7 @@ use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::model::{Domain, EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
 use crate::net::http::{self, Site};
+use crate::net::tls::identity::Identity;
 use crate::random::{NoChance, Random};
 use crate::service::backup_code::BackupCode;
 use crate::service::contact_test::{self, ContactTests};
@@ -142,10 +143,11 @@ struct Inner {
     key: Secret<[u8; 32]>,
 }
 
-/// Serves the pages on `listeners` until `stop` is done; then finishes what is under way.
-pub async fn serve(web: Web, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
+/// Serves the pages on `listeners`, by HTTPS where there is something to show, until `stop` is done; then finishes what is
+/// under way.
+pub async fn serve(web: Web, tls: Option<Identity>, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
     let trusted = web.0.settings.trusted_proxies.clone();
-    let site = Site { name: "web", router: web.router(), clock: web.clock().clone(), trusted };
+    let site = Site { name: "web", router: web.router(), tls, clock: web.clock().clone(), trusted };
     http::serve(site, listeners, stop).await;
 }
 

@@ -1,6 +1,8 @@
 //! Mail coming in by SMTP: dialogues, limits, and how it ends.
 
 pub mod door;
+mod secured;
+mod starttls;
 mod transcript;
 
 use self::door::{Door, MAX_MESSAGE};

@@ -63,6 +63,7 @@ impl Case {
         Received {
             via: Via::Smtp,
             peer: self.find("peer").unwrap_or("203.0.113.9").parse().unwrap(),
+            tls: None,
             helo: "phone.example".to_owned(),
             envelope_sender: match envelope {
                 "<>" => ReversePath::Null,

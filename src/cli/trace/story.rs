@@ -25,7 +25,8 @@ fn known(event: &EventFacts) -> Option<String> {
     let told = match event.event.as_str() {
         "received" => {
             let (id, via, peer, size) = (field("id")?, field("via")?, field("peer")?, field("size")?);
-            format!("{id} came in by {via} from {peer}: {} to {}, {size} bytes", field("from")?, field("to")?)
+            let over = field("tls").filter(|tls| tls != "none").map(|tls| format!(" over {tls}")).unwrap_or_default();
+            format!("{id} came in by {via} from {peer}{over}: {} to {}, {size} bytes", field("from")?, field("to")?)
         }
         "ignored" => format!("{} is not answered: {}", field("id")?, field("reason")?),
         "kept" => match field("job") {

@@ -18,6 +18,7 @@ async fn two_lives(office: &Office) -> [(MailId, JobId); 2] {
                 let received = Received {
                     via: Via::Smtp,
                     peer: "203.0.113.9".parse().unwrap(),
+                    tls: None,
                     helo: "gw".to_owned(),
                     envelope_sender: ReversePath::Address(address("hanako@docomo.ne.jp")),
                     recipients: vec![address("bizanpi@example.jp")],

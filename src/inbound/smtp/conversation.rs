@@ -5,16 +5,18 @@
 
 use super::pace::Pace;
 use super::places::Place;
+use super::wire::Wire;
 use super::{Common, Take};
 use crate::inbound::route::NotOurs;
 use crate::model::{Received, Timestamp};
+use crate::net::tls::identity::Identity;
 use crate::service::reception::Destination;
-use crate::smtp::server::{Answer, Phase, Reply, Session, Step, Taken};
+use crate::smtp::server::{Answer, Handshake, Phase, Reply, Session, Step, Taken};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// How much is read at once.
 const PIECE: usize = 8 * 1024;
@@ -26,7 +28,7 @@ const ROOM_STEP: usize = 16 * 1024;
 /// One connection and its session.
 pub(super) struct Conversation<T> {
     common: Arc<Common<T>>,
-    stream: TcpStream,
+    wire: Wire,
     peer: IpAddr,
     session: Session,
     pace: Pace,
@@ -40,7 +42,7 @@ pub(super) struct Conversation<T> {
 /// Why a conversation ends.
 #[derive(Debug)]
 enum End {
-    /// The client is gone.
+    /// The client is gone, or there is nothing left to say to it.
     Gone,
     /// We close, with these last words.
     Close(Reply),
@@ -58,7 +60,7 @@ impl<T: Take> Conversation<T> {
         let pace = Pace::new(common.clock.now());
         Self {
             common,
-            stream,
+            wire: Wire::Plain(stream),
             peer,
             session,
             pace,
@@ -128,9 +130,42 @@ impl<T: Take> Conversation<T> {
                     let taken = self.take(received).await;
                     self.session.on_taken(taken)
                 }
+                Step::StartTls(reply) => {
+                    let acceptor = self.common.tls.as_ref().and_then(Identity::acceptor);
+                    let handshake = match acceptor {
+                        Some(acceptor) => Handshake::Done(self.secure(reply, &acceptor).await?),
+                        None => Handshake::Unavailable,
+                    };
+                    self.session.on_handshake(handshake)
+                }
                 Step::Close(reply) => return Err(End::Close(reply)),
             }
         }
+    }
+
+    /// Bids the client to shake hands, and does; gives the version of TLS. Whoever cannot is let go without a word: there is
+    /// nothing left to say it over.
+    async fn secure(&mut self, reply: Reply, acceptor: &TlsAcceptor) -> Result<String, End> {
+        self.say(reply);
+        self.flush().await?;
+        let deadline = self.not_after_the_end(self.common.clock.now().plus(self.common.deadlines.handshake));
+        let mut stop = self.stop.clone();
+        let shaken = tokio::select! {
+            biased;
+            // Nothing is lost: the client has just forgotten what it said before.
+            () = super::stopped(&mut stop) => return Err(End::Gone),
+            shaken = self.common.clock.within(deadline, self.wire.secure(acceptor)) => shaken,
+        };
+        let failed = match shaken {
+            Ok(Ok(version)) => {
+                self.pace.replied(self.common.clock.now());
+                return Ok(version);
+            }
+            Ok(Err(cause)) => cause.to_string(),
+            Err(late) => late.to_string(),
+        };
+        tracing::info!(peer = %self.peer, cause = failed, "STARTTLS: the handshake failed, the connection is closed");
+        Err(End::Gone)
     }
 
     /// Hands the mail on; the memory it takes is given back after that.
@@ -164,7 +199,7 @@ impl<T: Take> Conversation<T> {
             return Ok(());
         }
         let deadline = self.not_after_the_end(self.common.clock.now().plus(self.common.deadlines.write));
-        let written = self.common.clock.within(deadline, self.stream.write_all(&self.replies)).await;
+        let written = self.common.clock.within(deadline, self.wire.write(&self.replies)).await;
         self.replies.clear();
         match written {
             Ok(Ok(())) => Ok(()),
@@ -193,7 +228,7 @@ impl<T: Take> Conversation<T> {
 
     async fn read_in_time(&mut self, piece: &mut [u8]) -> Result<usize, End> {
         let deadline = self.not_after_the_end(self.pace.deadline(&self.common.deadlines));
-        match self.common.clock.within(deadline, self.stream.read(piece)).await {
+        match self.common.clock.within(deadline, self.wire.read(piece)).await {
             Ok(Ok(0) | Err(_)) => Err(End::Gone),
             Ok(Ok(length)) => Ok(length),
             Err(_) if self.over_by == Some(deadline) => Err(End::Close(Reply::Stopping)),
@@ -232,11 +267,11 @@ impl<T: Take> Conversation<T> {
     /// Closes our side, and reads what still comes: closing with octets unread would reset the connection, and the client
     /// would never see our last words.
     async fn linger(&mut self, piece: &mut [u8]) {
-        if self.stream.shutdown().await.is_err() {
+        if self.wire.shutdown().await.is_err() {
             return;
         }
         let deadline = self.not_after_the_end(self.common.clock.now().plus(self.common.deadlines.linger));
-        let drained = async { while matches!(self.stream.read(piece).await, Ok(1..)) {} };
+        let drained = async { while matches!(self.wire.read(piece).await, Ok(1..)) {} };
         if self.common.clock.within(deadline, drained).await.is_err() {
             tracing::debug!("the client did not close its side");
         }

@@ -17,6 +17,8 @@ pub struct Deadlines {
     pub block: Span,
     /// From DATA to its end (4.5.3.2.6), and a millisecond more for every octet that came.
     pub data: Span,
+    /// From our reply to STARTTLS to the end of the handshake.
+    pub handshake: Span,
     /// For the client to take our replies off the network.
     pub write: Span,
     /// For a mail to be stored; the client waits ten minutes (4.5.3.2.6).
@@ -34,6 +36,7 @@ impl Default for Deadlines {
             mail: Span::from_secs(30 * 60),
             block: Span::from_secs(3 * 60),
             data: Span::from_secs(10 * 60),
+            handshake: Span::from_secs(60),
             write: Span::from_secs(5 * 60),
             store: Span::from_secs(60),
             linger: Span::from_secs(10),

@@ -47,6 +47,7 @@ fn mail(from: &str, header: &str) -> Received {
     Received {
         via: Via::Smtp,
         peer: "203.0.113.9".parse().unwrap(),
+        tls: None,
         helo: "docomo.ne.jp".to_owned(),
         envelope_sender: from.parse().map_or(ReversePath::Null, ReversePath::Address),
         recipients: vec![address("bizanpi@mc-anpi.example")],

@@ -16,7 +16,10 @@ pub enum Reply {
     /// To HELO.
     Hello,
     /// To EHLO: what we offer.
-    Extensions,
+    Extensions {
+        /// Whether STARTTLS is among it.
+        starttls: bool,
+    },
     /// To MAIL.
     Sender,
     /// To RCPT.
@@ -29,6 +32,14 @@ pub enum Reply {
     Done,
     /// To HELP.
     Help,
+    /// To STARTTLS: shake hands.
+    StartTls,
+    /// There is no certificate to show.
+    NoTlsNow,
+    /// STARTTLS behind a handshake.
+    TlsAlready,
+    /// Octets in plain between STARTTLS and the handshake; nothing behind them can be trusted to be the client's.
+    BehindStartTls,
     /// To VRFY, which would tell strangers whom they can write to (RFC 5321 7.3).
     CannotVerify,
     /// To QUIT.
@@ -94,13 +105,17 @@ impl Reply {
         Cow::Borrowed(match self {
             Self::Greeting => return format!("220 {hostname} ESMTP karamail").into(),
             Self::Hello => return format!("250 {hostname}").into(),
-            Self::Extensions => return extensions(hostname, *max_message).into(),
+            Self::Extensions { starttls } => return extensions(hostname, *max_message, starttls).into(),
             Self::Sender => "250 2.1.0 Ok",
             Self::Recipient => "250 2.1.5 Ok",
             Self::Data => "354 End data with <CR><LF>.<CR><LF>",
             Self::Queued(id) => return format!("250 2.0.0 Ok: queued as {id}").into(),
             Self::Done => "250 2.0.0 Ok",
             Self::Help => "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT",
+            Self::StartTls => "220 2.0.0 Ready to start TLS",
+            Self::NoTlsNow => "454 4.7.0 TLS not available at this moment",
+            Self::TlsAlready => "503 5.5.1 TLS is in use already",
+            Self::BehindStartTls => "554 5.5.1 Octets behind STARTTLS, closing connection",
             Self::CannotVerify => "252 2.5.2 Cannot verify, but will take a mail and try",
             Self::Bye => return format!("221 2.0.0 {hostname} Bye").into(),
             Self::Unknown => "500 5.5.2 Command not recognized",
@@ -133,10 +148,11 @@ impl Reply {
     }
 }
 
-/// The name, then a line for each extension (RFC 5321 4.1.1.1, 2920, 1870, 6152, 2034, 6531).
-fn extensions(hostname: &Domain, max_message: usize) -> String {
+/// The name, then a line for each extension (RFC 5321 4.1.1.1, 2920, 1870, 3207, 6152, 2034, 6531).
+fn extensions(hostname: &Domain, max_message: usize, starttls: bool) -> String {
+    let starttls = if starttls { "250-STARTTLS\r\n" } else { "" };
     format!(
-        "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {max_message}\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n\
-         250 SMTPUTF8"
+        "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {max_message}\r\n{starttls}250-8BITMIME\r\n\
+         250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8"
     )
 }

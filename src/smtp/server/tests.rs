@@ -8,6 +8,7 @@ fn settings() -> Settings {
         max_recipients: 3,
         max_mistakes: 5,
         max_refused: 3,
+        starttls: true,
     }
 }
 
@@ -21,6 +22,7 @@ enum Done {
     Said(Reply),
     Took(Received),
     Closed(Reply),
+    Shook(Reply),
 }
 
 /// Plays the driver: addresses that begin with `a` are ours, and everything is stored at once.
@@ -42,6 +44,7 @@ fn play(session: &mut Session, pieces: &[&[u8]]) -> Vec<Done> {
             match step {
                 Step::Say(reply) => done.push(Done::Said(reply)),
                 Step::Close(reply) => done.push(Done::Closed(reply)),
+                Step::StartTls(reply) => done.push(Done::Shook(reply)),
                 Step::More | Step::Ask(_) | Step::Take(_) => assert_eq!(rest, b"", "{step:?}"),
             }
         }
@@ -51,7 +54,7 @@ fn play(session: &mut Session, pieces: &[&[u8]]) -> Vec<Done> {
 
 fn replies(session: &mut Session, input: &str) -> Vec<Reply> {
     let reply = |done| match done {
-        Done::Said(reply) | Done::Closed(reply) => Some(reply),
+        Done::Said(reply) | Done::Closed(reply) | Done::Shook(reply) => Some(reply),
         Done::Took(_) => None,
     };
     play(session, &[input.as_bytes()]).into_iter().filter_map(reply).collect()
@@ -69,7 +72,7 @@ fn every_reply_is_of_one_class_and_no_line_is_too_long() {
         reply.write(&longest, &mut octets);
         let text = String::from_utf8(octets).unwrap();
         let lines: Vec<_> = text.strip_suffix("\r\n").unwrap().split("\r\n").collect();
-        let bare = matches!(reply, Reply::Greeting | Reply::Hello | Reply::Extensions | Reply::Data);
+        let bare = matches!(reply, Reply::Greeting | Reply::Hello | Reply::Extensions { .. } | Reply::Data);
         for (at, line) in lines.iter().enumerate() {
             assert!(line.len() <= 510 && line.is_ascii() && !line.contains(['\r', '\n']), "{line}");
             let (code, rest) = line.split_at(3);
@@ -81,10 +84,14 @@ fn every_reply_is_of_one_class_and_no_line_is_too_long() {
     }
 }
 
-const ALL: [Reply; 35] = [
+const ALL: [Reply; 39] = [
     Reply::Greeting,
     Reply::Hello,
-    Reply::Extensions,
+    Reply::Extensions { starttls: true },
+    Reply::StartTls,
+    Reply::NoTlsNow,
+    Reply::TlsAlready,
+    Reply::BehindStartTls,
     Reply::Sender,
     Reply::Recipient,
     Reply::Data,
@@ -175,6 +182,61 @@ fn a_closed_session_obeys_nothing() {
     assert_eq!(replies(&mut session, "QUIT\r\nHELO x\r\nNOOP\r\n"), [Reply::Bye]);
 }
 
+const STARTTLS: &str = "EHLO x\r\nSTARTTLS\r\n";
+
+fn done() -> Handshake {
+    Handshake::Done("TLSv1.3".to_owned())
+}
+
+#[test]
+fn behind_a_handshake_everything_begins_anew() {
+    for plain in ["EHLO x\r\n", "EHLO x\r\nMAIL FROM:<>\r\n", "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@x.jp>\r\n"] {
+        let mut session = session();
+        assert_eq!(replies(&mut session, &format!("{plain}STARTTLS\r\n")).last(), Some(&Reply::StartTls));
+        assert_eq!((session.phase(), session.on_handshake(done())), (Phase::Idle, Step::More));
+        assert_eq!(session.on_handshake(done()), Step::More, "it was answered");
+        let input = "MAIL FROM:<>\r\nDATA\r\nSTARTTLS\r\nEHLO y\r\nRCPT TO:<a@x.jp>\r\n";
+        let expected = [Reply::HelloFirst, Reply::HelloFirst, Reply::TlsAlready, OFFERED, Reply::MailFirst];
+        assert_eq!(replies(&mut session, input), expected, "{plain}");
+        let mail = play(&mut session, &[b"MAIL FROM:<>\r\nRCPT TO:<a@x.jp>\r\nDATA\r\n.\r\n"]);
+        let Some(Done::Took(mail)) = mail.get(3) else { panic!("{mail:?}") };
+        assert_eq!((mail.helo.as_str(), mail.tls.as_deref()), ("y", Some("TLSv1.3")));
+    }
+}
+
+/// To EHLO where STARTTLS is not offered.
+const OFFERED: Reply = Reply::Extensions { starttls: false };
+
+#[test]
+fn octets_that_come_with_starttls_end_the_session() {
+    for behind in ["N", "\r", "EHLO y\r\nMAIL FROM:<>\r\n", "\x16\x03\x01"] {
+        let mut whole = session();
+        let expected = [Reply::Extensions { starttls: true }, Reply::BehindStartTls];
+        assert_eq!(replies(&mut whole, &format!("{STARTTLS}{behind}")), expected);
+        // Those that come before the handshake is over are no better.
+        let mut later = session();
+        assert_eq!(replies(&mut later, STARTTLS).last(), Some(&Reply::StartTls));
+        assert_eq!(replies(&mut later, behind), [Reply::BehindStartTls]);
+        for session in [&mut whole, &mut later] {
+            assert_eq!(session.on_handshake(done()), Step::More);
+            assert_eq!(replies(session, "EHLO x\r\n"), []);
+        }
+    }
+}
+
+#[test]
+fn starttls_has_its_place_behind_ehlo_and_costs_nothing_where_there_is_no_certificate() {
+    let mut session = session();
+    assert_eq!(replies(&mut session, "STARTTLS\r\nSTARTTLS now\r\n"), [Reply::HelloFirst, Reply::Arguments]);
+    replies(&mut session, "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@x.jp>\r\nSTARTTLS\r\n");
+    assert_eq!(session.on_handshake(Handshake::Unavailable), Step::Say(Reply::NoTlsNow));
+    assert_eq!(replies(&mut session, "DATA\r\n.\r\n"), [Reply::Data, Reply::Queued(MailId::new(1))]);
+    let settings = Settings { starttls: false, ..settings() };
+    let mut session = Session::new(Arc::new(settings), IpAddr::from([192, 0, 2, 1]));
+    let input = "EHLO x\r\nSTARTTLS\r\nMAIL FROM:<>\r\n";
+    assert_eq!(replies(&mut session, input), [OFFERED, Reply::NotOffered, Reply::Sender]);
+}
+
 /// Commands and line ends in likely and unlikely order.
 fn dialogue() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
@@ -220,6 +282,22 @@ proptest! {
             }
         }
         prop_assert_eq!(play(&mut session(), &pieces), play(&mut session(), &[&input]));
+    }
+
+    #[test]
+    fn whatever_was_said_in_plain_a_secured_session_does_as_if_it_had_not_been(plain in dialogue(), input in dialogue()) {
+        let patient = Arc::new(Settings { max_mistakes: 1_000, max_refused: 1_000, ..settings() });
+        let fresh = || Session::new(Arc::clone(&patient), IpAddr::from([192, 0, 2, 1]));
+        let (mut one, mut other) = (fresh(), fresh());
+        play(&mut one, &[&plain, b"\r\n.\r\nRSET\r\n"]);
+        for session in [&mut one, &mut other] {
+            play(session, &[STARTTLS.as_bytes()]);
+            session.on_handshake(done());
+        }
+        // A session may be over before it comes to the handshake.
+        if !matches!(one.state, State::Closed) {
+            prop_assert_eq!(play(&mut one, &[&input]), play(&mut other, &[&input]));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use karamail::model::{LocalForm, MailId, ReversePath, Timestamp};
 use karamail::smtp::client::{self, After, Conversation, Ending, Envelope, Letter, Offers, Upshot};
-use karamail::smtp::server::{Answer, Reply, Session, Settings, Step, Taken};
+use karamail::smtp::server::{Answer, Handshake, Reply, Session, Settings, Step, Taken};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -29,11 +29,22 @@ fn settings() -> Arc<Settings> {
         max_recipients: 3,
         max_mistakes: 20,
         max_refused: 20,
+        starttls: true,
     })
 }
 
-fn hold(stream: &[u8], lengths: impl Iterator<Item = usize>) -> Heard {
+/// A session as a client begins it, or as it is behind a handshake.
+fn begin(secured: bool) -> Session {
     let mut session = Session::new(settings(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    if secured {
+        session.on_bytes(b"EHLO x\r\n", Timestamp::default());
+        assert_eq!(session.on_bytes(b"STARTTLS\r\n", Timestamp::default()).1, Step::StartTls(Reply::StartTls));
+        assert_eq!(session.on_handshake(Handshake::Done("TLSv1.3".to_owned())), Step::More);
+    }
+    session
+}
+
+fn hold(mut session: Session, stream: &[u8], lengths: impl Iterator<Item = usize>) -> Heard {
     let mut heard = Heard { replies: Vec::new(), mails: Vec::new() };
     let (mut at, mut end, mut lengths) = (0, 0, lengths);
     while at < stream.len() {
@@ -57,6 +68,11 @@ fn hold(stream: &[u8], lengths: impl Iterator<Item = usize>) -> Heard {
         match step {
             Step::More => assert_eq!(at, end, "octets were left, and nothing was said"),
             Step::Say(reply) => heard.replies.push((at, reply)),
+            // Here nobody shakes hands: whatever comes behind it closes the session, in one piece with it or later.
+            Step::StartTls(reply) => {
+                assert_eq!(at, end, "octets were left for the handshake");
+                heard.replies.push((at, reply));
+            }
             Step::Close(reply) => {
                 heard.replies.push((at, reply));
                 return heard;
@@ -159,11 +175,19 @@ fuzz_target!(|input: &[u8]| {
         _ => b"",
     };
     let stream = [begun, rest].concat();
-    let whole = hold(&stream, std::iter::once(stream.len()));
+    let secured = cut & 0x40 != 0;
+    let whole = hold(begin(secured), &stream, std::iter::once(stream.len()));
     compare_replies(&whole);
     compare_mails(&stream, &whole);
     let lengths = rest.iter().map(|octet| usize::from(octet.wrapping_add(cut) % 16));
-    let pieces = hold(&stream, lengths);
+    let mut pieces = hold(begin(secured), &stream, lengths);
+    // Cut behind the command, it is answered before it is known that something comes behind it.
+    if whole.replies.last().is_some_and(|(_, reply)| *reply == Reply::BehindStartTls) {
+        pieces.replies.retain(|(_, reply)| *reply != Reply::StartTls);
+        assert_eq!(pieces.mails, whole.mails);
+        assert_eq!(pieces.replies.len(), whole.replies.len());
+        return;
+    }
     // A session that closes has looked no further than the piece at hand; all else is the same.
     if whole.replies.last().is_some_and(|(_, reply)| matches!(reply, Reply::BareLineEnd | Reply::LineTooLong)) {
         assert_eq!(pieces.mails, whole.mails);

@@ -5,6 +5,7 @@ use karamail::inbound::route::{self, Route};
 use karamail::inbound::smtp::{Deadlines, Intake, Limits, NotStored, Settings, Take};
 use karamail::mail::verp;
 use karamail::model::{Domain, EmailAddress, JobId, KeyRing, MailId, Received, Secret, Span, Timestamp};
+use karamail::net::tls::identity::Identity;
 use karamail::service::reception::Destination;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -36,6 +37,10 @@ pub fn route() -> Route {
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
         verp: keys(),
     })
+}
+
+pub fn clock() -> Clock {
+    Clock::turned_by_hand(Timestamp::from_millis(1_795_298_400_000))
 }
 
 /// Keeps what comes in, or fails, or lets wait.
@@ -118,12 +123,16 @@ impl Door {
 
     /// Opens with other settings than a test usually wants.
     pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let clock = Clock::turned_by_hand(Timestamp::from_millis(1_795_298_400_000));
+        Self::open_showing(None, clock(), change).await
+    }
+
+    /// The same, with something to show to those who say STARTTLS.
+    pub async fn open_showing(tls: Option<Identity>, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let shelf = Arc::new(Shelf::default());
         let (limits, deadlines) = (Limits::default(), Deadlines::default());
         let mut settings = Settings { hostname: hostname(), max_message: MAX_MESSAGE, limits, deadlines };
         change(&mut settings);
-        let intake = Intake::new(settings, route(), Keep(Arc::clone(&shelf)), clock.clone());
+        let intake = Intake::new(settings, tls, route(), Keep(Arc::clone(&shelf)), clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
@@ -171,6 +180,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Gives the bare connection; what was read ahead is gone.
+    pub fn into_stream(self) -> TcpStream {
+        self.reader.into_inner().reunite(self.writer).unwrap()
+    }
+
     pub async fn send(&mut self, octets: &[u8]) {
         self.writer.write_all(octets).await.unwrap();
     }
@@ -245,7 +259,7 @@ impl Client {
 }
 
 /// Gives up after half a minute of real time, so that what never comes fails a test rather than hang it.
-async fn patiently<F: Future>(work: F) -> F::Output {
+pub async fn patiently<F: Future>(work: F) -> F::Output {
     let clock = Clock::system();
     let deadline = clock.now().plus(Span::from_secs(30));
     clock.within(deadline, work).await.unwrap_or_else(|_| panic!("nothing came for half a minute"))

@@ -1,10 +1,11 @@
 //! Plays the dialogues of `tests/transcripts`; its README says how they are written.
 
-use super::door::{Door, MAX_MESSAGE, Shelf, hostname, return_path, route};
+use super::door::{Client, Door, MAX_MESSAGE, Shelf, hostname, return_path, route};
+use super::secured::{Secured, Shown};
 use karamail::inbound::route::NotOurs;
 use karamail::inbound::smtp::Limits;
 use karamail::model::{Received, Timestamp};
-use karamail::smtp::server::{Answer, Reply, Session, Settings, Step, Taken};
+use karamail::smtp::server::{Answer, Handshake, Reply, Session, Settings, Step, Taken};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 struct Exchange {
     store: Option<bool>,
+    /// Whether the client shakes hands before.
+    handshake: bool,
     sent: Vec<u8>,
     expected: Vec<String>,
 }
@@ -32,6 +35,7 @@ fn exchanges(text: &str) -> Vec<Exchange> {
         let current = all.last_mut().unwrap();
         match kind {
             "C:" => current.sent.extend(unescaped(rest.strip_prefix(' ').unwrap_or(rest))),
+            "! " if rest == "handshake" => current.handshake = true,
             "! " => current.store = Some(rest == "store works"),
             "S:" | "T:" | "X" => current.expected.push(line.to_owned()),
             _ => panic!("a transcript has no line like {line:?}"),
@@ -83,7 +87,7 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(piece: usize, shelf: Arc<Shelf>) -> Self {
+    fn new(starttls: bool, piece: usize, shelf: Arc<Shelf>) -> Self {
         let limits = Limits::default();
         let settings = Arc::new(Settings {
             hostname: hostname(),
@@ -91,6 +95,7 @@ impl Bare {
             max_recipients: limits.recipients,
             max_mistakes: limits.mistakes,
             max_refused: limits.refused,
+            starttls,
         });
         let session = Session::new(Arc::clone(&settings), "192.0.2.1".parse().unwrap());
         let mut bare = Self { session, settings, shelf, piece, said: Vec::new() };
@@ -116,6 +121,11 @@ impl Bare {
         }
     }
 
+    fn shake(&mut self) {
+        let step = self.session.on_handshake(Handshake::Done("TLSv1.3".to_owned()));
+        self.perform(step);
+    }
+
     fn perform(&mut self, step: Step) {
         match step {
             Step::More => {}
@@ -132,6 +142,7 @@ impl Bare {
                 });
                 self.perform(next);
             }
+            Step::StartTls(reply) => self.say(reply),
             Step::Take(received) => {
                 let mail = shown(&received);
                 let next = match self.shelf.store(received, Vec::new()) {
@@ -147,13 +158,21 @@ impl Bare {
     }
 }
 
+/// Whether STARTTLS is offered to whoever plays this.
+fn offers_tls(name: &Path) -> bool {
+    name.file_stem().is_some_and(|stem| stem == "starttls")
+}
+
 fn play_bare(name: &Path, text: &str, piece: usize) {
     let shelf = Arc::new(Shelf::default());
     for session in sessions(text) {
-        let mut bare = Bare::new(piece, Arc::clone(&shelf));
+        let mut bare = Bare::new(offers_tls(name), piece, Arc::clone(&shelf));
         for exchange in session {
             if let Some(works) = exchange.store {
                 shelf.works(works);
+            }
+            if exchange.handshake {
+                bare.shake();
             }
             bare.feed(&exchange.sent);
             let sent = exchange.sent.escape_ascii();
@@ -164,14 +183,18 @@ fn play_bare(name: &Path, text: &str, piece: usize) {
 }
 
 async fn play_through_a_socket(name: &Path, text: &str) {
-    let door = Door::open().await;
+    let ours = Shown::new();
+    let door = if offers_tls(name) { ours.door().await } else { Door::open().await };
     let mut known = 0;
     for session in sessions(text) {
-        let mut client = door.knock().await;
+        let mut client = Side::Plain(door.knock().await);
         let mut closed = false;
         for exchange in session {
             if let Some(works) = exchange.store {
                 door.shelf.works(works);
+            }
+            if exchange.handshake {
+                client = client.shake(&ours).await;
             }
             client.send(&exchange.sent).await;
             let sent = exchange.sent.escape_ascii();
@@ -188,6 +211,49 @@ async fn play_through_a_socket(name: &Path, text: &str) {
             client.expect_end().await;
         } else {
             client.leave().await;
+        }
+    }
+}
+
+/// The client, in plain or behind a handshake.
+enum Side {
+    Plain(Client),
+    Secured(Box<Secured>),
+}
+
+impl Side {
+    async fn shake(self, shown: &Shown) -> Self {
+        match self {
+            Self::Plain(client) => Self::Secured(Box::new(shown.shake(client).await.unwrap())),
+            Self::Secured(_) => panic!("a transcript shakes hands twice"),
+        }
+    }
+
+    async fn send(&mut self, octets: &[u8]) {
+        match self {
+            Self::Plain(client) => client.send(octets).await,
+            Self::Secured(client) => client.send(octets).await,
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        match self {
+            Self::Plain(client) => client.line().await,
+            Self::Secured(client) => client.line().await,
+        }
+    }
+
+    async fn expect_end(&mut self) {
+        match self {
+            Self::Plain(client) => client.expect_end().await,
+            Self::Secured(client) => client.expect_end().await,
+        }
+    }
+
+    async fn leave(self) {
+        match self {
+            Self::Plain(client) => client.leave().await,
+            Self::Secured(client) => client.leave().await,
         }
     }
 }

@@ -161,7 +161,7 @@ impl House {
         let closing = store.clone();
         tasks.spawn(async move {
             let asked = async { assert!(stopped.await.is_ok(), "the house was dropped, not closed") };
-            serve(web, vec![listener], asked).await;
+            serve(web, None, vec![listener], asked).await;
             closing.close().await;
         });
         Self { store, keys, clock, hasher: Some(hasher), at, folder, stop: Some(stop), tasks }

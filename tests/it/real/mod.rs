@@ -1,4 +1,4 @@
-//! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, dnsmasq, knot, dkimpy.
+//! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, OpenSSL, curl, dnsmasq, knot, dkimpy.
 
 mod carriers;
 mod crash;
@@ -14,3 +14,4 @@ mod limits;
 mod plain;
 mod postfix;
 mod reloads;
+mod secured;
