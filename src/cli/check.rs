@@ -1,10 +1,13 @@
 //! `check`: everything that would keep the daemon from starting, said at once.
 
+mod certificates;
+
 use super::ask::block_on;
 use super::failure::Failure;
 use super::org::Form;
 use super::print::Out;
 use super::{owner, place, voice};
+use crate::clock::Clock;
 use crate::config::{Config, Format, Storage};
 use crate::control::{self, AskError, Lock, Request, Response};
 use crate::daemon::location;
@@ -13,6 +16,7 @@ use crate::store::{Options, Store};
 use clap::Args;
 use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -20,9 +24,10 @@ Examples:
   karamail check
   karamail check -c /etc/karamail/karamail.toml --json
 
-Run it after each change of the settings: it exits 1 while anything is wrong.";
+Run it after each change of the settings: it exits 1 while anything is wrong. What only begins to go wrong, such as a
+certificate that ends within three weeks, is a warning.";
 
-/// Reads settings, templates, keys and database, and says everything that is wrong with them
+/// Reads settings, templates, keys, certificates and database, and says everything that is wrong with them
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Check {
@@ -30,7 +35,7 @@ pub(super) struct Check {
     form: Form,
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong, or going to be.
 #[derive(Debug, Serialize)]
 struct Problem {
     /// Where to look: the settings' file, a key's, the data folder, the database.
@@ -47,20 +52,32 @@ struct Verdict {
     config: PathBuf,
     ok: bool,
     problems: Vec<Problem>,
+    /// What does not keep it from working, or not yet.
+    warnings: Vec<Problem>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Check {
     pub(super) fn run(self, config: Option<PathBuf>, out: &mut Out) -> Result<(), Failure> {
         let file = place::find(config)?;
-        let problems = match Config::load(&file) {
-            Err(problems) => problems.iter().map(|problem| of_settings(&file, problem)).collect(),
+        let Findings { problems, warnings } = match Config::load(&file) {
+            Err(problems) => {
+                let problems = problems.iter().map(|problem| of_settings(&file, problem)).collect();
+                Findings { problems, ..Findings::default() }
+            }
             Ok(config) => {
                 owner::become_owner(&config.data_dir)?;
                 voice::start(Format::Text, "error");
                 look(&config)?
             }
         };
-        let verdict = Verdict { config: file, ok: problems.is_empty(), problems };
+        let verdict = Verdict { config: file, ok: problems.is_empty(), problems, warnings };
         if self.form.json {
             out.json(&verdict)?;
         } else {
@@ -74,16 +91,29 @@ impl Check {
 impl Verdict {
     fn print(&self, out: &mut Out) -> std::io::Result<()> {
         for problem in &self.problems {
-            let line = problem.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            let key = problem.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
-            let hint = problem.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-            out.line(&format!("{}: {line}{key}{}{hint}", problem.place, problem.problem))?;
+            out.line(&problem.to_string())?;
+        }
+        for warning in &self.warnings {
+            out.line(&format!("warning: {warning}"))?;
         }
         match self.problems.len() {
-            0 => out.line(&format!("{}: settings, templates, keys and database are in order", self.config.display())),
+            0 => {
+                let all = "settings, templates, keys, certificates and database are in order";
+                out.line(&format!("{}: {all}", self.config.display()))
+            }
             1 => out.line("1 problem"),
             more => out.line(&format!("{more} problems")),
         }
+    }
+}
+
+/// `PLACE: line 12: smtp.listen: … (hint: …)`.
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let key = self.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
+        let hint = self.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        write!(out, "{}: {line}{key}{}{hint}", self.place, self.problem)
     }
 }
 
@@ -102,14 +132,16 @@ fn plain(place: impl ToString, problem: impl ToString) -> Problem {
 }
 
 /// Looks at what the settings point to.
-fn look(config: &Config) -> Result<Vec<Problem>, Failure> {
+fn look(config: &Config) -> Result<Findings, Failure> {
     let mut problems = of_keys(config);
     problems.extend(of_data_dir(&config.data_dir));
     // Without its folder the database cannot be there either, and that has been said.
     if problems.is_empty() {
         problems.extend(block_on(of_storage(config))?);
     }
-    Ok(problems)
+    let mut findings = Findings { problems, ..Findings::default() };
+    certificates::look(config, Clock::system().now(), &mut findings);
+    Ok(findings)
 }
 
 /// The folder must be ours to write, or to make below one that is.

@@ -13,6 +13,7 @@
 )]
 
 mod browser;
+mod certificates;
 mod chain;
 mod cli;
 mod config;
