@@ -10,7 +10,7 @@ use crate::keys::Keys;
 use crate::model::Span;
 use crate::random::Random;
 use crate::store::{Options, Store};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, watch};
 
 /// How often the lock is asked for while somebody else has it and does not answer.
@@ -76,6 +76,30 @@ async fn reach(
                 return done;
             }
             // A daemon that starts or stops has the lock and no socket; so has another command.
+            Err(LockError::Held { .. }) if tries < TRIES => {
+                tries += 1;
+                clock.sleep(WAIT).await;
+            }
+            Err(other) => return Err(Failure::refused(other)),
+        }
+    }
+}
+
+/// Takes the data folder for work that wants the daemon stopped.
+pub(super) async fn alone(data_dir: &Path) -> Result<Lock, Failure> {
+    let clock = Clock::system();
+    let mut tries = 0;
+    loop {
+        match control::ask(data_dir, &Request::Ping).await {
+            Err(AskError::Down) => {}
+            Ok(_) => {
+                let running = "the daemon is running: stop it first (systemctl stop karamail)";
+                return Err(Failure::Refused(format!("{}: {running}", data_dir.display())));
+            }
+            Err(other) => return Err(Failure::refused(other)),
+        }
+        match Lock::take(data_dir) {
+            Ok(lock) => return Ok(lock),
             Err(LockError::Held { .. }) if tries < TRIES => {
                 tries += 1;
                 clock.sleep(WAIT).await;

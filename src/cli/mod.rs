@@ -16,8 +16,10 @@ mod org;
 mod owner;
 mod place;
 mod print;
+mod progress;
 mod queue;
 mod serve;
+mod store;
 mod trace;
 mod voice;
 
@@ -35,6 +37,7 @@ Examples:
   karamail member import ACME members.csv           and its members
   karamail trace hanako@docomo.ne.jp                what became of her empty mail?
   karamail log -f                                   what is happening now?
+  karamail store backup /var/backups/karamail.db    everything in one file, while it runs
 
 Exit code: 0 done, 1 refused or failed, 2 wrong command line.";
 
@@ -59,6 +62,8 @@ enum Command {
     #[command(subcommand)]
     Member(member::Member),
     #[command(subcommand)]
+    Store(store::Store),
+    #[command(subcommand)]
     Queue(queue::Queue),
     #[command(subcommand)]
     Address(address::Address),
@@ -74,6 +79,7 @@ impl Command {
             Self::Check(check) => check.run(config, out),
             Self::Org(org) => org.run(config, out),
             Self::Member(member) => member.run(config, out),
+            Self::Store(store) => store.run(config, out),
             Self::Queue(queue) => queue.run(config, out),
             Self::Address(address) => address.run(config, out),
             Self::Trace(trace) => trace.run(config, out),

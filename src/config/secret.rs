@@ -51,7 +51,7 @@ pub(super) fn read(section: &mut Section<'_>, key: &str, data_dir: &Path) -> Res
 
 /// Why a file yields no secret.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub(super) enum Unusable {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     #[error("everybody on this machine can read it; run: chmod o= on it")]
@@ -61,7 +61,7 @@ enum Unusable {
 }
 
 /// Reads the one line of a file. Its group may read it: that is how orchestrators hand secrets over.
-fn of_file(path: &Path) -> Result<Secret<String>, Unusable> {
+pub(super) fn of_file(path: &Path) -> Result<Secret<String>, Unusable> {
     let file = File::open(path)?;
     if file.metadata()?.permissions().mode() & 0o007 != 0 {
         return Err(Unusable::TooOpen);

@@ -28,6 +28,23 @@ impl Storage {
         Self::of(url, data_dir).map_err(|wrong| section.complain(&key, wrong, Some(WANTED.to_owned()))).ok()
     }
 
+    /// Reads an address as `storage.url` is written.
+    ///
+    /// # Errors
+    /// It names no database; says why, and what to write.
+    pub fn parse(url: &str, data_dir: &Path) -> Result<Self, String> {
+        Self::of(Secret::new(url.to_owned()), data_dir).map_err(hinted)
+    }
+
+    /// Reads an address out of a file, as `storage.url_file` is.
+    ///
+    /// # Errors
+    /// The file yields none; says why, and what to write.
+    pub fn in_file(file: &Path, data_dir: &Path) -> Result<Self, String> {
+        let url = secret::of_file(file).map_err(|why| why.to_string())?;
+        Self::of(url, data_dir).map_err(hinted)
+    }
+
     fn of(url: Secret<String>, data_dir: &Path) -> Result<Self, &'static str> {
         if let Some(file) = url.reveal().strip_prefix("sqlite:") {
             // `sqlite::memory:` and `sqlite:file?mode=…` mean something to SQLite that we do not want.
@@ -47,4 +64,8 @@ impl Storage {
         }
         Ok(Self::Postgres(url))
     }
+}
+
+fn hinted(wrong: &str) -> String {
+    format!("{wrong}: {WANTED}")
 }

@@ -6,13 +6,15 @@
 use std::borrow::Cow;
 
 /// What is said in comments, and what PostgreSQL reads instead.
-const SPOKEN: [(&str, &str); 3] = [
+const SPOKEN: [(&str, &str); 4] = [
     // Jobs that another node is claiming are left to it.
     ("/* skip locked */", "FOR UPDATE SKIP LOCKED"),
     // Nobody else changes the row, or takes it away, until the transaction ends.
     ("/* held */", "FOR UPDATE"),
     // Branches of a UNION ALL are merged in order only where each is in order by itself; SQLite sees to that unasked.
     ("/* in order */", "ORDER BY due, id LIMIT $5"),
+    // Texts in the order of their bytes, whatever the language of the database; SQLite knows no other.
+    ("/* by bytes */", "COLLATE \"C\""),
 ];
 
 /// Opens a transaction that writes, and a savepoint for the first piece of work. Each statement sees what others have committed by then; what a decision rests on is
@@ -38,6 +40,15 @@ pub(super) const SETTINGS: &str = "
     SET enable_bitmapscan = off;
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
+";
+
+/// Opens the transaction in which a whole store is written.
+pub(super) const BEGIN_COPY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// What a connection that copies or reads a whole store is told besides: nobody waits behind it, and its statements may take
+/// longer than those of a mail.
+pub(super) const UNHURRIED: &str = "
+    SET statement_timeout = '30min';
+    SET idle_in_transaction_session_timeout = '30min';
 ";
 
 /// Rewrites a statement for PostgreSQL.

@@ -3,8 +3,18 @@
 //! Both databases have the same numbers. What always holds: a step that has been applied is never applied again nor
 //! changed, and a database that a later program has used is refused rather than guessed at.
 
-use crate::store::StoreError;
+use crate::store::tx::{Link, Tx};
+use crate::store::{Location, StoreError, copy, postgres, sqlite};
 use sha2::{Digest, Sha256};
+
+/// How far a database has come in that history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schema {
+    /// The number of the last step applied to it; 0 for none.
+    pub found: i64,
+    /// The number of the last step there is.
+    pub known: i64,
+}
 
 /// One step.
 pub(super) struct Migration {
@@ -36,6 +46,54 @@ pub(super) const APPLIED: &str = "SELECT number, checksum FROM migrations ORDER 
 /// Remembers that a step was applied.
 pub(super) const REMEMBER: &str = "INSERT INTO migrations (number, checksum) VALUES (?1, ?2)";
 
+/// Says how far a database has come; only reads, and makes nothing where nothing is.
+///
+/// # Errors
+/// The database cannot be read, is newer than the program, or was made by other steps.
+pub fn schema_of(location: &Location) -> Result<Schema, StoreError> {
+    match location {
+        Location::Sqlite(path) if !path.exists() => Ok(Schema { found: 0, known: newest(SQLITE) }),
+        _ => copy::End::read(location)?.schema(),
+    }
+}
+
+/// Brings a database up to date, makes it where it is missing, and says how far it had come.
+///
+/// # Errors
+/// The database cannot be written, is newer than the program, or was made by other steps.
+pub fn migrate(location: &Location) -> Result<Schema, StoreError> {
+    match location {
+        Location::Sqlite(path) => sqlite::migrate(&sqlite::open(path)?),
+        Location::Postgres(url) => postgres::Server::parse(url)?.connect(postgres::Purpose::Write)?.migrate(),
+    }
+}
+
+/// Reads how far a database has come; none of the `known` steps may be missing before the last one applied.
+pub(super) fn schema(tx: &mut Tx<'_>, known: &[Migration]) -> Result<Schema, StoreError> {
+    let there = match tx.link() {
+        Link::Sqlite(_) => "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'",
+        Link::Postgres(_) => "SELECT 1::bigint FROM pg_class WHERE oid = to_regclass('migrations')",
+    };
+    let applied = match tx.one(there, &[], |row| row.get::<i64>(0))? {
+        Some(_) => tx.query(APPLIED, &[], |row| Ok((row.get(0)?, row.get(1)?)))?,
+        None => Vec::new(),
+    };
+    missing(known, &applied)?;
+    Ok(Schema { found: applied.len() as i64, known: newest(known) })
+}
+
+/// Gives the number of the last step.
+pub(super) fn newest(known: &[Migration]) -> i64 {
+    known.last().map_or(0, |migration| migration.number)
+}
+
+/// Tells that a database was brought up to date. A new one is not worth a word.
+pub(super) fn tell(schema: Schema) {
+    if (1..schema.known).contains(&schema.found) {
+        tracing::info!(from = schema.found, to = schema.known, "the schema of the database was brought up to date");
+    }
+}
+
 impl Migration {
     /// Gives what recognises the step: SHA-256 of its text, in hex.
     pub(super) fn checksum(&self) -> String {
@@ -48,7 +106,7 @@ impl Migration {
 /// # Errors
 /// The database is newer than the program, or was made by other steps.
 pub(super) fn missing<'a>(known: &'a [Migration], applied: &[(i64, String)]) -> Result<&'a [Migration], StoreError> {
-    let newest = known.last().map_or(0, |migration| migration.number);
+    let newest = newest(known);
     if let Some((found, _)) = applied.iter().find(|(number, _)| *number > newest) {
         return Err(StoreError::Newer { found: *found, known: newest });
     }

@@ -13,10 +13,12 @@
 
 mod address;
 mod audit;
+mod backup;
 mod budget;
 mod census;
 mod challenge;
 mod contact_test;
+mod copy;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod dialect;
@@ -33,6 +35,7 @@ mod login;
 mod mail;
 mod member;
 mod migrate;
+mod new_file;
 mod org;
 mod postgres;
 mod registration;
@@ -47,9 +50,11 @@ mod work;
 
 pub use address::{AddressRow, AddressState};
 pub use audit::{AUDIT_TRIMMED, AuditRow};
+pub use backup::{Backup, BackupError, Kept};
 pub use census::{AGES, Crowd};
 pub use challenge::{Challenge, NewChallenge, OTP_CODE};
 pub use contact_test::ContactTest;
+pub use copy::{Compared, CopyError, Progress, Sum, Watch, compare, copy};
 pub use domain::{DomainMemory, TlsLoss};
 pub use error::StoreError;
 pub use event::{Event, EventFilter, Ordered};
@@ -61,6 +66,8 @@ pub use link::LinkUse;
 pub use login::Gate;
 pub use mail::{MailRow, NewMail};
 pub use member::{Member, NewMember, START_PASSWORD};
+pub use migrate::{Schema, migrate, schema_of};
+pub use new_file::{NewFileError, Over};
 pub use org::Org;
 pub use registration::{Registration, RegistrationState};
 pub use session::Session;
@@ -100,6 +107,16 @@ impl fmt::Debug for Location {
         match self {
             Self::Sqlite(path) => out.debug_tuple("Sqlite").field(path).finish(),
             Self::Postgres(_) => out.write_str("Postgres(•••)"),
+        }
+    }
+}
+
+/// Says where it is, as people may see it: without the password.
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(out, "sqlite:{}", path.display()),
+            Self::Postgres(url) => postgres::show(url, out),
         }
     }
 }
@@ -307,7 +324,7 @@ fn start_sqlite(path: &Path, hands: &Hands) -> Started {
 
 fn start_postgres(url: &str, hands: &Hands) -> Started {
     let server = postgres::Server::parse(url)?;
-    server.connect(Purpose::Write)?.migrate()?;
+    migrate::tell(server.connect(Purpose::Write)?.migrate()?);
     let mut threads = Vec::new();
     for _ in 0..WRITERS {
         let writer = postgres::Writer {
@@ -336,5 +353,13 @@ mod tests {
     fn a_location_does_not_show_its_password() {
         let location = Location::Postgres("postgres://u:hunter2@db.example.jp/karamail".into());
         assert_eq!(format!("{location:?}"), "Postgres(•••)");
+        assert_eq!(location.to_string(), "postgres://u@db.example.jp/karamail");
+        for (url, shown) in [
+            ("postgres://%2Frun%2Fpg:5433/x?user=k", "postgres://k@/run/pg:5433/x"),
+            ("host=a,b port=1,2 dbname=x password=hunter2", "postgres://a:1,b:2/x"),
+            ("nonsense hunter2", "postgres://?"),
+        ] {
+            assert_eq!(Location::Postgres(url.to_owned()).to_string(), shown);
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! Knows nothing of the tables. What always holds: nobody is answered before the flush; work that refuses is undone alone; a
 //! full disk or an I/O error undoes and fails the whole group, and the writer goes on.
 
-use crate::store::migrate::{APPLIED, REMEMBER, SQLITE, TABLE, missing};
+use crate::store::migrate::{APPLIED, REMEMBER, SQLITE, Schema, TABLE, missing, newest, tell};
 use crate::store::tx::Link;
 use crate::store::work::{Queue, Waiting, observe};
 use crate::store::{Event, Observer, StoreError, Tx};
@@ -45,15 +45,32 @@ const WRITER: &str = "
 /// Pages of the log that are copied back at a time, 1 MiB: the flush of more would hold up those of commits.
 const COPIED: i64 = 250;
 
+/// What a connection to a file in the making is told: it is flushed once, when it is whole, and thrown away if it never is. A
+/// small cache hands what was written to the system soon.
+const MAKING: &str = "
+    PRAGMA journal_mode = OFF;
+    PRAGMA synchronous = OFF;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -8192;
+    PRAGMA foreign_keys = OFF;
+    PRAGMA trusted_schema = OFF;
+";
+
 /// Opens the file for writing, makes it where it is missing, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path)?;
+    tell(migrate(&connection)?);
+    Ok(connection)
+}
+
+/// Opens the file for writing and makes it where it is missing, whatever its schema.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     make_private(path)?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(WRITER)?;
     connection.execute_batch(SETTINGS)?;
-    migrate(&connection)?;
     Ok(connection)
 }
 
@@ -74,14 +91,45 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn migrate(connection: &Connection) -> Result<(), StoreError> {
+/// Opens the file to be read as it is now, also while another process writes: what is read stays the same until the connection
+/// is closed. Not read-only for SQLite, so that a log that a killed daemon left is read too.
+pub(super) fn open_snapshot(path: &Path) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection
+        .execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; BEGIN")?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Opens a file that is being made.
+pub(super) fn open_new(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(MAKING)?;
+    Ok(connection)
+}
+
+/// Says whether every reference leads to a row.
+pub(super) fn check_references(connection: &Connection) -> Result<(), StoreError> {
+    let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
+    let found = dangling.query_map((), |row| row.get::<_, String>(0))?.next().transpose()?;
+    found.map_or(Ok(()), |table| {
+        Err(StoreError::Corrupt(format!("a row of table {table} points to one that is not there")))
+    })
+}
+
+/// Brings the schema up to date; says how far it had come.
+pub(super) fn migrate(connection: &Connection) -> Result<Schema, StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let migrated = apply_missing(connection);
     connection.execute_batch(if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     migrated
 }
 
-fn apply_missing(connection: &Connection) -> Result<(), StoreError> {
+/// The same, in the transaction that is under way.
+pub(super) fn apply_missing(connection: &Connection) -> Result<Schema, StoreError> {
     connection.execute_batch(TABLE)?;
     let applied = connection
         .prepare(APPLIED)?
@@ -91,7 +139,7 @@ fn apply_missing(connection: &Connection) -> Result<(), StoreError> {
         connection.execute_batch(migration.sql)?;
         connection.execute(REMEMBER, (migration.number, migration.checksum()))?;
     }
-    Ok(())
+    Ok(Schema { found: applied.len() as i64, known: newest(SQLITE) })
 }
 
 /// The thread that writes.

@@ -33,6 +33,11 @@ impl<'a> Tx<'a> {
         Self { link, events: Vec::new(), trouble: None, coming: Some(coming) }
     }
 
+    /// Gives the connection, for what each database has to be asked in words of its own.
+    pub(super) const fn link(&self) -> &Link<'a> {
+        &self.link
+    }
+
     /// Says that a one-time password is being ordered, before its commit.
     pub(super) fn announce(&self) {
         if let Some(coming) = self.coming {

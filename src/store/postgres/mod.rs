@@ -10,7 +10,7 @@
 
 mod session;
 
-pub(super) use session::{Purpose, Server, Session, describe};
+pub(super) use session::{Purpose, Server, Session, describe, show};
 
 use crate::store::tx::Link;
 use crate::store::work::{Queue, Waiting, observe};

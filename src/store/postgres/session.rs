@@ -2,12 +2,14 @@
 
 use crate::store::StoreError;
 use crate::store::dialect::{BEGIN_READ, BEGIN_WRITE, GUARD, MIGRATING, SETTINGS, for_postgres};
-use crate::store::migrate::{APPLIED, POSTGRES, REMEMBER, TABLE, missing};
+use crate::store::migrate::{APPLIED, POSTGRES, REMEMBER, Schema, TABLE, missing, newest};
 use crate::store::sql::{Param, Row};
-use postgres::config::SslMode;
-use postgres::types::ToSql;
+use postgres::binary_copy::BinaryCopyInWriter;
+use postgres::config::{Host, SslMode};
+use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, NoTls, Statement};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -16,6 +18,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a silent connection is believed in before it is asked.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The port that need not be said.
+const USUAL_PORT: u16 = 5432;
 /// How many statements are kept prepared.
 const STATEMENTS: usize = 512;
 
@@ -146,6 +150,31 @@ impl Session {
         rows.iter().map(|row| read(&Row::Postgres(row))).collect()
     }
 
+    /// Runs a statement without parameters that is not worth keeping, and reads every row of its answer.
+    pub(in crate::store) fn query_once<T>(
+        &mut self,
+        sql: &str,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.client.query(sql, &[])?;
+        rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
+    /// Writes rows by a `COPY … FROM STDIN (FORMAT binary)`, the quickest way in.
+    pub(in crate::store) fn copy_in<'a>(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+        rows: impl Iterator<Item = Vec<Param<'a>>>,
+    ) -> Result<(), StoreError> {
+        let mut writer = BinaryCopyInWriter::new(self.client.copy_in(sql)?, types);
+        for row in rows {
+            writer.write(&bound(&row))?;
+        }
+        writer.finish()?;
+        Ok(())
+    }
+
     fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
@@ -159,15 +188,16 @@ impl Session {
         Ok(statement)
     }
 
-    /// Brings the schema up to date; of several nodes one does it.
-    pub(in crate::store) fn migrate(&mut self) -> Result<(), StoreError> {
+    /// Brings the schema up to date, which one of several nodes does; says how far it had come.
+    pub(in crate::store) fn migrate(&mut self) -> Result<Schema, StoreError> {
         self.say(BEGIN_WRITE)?;
         let migrated = self.apply_missing();
         self.say(if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
         migrated
     }
 
-    fn apply_missing(&mut self) -> Result<(), StoreError> {
+    /// The same, in the transaction that is under way.
+    pub(in crate::store) fn apply_missing(&mut self) -> Result<Schema, StoreError> {
         self.say(MIGRATING)?;
         self.say(TABLE)?;
         let applied = self.query(APPLIED, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -175,12 +205,32 @@ impl Session {
             self.say(migration.sql)?;
             self.execute(REMEMBER, &[migration.number.into(), migration.checksum().into()])?;
         }
-        Ok(())
+        Ok(Schema { found: applied.len() as i64, known: newest(POSTGRES) })
     }
 }
 
 fn bound<'a>(params: &'a [Param<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
     params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}
+
+/// Shows the URL of a database without its password and options.
+pub(in crate::store) fn show(url: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    out.write_str("postgres://")?;
+    let Ok(config) = url.parse::<Config>() else { return out.write_str("?") };
+    if let Some(user) = config.get_user() {
+        write!(out, "{user}@")?;
+    }
+    for (place, host) in config.get_hosts().iter().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        match host {
+            Host::Tcp(name) => write!(out, "{comma}{name}")?,
+            Host::Unix(folder) => write!(out, "{comma}{}", folder.display())?,
+        }
+        if let Some(port) = config.get_ports().get(place).filter(|port| **port != USUAL_PORT) {
+            write!(out, ":{port}")?;
+        }
+    }
+    write!(out, "/{}", config.get_dbname().unwrap_or_default())
 }
 
 /// Says in one line what the server or the connection complained about, without the values it concerned.

@@ -122,7 +122,7 @@ CREATE INDEX audit_cuts ON audit (id) WHERE name = 'audit_trimmed';
 
 -- Tries to log in to accounts that there are none of: counted for a while, and told in one entry of the audit log.
 CREATE TABLE unknown_logins (
-    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    id          BIGINT  PRIMARY KEY CHECK (id = 1),
     since       BIGINT  NOT NULL,
     tries       BIGINT  NOT NULL CHECK (tries > 0)
 );
