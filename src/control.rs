@@ -75,6 +75,9 @@ pub enum Request {
         file: String,
         /// Only say what would be done.
         dry_run: bool,
+        /// Say also how far it has come: somebody watches.
+        #[serde(default)]
+        watched: bool,
     },
     /// All members of an organisation.
     ListMembers {
@@ -239,6 +242,13 @@ pub enum Response {
     Orgs(Vec<OrgFacts>),
     /// An organisation.
     Org(OrgFacts),
+    /// How far it has come; said only where it was asked for.
+    Progress {
+        /// So much is done,
+        done: u64,
+        /// of so much.
+        all: u64,
+    },
     /// What an import did, or would do.
     Import(ImportFacts),
     /// What is wrong with the file of an import; nothing was written.

@@ -4,11 +4,13 @@ use super::ask::{ask, ask_one, unexpected};
 use super::failure::{Failure, complain};
 use super::org::Form;
 use super::print::{Out, moment};
+use super::progress::{Bar, watched};
 use crate::control::{
     AuditFacts, ImportFacts, MemberFacts, MemberRow, Request, Response, StartPasswordFacts, TwoFactor,
 };
 use crate::model::{LoginId, OrgCode};
 use crate::service::members::Fault;
+use crate::store::Progress;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -123,8 +125,9 @@ impl Member {
             Self::Import { code, file, dry_run, form } => {
                 // Before we become the owner of the data folder: the file may be the administrator's own.
                 let bytes = read(&file).map_err(|cause| Failure::Refused(format!("{}: {cause}", file.display())))?;
-                let request = Request::ImportMembers { org: code, file: data_encoding::BASE64.encode(&bytes), dry_run };
-                import(ask_one(config, &request)?, &file, form, out)
+                let encoded = data_encoding::BASE64.encode(&bytes);
+                let request = Request::ImportMembers { org: code, file: encoded, dry_run, watched: watched() };
+                import(watch(config, &request)?, &file, form, out)
             }
             Self::List { code, form } => list(config, code, form, out),
             Self::Show { code, id, form } => match ask_one(config, &Request::ShowMember { org: code, id })? {
@@ -211,6 +214,19 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 64 MiB: split it"));
     }
     Ok(bytes)
+}
+
+/// Asks, and shows how far it has come.
+fn watch(config: Option<PathBuf>, request: &Request) -> Result<Response, Failure> {
+    let (mut found, bar) = (None, Bar::new("importing", "rows"));
+    ask(config, request, |answer| {
+        match answer {
+            Response::Progress { done, all } => bar.show(Progress { done, all }),
+            last => found = Some(last),
+        }
+        Ok(())
+    })?;
+    found.ok_or_else(unexpected)
 }
 
 fn import(answer: Response, file: &Path, form: Form, out: &mut Out) -> Result<(), Failure> {

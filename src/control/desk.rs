@@ -99,7 +99,10 @@ impl Desk {
                 let found = self.store.read(move |tx| tx.org(&code)?.map(|org| org_facts(tx, org)).transpose()).await?;
                 Response::Org(found.ok_or_else(|| no_org(&org))?)
             }
-            Request::ImportMembers { org, file, dry_run } => self.import(org, file, dry_run).await?,
+            Request::ImportMembers { org, file, dry_run, watched } => {
+                let watcher = watched.then_some(to);
+                self.import(org, file, dry_run, watcher).await?
+            }
             Request::ListMembers { org } => return self.list_members(org, to).await,
             Request::ShowMember { org, id } => self.show_member(org, id).await?,
             Request::ResetTwoFactor { org, id } => self.reset_two_factor(org, id).await?,
@@ -163,7 +166,14 @@ impl Desk {
         Ok(Response::Org(set.ok_or_else(|| no_org(&org))?.map_err(refused)?))
     }
 
-    async fn import(&self, org: OrgCode, file: String, dry_run: bool) -> Result<Response, Stop> {
+    async fn import(
+        &self,
+        org: OrgCode,
+        file: String,
+        dry_run: bool,
+        watcher: Option<&mpsc::Sender<Response>>,
+    ) -> Result<Response, Stop> {
+        let (passed, rows) = watch::channel(0);
         // Decoding and reading a large file takes a while; the runtime has others to serve.
         let read = tokio::task::spawn_blocking(move || {
             data_encoding::BASE64.decode(file.as_bytes()).map(|bytes| MemberFile::read(&bytes))
@@ -174,8 +184,14 @@ impl Desk {
         };
         let importer = Importer { store: self.store.clone(), seal: self.seal.clone(), random: self.random.clone() };
         let done = match dry_run {
-            true => importer.rehearse(&org, &file, self.clock.now()).await,
-            false => importer.import(&org, &file, self.clock.now()).await,
+            true => {
+                let rehearsal = importer.rehearse(&org, &file, self.clock.now(), passed);
+                telling(rehearsal, rows, file.rows().len(), watcher).await
+            }
+            false => {
+                let import = importer.import(&org, &file, self.clock.now(), passed);
+                telling(import, rows, 2 * file.rows().len(), watcher).await
+            }
         };
         match done {
             Ok(report) => Ok(Response::Import(ImportFacts::new(org, file.encoding().to_string(), report, dry_run))),
@@ -311,6 +327,26 @@ impl Desk {
         }
         Ok(any)
     }
+}
+
+/// Does an import, and tells a watcher meanwhile how many rows were gone through. One who is slow to read misses some of it and
+/// holds nothing up.
+async fn telling<T>(
+    import: impl Future<Output = T>,
+    mut passed: watch::Receiver<usize>,
+    all: usize,
+    watcher: Option<&mpsc::Sender<Response>>,
+) -> T {
+    let tell = async {
+        let Some(to) = watcher else { return };
+        while passed.changed().await.is_ok() {
+            let done = *passed.borrow_and_update() as u64;
+            if to.try_send(Response::Progress { done, all: all as u64 }).is_err() {
+                tracing::debug!("a command does not keep up with its import");
+            }
+        }
+    };
+    tokio::join!(import, tell).0
 }
 
 pub(super) fn named<T: FromStr<Err: Display>>(name: Option<String>) -> Result<Option<T>, Stop> {

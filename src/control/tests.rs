@@ -96,7 +96,7 @@ impl Office {
 
 fn import(text: &str, dry_run: bool) -> Request {
     let file = data_encoding::BASE64.encode(text.as_bytes());
-    Request::ImportMembers { org: "DEMO".parse().unwrap(), file, dry_run }
+    Request::ImportMembers { org: "DEMO".parse().unwrap(), file, dry_run, watched: false }
 }
 
 fn job(to: &str, cause: Option<MailId>) -> NewJob {

@@ -19,6 +19,7 @@ use crate::service::start_password;
 use crate::store::{Member, NewMember, Store, StoreError, Tx};
 use file::Columns;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// How many members are written in one transaction: with up to three addresses and a secret each they are at most 5,000 rows,
 /// so that nobody waits long behind them.
@@ -81,24 +82,37 @@ pub struct Importer {
 }
 
 impl Importer {
-    /// Says what an import would do, and writes nothing.
+    /// Says what an import would do, and writes nothing. `passed` is told how many rows were gone through.
     ///
     /// # Errors
     /// See [`ImportError`].
-    pub async fn rehearse(&self, org: &OrgCode, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
+    pub async fn rehearse(
+        &self,
+        org: &OrgCode,
+        file: &Arc<MemberFile>,
+        at: Timestamp,
+        passed: watch::Sender<usize>,
+    ) -> Result<Report, ImportError> {
         let id = self.find(org).await?;
-        self.compare(id, file, at).await
+        self.compare(id, file, at, &passed).await
     }
 
-    /// Writes the members of a file.
+    /// Writes the members of a file. `passed` is told of each row twice: when it is compared, and when it is written.
     ///
     /// # Errors
     /// See [`ImportError`].
-    pub async fn import(&self, org: &OrgCode, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
+    pub async fn import(
+        &self,
+        org: &OrgCode,
+        file: &Arc<MemberFile>,
+        at: Timestamp,
+        passed: watch::Sender<usize>,
+    ) -> Result<Report, ImportError> {
         let id = self.find(org).await?;
-        self.compare(id, file, at).await?;
+        self.compare(id, file, at, &passed).await?;
         let mut report = Report::default();
         for page in pages(file) {
+            let rows = page.len();
             let (file, seal, random) = (Arc::clone(file), self.seal.clone(), self.random.clone());
             let work = move |tx: &mut Tx<'_>| {
                 let mut report = Report::default();
@@ -109,6 +123,7 @@ impl Importer {
                 Ok::<_, ImportError>(report)
             };
             report = report.and(self.store.write(work).await?);
+            passed.send_modify(|passed| *passed += rows);
         }
         Ok(report)
     }
@@ -120,10 +135,16 @@ impl Importer {
     }
 
     /// Compares the whole file with what is known, a page at a time.
-    async fn compare(&self, org: OrgId, file: &Arc<MemberFile>, at: Timestamp) -> Result<Report, ImportError> {
+    async fn compare(
+        &self,
+        org: OrgId,
+        file: &Arc<MemberFile>,
+        at: Timestamp,
+        passed: &watch::Sender<usize>,
+    ) -> Result<Report, ImportError> {
         let (mut report, mut faults) = (Report::default(), Faults::default());
         for page in pages(file) {
-            let file = Arc::clone(file);
+            let (file, rows) = (Arc::clone(file), page.len());
             let work = move |tx: &mut Tx<'_>| {
                 let (mut report, mut faults) = (Report::default(), Faults::default());
                 for row in file.rows().get(page.clone()).unwrap_or_default() {
@@ -141,6 +162,7 @@ impl Importer {
             let (page_report, page_faults) = self.store.read(work).await?;
             report = report.and(page_report);
             faults.append(page_faults);
+            passed.send_modify(|passed| *passed += rows);
         }
         if faults.is_empty() { Ok(report) } else { Err(ImportError::Faults(faults)) }
     }

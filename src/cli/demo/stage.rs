@@ -102,7 +102,12 @@ impl Stage {
                 title: "デモ株式会社 安否確認".to_owned(),
                 title_en: Some("Demo Inc. Safety Confirmation".to_owned()),
             },
-            Request::ImportMembers { org: self.org.clone(), file: BASE64.encode(members.as_bytes()), dry_run: false },
+            Request::ImportMembers {
+                org: self.org.clone(),
+                file: BASE64.encode(members.as_bytes()),
+                dry_run: false,
+                watched: false,
+            },
         ]
     }
 

@@ -153,8 +153,32 @@ async fn a_faulty_file_is_answered_with_its_faults() {
     assert_eq!(faults["more"], 0);
     let org = "DEMO".parse().unwrap();
     assert!(
-        office.refusal(Request::ImportMembers { org, file: "*".to_owned(), dry_run: true }).await.contains("no base64")
+        office
+            .refusal(Request::ImportMembers { org, file: "*".to_owned(), dry_run: true, watched: true })
+            .await
+            .contains("no base64")
     );
+}
+
+#[tokio::test]
+async fn how_far_an_import_has_come_is_said_to_whoever_watches() {
+    let office = Office::with_demo().await;
+    let rows: String = (0..2_500).map(|number| format!("{number},kite7,花子\n")).collect();
+    let mut request = import(&format!("id,password,name\n{rows}"), false);
+    assert_eq!(office.ask(request.clone()).await.len(), 1);
+    let Request::ImportMembers { watched, .. } = &mut request else { panic!("{request:?}") };
+    *watched = true;
+    let mut answers = office.ask(request).await;
+    assert!(matches!(answers.pop(), Some(Response::Import(facts)) if facts.unchanged == 2_500));
+    let told: Vec<(u64, u64)> = answers
+        .iter()
+        .map(|answer| match answer {
+            Response::Progress { done, all } => (*done, *all),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    // Those that came while nobody looked are left out; the last is not.
+    assert!(told.is_sorted() && told.last() == Some(&(5_000, 5_000)), "{told:?}");
 }
 
 #[tokio::test]

@@ -22,6 +22,10 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
 }
 
+fn unwatched() -> watch::Sender<usize> {
+    watch::Sender::new(0)
+}
+
 struct Office {
     importer: Importer,
     org: OrgCode,
@@ -40,7 +44,7 @@ impl Office {
     }
 
     async fn import(&self, lines: &[&str]) -> Report {
-        self.importer.import(&self.org, &good(lines), at(1)).await.unwrap()
+        self.importer.import(&self.org, &good(lines), at(1), unwatched()).await.unwrap()
     }
 
     async fn member(&self, login: &str) -> Option<Member> {
@@ -211,7 +215,7 @@ async fn what_the_file_does_not_say_stays() {
         .await
         .unwrap();
     let short = Arc::new(MemberFile::read("id,name,mail3\n0001,山本,c@d.jp\n".as_bytes()).unwrap());
-    let report = office.importer.import(&office.org, &short, at(3)).await.unwrap();
+    let report = office.importer.import(&office.org, &short, at(3), unwatched()).await.unwrap();
     assert_eq!(report, Report { changed: 1, ..Report::default() });
     let member = office.member("0001").await.unwrap();
     assert_eq!(member.name, "山本");
@@ -249,7 +253,7 @@ async fn a_new_member_without_a_password_stops_the_whole_import() {
     let office = Office::open().await;
     office.import(&["0001,kite7,山田,,,,,,"]).await;
     let lines = good(&["0001,,山本,,,,,,", "0002,kite7,佐藤,,,,,,", "0003,,鈴木,,,,,,"]);
-    let Err(ImportError::Faults(faults)) = office.importer.import(&office.org, &lines, at(2)).await else {
+    let Err(ImportError::Faults(faults)) = office.importer.import(&office.org, &lines, at(2), unwatched()).await else {
         panic!("taken")
     };
     let said: Vec<String> = faults.shown().iter().map(ToString::to_string).collect();
@@ -264,9 +268,9 @@ async fn a_rehearsal_says_the_same_and_writes_nothing() {
     office.import(&["0001,kite7,山田,,,,,,", "0002,kite7,佐藤,,,,,,"]).await;
     let lines = good(&["0001,kite7,山田,,,,,,", "0002,kite7,佐々木,,,,,,", "0003,kite7,鈴木,,,,,,"]);
     let expected = Report { added: 1, changed: 1, unchanged: 1 };
-    assert_eq!(office.importer.rehearse(&office.org, &lines, at(1)).await.unwrap(), expected);
+    assert_eq!(office.importer.rehearse(&office.org, &lines, at(1), unwatched()).await.unwrap(), expected);
     assert!(office.member("0003").await.is_none());
-    assert_eq!(office.importer.import(&office.org, &lines, at(2)).await.unwrap(), expected);
+    assert_eq!(office.importer.import(&office.org, &lines, at(2), unwatched()).await.unwrap(), expected);
     assert!(office.member("0003").await.is_some());
 }
 
@@ -278,14 +282,18 @@ async fn an_import_of_several_pages_is_complete() {
     assert_eq!(office.import(&lines).await.added, PAGE * 2 + 1);
     assert_eq!(office.addresses("2000").await, ["1 m2000@b.jp"]);
     let again = good(&lines);
-    assert_eq!(office.importer.rehearse(&office.org, &again, at(1)).await.unwrap().unchanged, PAGE * 2 + 1);
+    assert_eq!(
+        office.importer.rehearse(&office.org, &again, at(1), unwatched()).await.unwrap().unchanged,
+        PAGE * 2 + 1
+    );
 }
 
 #[tokio::test]
 async fn members_of_an_organisation_that_is_not_there_are_refused_with_what_to_do() {
     let office = Office::open().await;
     let none: OrgCode = "NONE".parse().unwrap();
-    let refused = office.importer.import(&none, &good(&["0001,kite7,山田,,,,,,"]), at(1)).await.unwrap_err();
+    let refused =
+        office.importer.import(&none, &good(&["0001,kite7,山田,,,,,,"]), at(1), unwatched()).await.unwrap_err();
     assert!(refused.to_string().contains("org add NONE --title"), "{refused}");
 }
 
@@ -329,7 +337,9 @@ async fn an_address_that_the_member_has_in_another_place_is_found_before_anythin
     let office = Office::open().await;
     office.import(&["0001,kite7,山田,,,,,x@b.jp,y@b.jp", "0002,kite7,佐藤,,,,,,"]).await;
     let clash = good(&["0001,,山田,,,,X@b.jp,,", "0002,,鈴木,,,,,,"]);
-    let ImportError::Faults(faults) = office.importer.import(&office.org, &clash, at(2)).await.unwrap_err() else {
+    let ImportError::Faults(faults) =
+        office.importer.import(&office.org, &clash, at(2), unwatched()).await.unwrap_err()
+    else {
         panic!("not for its faults")
     };
     let said: Vec<String> = faults.shown().iter().map(ToString::to_string).collect();
