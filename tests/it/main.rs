@@ -39,5 +39,6 @@ mod resolver;
 mod session;
 mod signing;
 mod stock;
+mod store;
 mod tls;
 mod visitor;

@@ -4,6 +4,7 @@ mod audit;
 mod census;
 mod challenges;
 mod commits;
+mod copies;
 #[cfg(feature = "crash-test")]
 mod crash;
 mod domains;
@@ -28,6 +29,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+
+pub use server::{schema, schema_of, sql};
 
 /// A database of one test's own.
 pub struct Place {
@@ -115,6 +118,7 @@ conformance![
     commits::a_schema_that_was_tampered_with_is_refused,
     commits::a_database_of_the_first_program_is_brought_up_to_date,
     commits::opening_again_applies_nothing_twice,
+    copies::a_schema_is_looked_at_without_being_made_and_brought_up_to_date_once,
     mails::a_mail_is_found_again,
     mails::the_same_mail_comes_for_the_first_time_once,
     mails::fingerprints_are_forgotten_oldest_first_in_steps,
