@@ -63,7 +63,8 @@ pub struct Site {
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// Serves a site on `listeners` until `stop` is done; then finishes what is under way.
+/// Serves a site on `listeners` until `stop` is done; then finishes what is under way. A door that shuts by itself ends it too:
+/// nobody is to find it shut without anybody knowing.
 pub async fn serve(site: Site, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) {
     let (closing, closed) = watch::channel(false);
     let room = Room::new(CONNECTIONS);
@@ -71,7 +72,10 @@ pub async fn serve(site: Site, listeners: Vec<TcpListener>, stop: impl Future<Ou
     for listener in listeners {
         doors.spawn(accept(site.clone(), listener, room.clone(), closed.clone()));
     }
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        Some(ended) = doors.join_next() => report(ended),
+    }
     closing.send_replace(true);
     while let Some(ended) = doors.join_next().await {
         report(ended);
