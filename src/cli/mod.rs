@@ -14,6 +14,7 @@ mod log;
 mod member;
 mod org;
 mod owner;
+mod package;
 mod place;
 mod print;
 mod progress;
@@ -23,7 +24,7 @@ mod store;
 mod trace;
 mod voice;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use failure::Failure;
 use print::Out;
 use std::ffi::OsString;
@@ -69,6 +70,8 @@ enum Command {
     Address(address::Address),
     Trace(trace::Trace),
     Log(log::Log),
+    Man(package::Man),
+    Completions(package::Completions),
 }
 
 impl Command {
@@ -84,6 +87,8 @@ impl Command {
             Self::Address(address) => address.run(config, out),
             Self::Trace(trace) => trace.run(config, out),
             Self::Log(log) => log.run(config, out),
+            Self::Man(man) => man.run(Arguments::command()),
+            Self::Completions(completions) => completions.run(Arguments::command(), out),
         }
     }
 }

@@ -20,6 +20,11 @@ impl Out {
         writeln!(self.0, "{line}")
     }
 
+    /// Prints what another library wrote.
+    pub(super) fn bytes(&mut self, text: &[u8]) -> io::Result<()> {
+        self.0.write_all(text)
+    }
+
     /// Prints one value as JSON.
     pub(super) fn json(&mut self, facts: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut self.0, facts)?;

@@ -92,6 +92,8 @@ fn a_wrong_command_line_leaves_two_and_help_leaves_nothing_wrong() {
         &["trace", "--help"],
         &["log", "--help"],
         &["check", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
     ] {
         let said = machine.say(arguments);
         assert!(arguments == ["--version"] || said.contains("Example"), "{arguments:?}: {said}");
