@@ -9,10 +9,12 @@ mod housekeeping;
 mod journal;
 mod live;
 mod parts;
+mod pulse;
 mod reload;
 
-pub use doors::Doors;
+pub use doors::{Doors, Unwanted};
 pub use parts::notices;
+pub use pulse::Pulse;
 
 use journal::News;
 use parts::Certificates;
@@ -77,6 +79,7 @@ pub struct Daemon {
     board: Board,
     /// What is shown to those who want a secured connection.
     identities: Vec<Identity>,
+    clock: Clock,
     /// The settings it was started with.
     started: Config,
     /// Whether the mail log is printed as JSON.
@@ -171,8 +174,30 @@ impl Daemon {
         });
         tracing::info!(data_dir = %config.data_dir.display(), "karamail is up");
         let (smtp, web, api) = addresses;
-        let started = config;
-        Ok(Self { smtp, web, api, store, commits, board, identities, started, json, tasks, stop, printer, _lock: lock })
+        let (started, clock) = (config, world.clock);
+        Ok(Self {
+            smtp,
+            web,
+            api,
+            store,
+            commits,
+            board,
+            identities,
+            clock,
+            started,
+            json,
+            tasks,
+            stop,
+            printer,
+            _lock: lock,
+        })
+    }
+
+    /// Gives what feels whether it lives.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let (store, board, clock) = (self.store.clone(), self.board.clone(), self.clock.clone());
+        Pulse { store, board, clock, doors: pulse::doors(&self.smtp, &self.web) }
     }
 
     /// Waits until a task ends although nobody asked it to: a fault of ours, after which it is better to start anew.

@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+/// What `serve` leaves where the settings are wrong: `EX_CONFIG` of sysexits.h, so that systemd does not try again in vain.
+const SETTINGS: u8 = 78;
+
 /// Why a command ends early.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -12,6 +15,8 @@ pub(super) enum Failure {
     Said,
     /// It cannot be, and why.
     Refused(String),
+    /// The settings keep the daemon from starting, and what of them; empty: that has been printed.
+    Settings(String),
     /// The command line was wrong in a way that only we can see.
     Usage(String),
 }
@@ -30,6 +35,12 @@ impl Failure {
             Self::Refused(why) => {
                 complain(&why);
                 ExitCode::FAILURE
+            }
+            Self::Settings(why) => {
+                if !why.is_empty() {
+                    complain(&why);
+                }
+                ExitCode::from(SETTINGS)
             }
             Self::Usage(why) => {
                 complain(&why);

@@ -13,7 +13,7 @@ use crate::queue::{Class, Selection};
 use crate::service::settle::Settler;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The deliveries as they stand; clones show the same.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct Board {
     pub(super) pool: Arc<Pool>,
     pub(super) atlas: Arc<Atlas>,
     pub(super) wake: Arc<Notify>,
+    /// Changes each time the worker has come round.
+    pub(super) rounds: watch::Receiver<()>,
     pub(super) settler: Settler,
     /// The name in our claims.
     pub(super) owner: String,
@@ -57,6 +59,16 @@ impl Board {
     /// Says that something may be due that was not.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Waits until the worker has come round once more: for ever, where it is stuck or gone.
+    pub async fn round(&self) {
+        let mut rounds = self.rounds.clone();
+        rounds.mark_unchanged();
+        self.wake();
+        if rounds.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Takes other waits between two tries, from the next failure on.

@@ -121,6 +121,8 @@ pub struct Worker {
     office: Arc<Office>,
     store: Store,
     wake: Arc<Notify>,
+    /// Told each time the loop comes round.
+    rounds: watch::Sender<()>,
     atlas: Arc<Atlas>,
     /// The name in our claims: one for each start.
     owner: String,
@@ -176,7 +178,7 @@ impl Worker {
             settler,
             exit,
         });
-        Ok(Self { office, store, wake, atlas, owner, alone, grace })
+        Ok(Self { office, store, wake, rounds: watch::Sender::new(()), atlas, owner, alone, grace })
     }
 
     /// Gives what operators see of it.
@@ -184,7 +186,8 @@ impl Worker {
     pub fn board(&self) -> Board {
         let (pool, atlas) = (Arc::clone(&self.office.pool), Arc::clone(&self.atlas));
         let settler = self.office.settler.clone();
-        Board { pool, atlas, wake: Arc::clone(&self.wake), settler, owner: self.owner.clone() }
+        let (wake, rounds) = (Arc::clone(&self.wake), self.rounds.subscribe());
+        Board { pool, atlas, wake, rounds, settler, owner: self.owner.clone() }
     }
 
     /// Delivers until `stop` turns true (or is dropped), then lets transactions under way finish and gives back the rest.
@@ -192,6 +195,7 @@ impl Worker {
         let mut couriers = JoinSet::new();
         let mut agenda = self.begin().await;
         loop {
+            self.rounds.send_replace(());
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 Some(_) = couriers.join_next() => self.open_more(&mut couriers),

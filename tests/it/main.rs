@@ -27,6 +27,7 @@ mod machine;
 mod mailbox;
 mod messages;
 mod names;
+mod overseer;
 mod pages;
 mod peer;
 mod place;
