@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Error, Result, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use crate::place::SMTP_PORT;
 
@@ -18,12 +18,20 @@ pub struct Taken {
 #[derive(Clone)]
 pub struct Mailbox {
     taken: Arc<Mutex<Vec<Taken>>>,
+    dots: Arc<(Mutex<Dots>, Condvar)>,
+}
+
+/// Final dots that are not answered yet.
+#[derive(Default)]
+struct Dots {
+    shut: bool,
+    waiting: usize,
 }
 
 impl Mailbox {
     pub fn open(host: IpAddr) -> Self {
         let listener = TcpListener::bind((host, SMTP_PORT)).unwrap();
-        let mailbox = Self { taken: Arc::default() };
+        let mailbox = Self { taken: Arc::default(), dots: Arc::default() };
         let other = mailbox.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -37,6 +45,26 @@ impl Mailbox {
     /// Everything taken so far.
     pub fn taken(&self) -> Vec<Taken> {
         self.taken.lock().unwrap().clone()
+    }
+
+    /// Has final dots answered, or kept waiting.
+    pub fn answer_dots(&self, answer: bool) {
+        let (dots, bell) = &*self.dots;
+        dots.lock().unwrap().shut = !answer;
+        bell.notify_all();
+    }
+
+    /// How many mails have come whole and wait for an answer.
+    pub fn waiting(&self) -> usize {
+        self.dots.0.lock().unwrap().waiting
+    }
+
+    fn wait_at_dot(&self) {
+        let (dots, bell) = &*self.dots;
+        let mut now = dots.lock().unwrap();
+        now.waiting += 1;
+        now = bell.wait_while(now, |dots| dots.shut).unwrap();
+        now.waiting -= 1;
     }
 
     fn serve(&self, stream: TcpStream) -> Result<()> {
@@ -63,6 +91,7 @@ impl Mailbox {
                 "DATA" => {
                     out.write_all(b"354 Go on\r\n")?;
                     let message = read_message(&mut lines)?;
+                    self.wait_at_dot();
                     let taken = Taken { sender: sender.clone(), recipient: recipient.clone(), message };
                     self.taken.lock().unwrap().push(taken);
                     out.write_all(b"250 2.0.0 Ok\r\n")?;

@@ -1,5 +1,6 @@
 /* Preloaded into the program under test: while the file $FAULTS says "STEP NAME ERRNO", that step fails with that error on
-   every file whose path ends in NAME. Each failure adds an octet to $FAULTS.met. Steps: open, write, flush. */
+   every file whose path ends in NAME; where ERRNO is 0 it does not return while the file says so. Each adds an octet to
+   $FAULTS.met. Steps: open, write, flush. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int ends(const char *text, const char *end) {
@@ -16,22 +18,34 @@ static int ends(const char *text, const char *end) {
   return all >= tail && strcmp(text + all - tail, end) == 0;
 }
 
-static int told_to_fail(const char *step, const char *path) {
+/* The error that the step is to fail with on a file, 0 where it is not to return, -1 where it is to do its work. */
+static int order(const char *step, const char *path) {
   const char *control = getenv("FAULTS");
-  char text[256] = {0}, wanted[32], name[128], met[4096];
+  char text[256] = {0}, wanted[32], name[128];
   int number, file;
-  if (!control || (file = syscall(SYS_openat, AT_FDCWD, control, O_RDONLY | O_CLOEXEC)) < 0) return 0;
+  if (!control || (file = syscall(SYS_openat, AT_FDCWD, control, O_RDONLY | O_CLOEXEC)) < 0) return -1;
   syscall(SYS_read, file, text, sizeof text - 1);
   syscall(SYS_close, file);
-  if (sscanf(text, "%31s %127s %d", wanted, name, &number) != 3 || strcmp(wanted, step)) return 0;
-  if (!ends(path, name)) return 0;
-  snprintf(met, sizeof met, "%s.met", control);
+  if (sscanf(text, "%31s %127s %d", wanted, name, &number) != 3 || strcmp(wanted, step)) return -1;
+  return ends(path, name) ? number : -1;
+}
+
+static int told_to_fail(const char *step, const char *path) {
+  const struct timespec moment = {0, 5000000};
+  char met[4096];
+  int number = order(step, path), file;
+  if (number < 0) return 0;
+  snprintf(met, sizeof met, "%s.met", getenv("FAULTS"));
   if ((file = syscall(SYS_openat, AT_FDCWD, met, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) >= 0) {
     syscall(SYS_write, file, ".", 1);
     syscall(SYS_close, file);
   }
+  while (number == 0) {
+    nanosleep(&moment, NULL);
+    number = order(step, path);
+  }
   errno = number;
-  return 1;
+  return number > 0;
 }
 
 static int told_to_fail_on(const char *step, int fd) {

@@ -17,13 +17,13 @@ const CONNECTIONS: usize = 4;
 const ALERTS: usize = 120;
 
 /// The library that makes system calls fail, and the file that tells it which.
-struct Faults {
+pub(super) struct Faults {
     library: PathBuf,
     control: PathBuf,
 }
 
 impl Faults {
-    fn build(place: &Place) -> Self {
+    pub(super) fn build(place: &Place) -> Self {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/real/faults.c");
         let library = place.path("faults.so");
         let built = Command::new("gcc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).output().unwrap();
@@ -31,18 +31,23 @@ impl Faults {
         Self { library, control: place.path("faults") }
     }
 
-    fn preload(&self, command: &mut Command) {
+    pub(super) fn preload(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library).env("FAULTS", &self.control);
     }
 
     /// From now on the step fails; all at once, so that the library never reads half of it.
-    fn arm(&self, step: &str, file: &str, errno: i32) {
+    pub(super) fn arm(&self, step: &str, file: &str, errno: i32) {
         let draft = self.control.with_extension("draft");
         std::fs::write(&draft, format!("{step} {file} {errno}")).unwrap();
         std::fs::rename(draft, &self.control).unwrap();
     }
 
-    fn disarm(&self) {
+    /// From now on the step does not return, until all is well again.
+    pub(super) fn hang(&self, step: &str, file: &str) {
+        self.arm(step, file, 0);
+    }
+
+    pub(super) fn disarm(&self) {
         std::fs::remove_file(&self.control).unwrap();
     }
 

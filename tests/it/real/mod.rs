@@ -15,3 +15,5 @@ mod plain;
 mod postfix;
 mod reloads;
 mod secured;
+mod stop;
+mod unit;
