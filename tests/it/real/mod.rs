@@ -11,6 +11,7 @@ mod journey;
 mod kills;
 mod knot;
 mod limits;
+mod package;
 mod plain;
 mod postfix;
 mod reloads;
