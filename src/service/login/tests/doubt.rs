@@ -151,7 +151,7 @@ async fn a_day_without_tries_ends_the_doubt_and_a_try_that_only_got_so_far_does_
     let door = Door::with_addresses(&[MINE]).await;
     door.doubted().await;
     let later = NOON.plus(QUIET).minus(Span::from_millis(1));
-    assert_eq!(door.reached(STRANGER, later).await, Stage::Doubt);
+    assert_eq!(door.reached(Device::Network([5; 32]), later).await, Stage::Doubt);
     door.login.attempt(typed("wrong"), Entrance { device: KNOWN, ..ENTRANCE }, later).await.unwrap();
     assert_eq!(door.reached(Device::Network([6; 32]), later.plus(QUIET)).await, Stage::Enrol);
 }
