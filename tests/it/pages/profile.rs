@@ -178,7 +178,7 @@ async fn an_address_that_is_not_written_to_is_explained_with_the_way_out() {
 async fn r004_r109_in_the_smartphone_plan_there_is_no_button_and_no_mail() {
     let house = House::open().await;
     let policy = Policy { plan: Plan::Smartphone, ..Policy::default() };
-    let set = move |tx: &mut karamail::store::Tx<'_>| tx.set_policy(&"DEMO".parse().unwrap(), &policy);
+    let set = move |tx: &mut Tx<'_>| tx.set_policy(&"DEMO".parse().unwrap(), &policy);
     assert!(house.store.write::<_, StoreError, _>(set).await.unwrap());
     let (_, mut phone) = at_page(&house).await;
     phone.page.has("スマホプランでは").has_not("name=\"test\"");
@@ -203,7 +203,7 @@ async fn r108_the_page_of_a_test_renews_itself_for_two_minutes_and_stops_when_as
     test_of(&mut phone, "1", typed("a@example.jp", "", "")).await;
     phone.page.has(RENEWS);
     let now = house.clock.now();
-    let arrive = move |tx: &mut karamail::store::Tx<'_>| {
+    let arrive = move |tx: &mut Tx<'_>| {
         let test = tx.last_contact_test(hanako)?.unwrap();
         tx.note_test_arrived(test.id, now)
     };
