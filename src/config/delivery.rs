@@ -193,15 +193,17 @@ fn read_authorities(section: &mut Section<'_>, data_dir: &Path) -> Option<PathBu
 /// Reads where the keys of the root are; a file without any would make every signature worthless.
 fn read_root_keys(section: &mut Section<'_>, data_dir: &Path) -> Option<PathBuf> {
     let file = data_dir.join(section.value::<String>("trust_anchor")?);
-    let why = match std::fs::read_to_string(&file) {
-        Err(cause) => format!("cannot be read: {cause}"),
+    let (why, hint) = match std::fs::read_to_string(&file) {
+        Err(cause) => (format!("cannot be read: {cause}"), None),
         Ok(text) => match text.parse::<TrustAnchors>() {
             Ok(keys) if !keys.is_empty() => return Some(file),
-            Ok(_) | Err(_) => "holds no DNSKEY record of the root".to_owned(),
+            Ok(_) | Err(_) => {
+                let hint = "one record a line: . 172800 IN DNSKEY 257 3 13 KEY".to_owned();
+                ("holds no DNSKEY record of the root".to_owned(), Some(hint))
+            }
         },
     };
-    let hint = "one record a line: . 172800 IN DNSKEY 257 3 13 KEY".to_owned();
-    section.complain("trust_anchor", format!("{}: {why}", file.display()), Some(hint));
+    section.complain("trust_anchor", format!("{}: {why}", file.display()), hint);
     None
 }
 

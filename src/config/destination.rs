@@ -127,7 +127,7 @@ mod tests {
     fn read(text: &str) -> (Destinations, Vec<String>) {
         let book = Book::new(text);
         let destinations = book.root().map(|mut root| Destinations::read(root.sections("destination"))).unwrap();
-        (destinations, book.close().1.iter().map(ToString::to_string).collect())
+        (destinations, book.close(Vec::new).1.iter().map(ToString::to_string).collect())
     }
 
     fn limits(destinations: &Destinations, domain: &str) -> Option<(String, Limits)> {

@@ -1,11 +1,12 @@
 //! The file as written becomes the settings as believed.
 //!
 //! `reader` walks the TOML and notes every complaint, one file for each section says what its keys mean, `contradiction` looks
-//! at the sections together. A setting whose feature does not exist yet is refused with a hint, never silently taken.
+//! at the sections together, `advice` at what works and is unwise. A setting whose feature does not exist yet is refused with a hint, never silently taken.
 //!
 //! Does not know what the settings are used for; each part of the daemon is handed its own section. What always holds: whoever
 //! has a [`Config`] has one without a known fault, and whoever has not knows **all** that is wrong, each with its key and line.
 
+mod advice;
 mod api;
 mod contradiction;
 mod delivery;
@@ -40,6 +41,7 @@ use crate::mail::template::Templates;
 use crate::model::{DkimEntry, Domain};
 use reader::{Book, Section};
 use std::path::{Path, PathBuf};
+use value::Name;
 
 /// The settings, believed. Only `daemon` holds them all.
 #[derive(Debug, Clone)]
@@ -72,6 +74,8 @@ pub struct Config {
     pub log: Log,
     /// The file itself.
     pub written: Written,
+    /// What works as it is written and is unwise, in the order of the file.
+    pub advice: Vec<Problem>,
 }
 
 impl Config {
@@ -97,7 +101,7 @@ impl Config {
     pub fn read(text: &str, folder: &Path) -> Result<Self, Problems> {
         let book = Book::new(text);
         let config = Draft::read(book.root()?, folder).check(&book);
-        let (_, problems) = book.close();
+        let (_, problems) = book.close(Self::settings);
         match config {
             Some(config) if problems.is_empty() => Ok(Self { written: Written::of(text), ..config }),
             _ => Err(Problems::new(problems)),
@@ -118,7 +122,7 @@ impl Config {
         if let Ok(root) = book.root() {
             drop(Draft::read(root, Path::new(".")));
         }
-        book.close().0
+        book.close(Vec::new).0
     }
 }
 
@@ -141,7 +145,7 @@ struct Draft {
 
 impl Draft {
     fn read(mut root: Section<'_>, folder: &Path) -> Self {
-        let hostname = root.required("hostname", "\"mx.example.jp\"");
+        let hostname = root.required("hostname", "\"mx.example.jp\"").map(|Name(name)| name);
         let data_dir = root.value("data_dir").unwrap_or_else(|| PathBuf::from(Config::DATA_DIR));
         let data_dir = folder.join(data_dir);
         let templates = templates::read(&mut root, folder);
@@ -175,6 +179,7 @@ impl Draft {
     /// Looks at the sections together, and puts them together where none is missing.
     fn check(self, book: &Book<'_>) -> Option<Config> {
         contradiction::look(&self, book);
+        advice::look(&self, book);
         Some(Config {
             hostname: self.hostname?,
             data_dir: self.data_dir,
@@ -190,6 +195,7 @@ impl Draft {
             api: self.api,
             log: self.log,
             written: Written::default(),
+            advice: Problems::new(book.advice()).into(),
         })
     }
 }

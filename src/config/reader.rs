@@ -13,6 +13,9 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// A word shorter than this is not looked for in other tables unless it is there letter by letter.
+const SHORT: usize = 5;
+
 /// What is learned while the file is read.
 pub(super) struct Book<'a> {
     text: &'a str,
@@ -22,6 +25,8 @@ pub(super) struct Book<'a> {
 #[derive(Default)]
 struct Notes {
     problems: Vec<Problem>,
+    /// What is no fault, and unwise.
+    advice: Vec<Problem>,
     /// The line of each key that was there.
     lines: BTreeMap<String, usize>,
     /// The paths that were asked for: the settings there are.
@@ -56,18 +61,36 @@ impl<'a> Book<'a> {
 
     /// Notes a problem with a key, at its line if it was in the file, else at that of its table.
     pub(super) fn complain(&self, key: &str, what: impl Into<String>, hint: Option<String>) {
-        let mut notes = self.notes.borrow_mut();
-        let tables = key.rmatch_indices('.').filter_map(|(dot, _)| key.get(..dot));
-        let line = std::iter::once(key).chain(tables).find_map(|path| notes.lines.get(path).copied());
-        notes.problems.push(Problem { key: key.to_owned(), line, what: what.into(), hint });
+        let problem = self.of(key, what.into(), hint);
+        self.notes.borrow_mut().problems.push(problem);
     }
 
-    /// Closes the book: gives the paths of all settings there are, and everything that is wrong.
-    pub(super) fn close(self) -> (Vec<String>, Vec<Problem>) {
-        let Notes { mut problems, lines, known, tables, unknown } = self.notes.into_inner();
+    /// Notes what works and is unwise.
+    pub(super) fn advise(&self, key: &str, what: impl Into<String>, hint: &str) {
+        let advice = self.of(key, what.into(), Some(hint.to_owned()));
+        self.notes.borrow_mut().advice.push(advice);
+    }
+
+    fn of(&self, key: &str, what: String, hint: Option<String>) -> Problem {
+        let lines = &self.notes.borrow().lines;
+        let tables = key.rmatch_indices('.').filter_map(|(dot, _)| key.get(..dot));
+        let line = std::iter::once(key).chain(tables).find_map(|path| lines.get(path).copied());
+        Problem { key: key.to_owned(), line, what, hint }
+    }
+
+    /// Gives what was noted that works and is unwise.
+    pub(super) fn advice(&self) -> Vec<Problem> {
+        self.notes.borrow().advice.clone()
+    }
+
+    /// Closes the book: gives the paths of all settings that were asked for, and everything that is wrong. `all` gives those
+    /// of tables too that are not in the file.
+    pub(super) fn close(self, all: impl FnOnce() -> Vec<String>) -> (Vec<String>, Vec<Problem>) {
+        let Notes { mut problems, lines, known, tables, unknown, advice: _ } = self.notes.into_inner();
+        let all = if unknown.is_empty() { Vec::new() } else { all() };
         for (table, key) in unknown {
             let path = join(&table, &key);
-            let hint = suggestion(&known, &tables, &table, &key);
+            let hint = suggestion(&known, &tables, &all, &table, &key);
             let line = lines.get(&path).copied();
             problems.push(Problem { key: path, line, what: "there is no such setting".to_owned(), hint });
         }
@@ -83,8 +106,8 @@ fn join(table: &str, key: &str) -> String {
     if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
 
-/// Looks for what was probably meant: a similar name in the same table, or the same name in another.
-fn suggestion(known: &[String], tables: &[String], table: &str, key: &str) -> Option<String> {
+/// Looks for what was probably meant: a similar name in the same table, or the same or a similar name in another.
+fn suggestion(known: &[String], tables: &[String], all: &[String], table: &str, key: &str) -> Option<String> {
     let here = known.iter().chain(tables).filter_map(|path| {
         let (above, name) = path.rsplit_once('.').unwrap_or(("", path));
         (above == table).then_some(name)
@@ -92,10 +115,17 @@ fn suggestion(known: &[String], tables: &[String], table: &str, key: &str) -> Op
     if let Some(name) = nearest(key, here) {
         return Some(format!("did you mean “{name}”?"));
     }
-    let elsewhere = known.iter().map(|path| path.rsplit_once('.').unwrap_or(("", path))).find(|(_, name)| *name == key);
-    elsewhere.map(|(above, _)| match above {
-        "" => format!("“{key}” belongs before the first [table]"),
-        above => format!("“{key}” belongs to [{above}]"),
+    let elsewhere = || all.iter().map(|path| path.rsplit_once('.').unwrap_or(("", path)));
+    // Every short word is like some other one.
+    let name = match key.len() {
+        0..SHORT => elsewhere().map(|(_, name)| name).find(|name| *name == key),
+        _ => nearest(key, elsewhere().map(|(_, name)| name)),
+    }?;
+    let place = elsewhere().find(|(_, found)| *found == name).map(|(above, _)| above)?;
+    Some(match (place, place.strip_suffix("[1]")) {
+        ("", _) => format!("did you mean “{name}”? It belongs before the first [table]"),
+        (_, Some(list)) => format!("did you mean “{name}”? It belongs to [[{list}]]"),
+        (table, None) => format!("did you mean “{name}”? It belongs to [{table}]"),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `[sender]` and `[[dkim]]`: in whose name we write, and whose signature stands below.
 
 use super::reader::Section;
+use super::value::Name;
 use crate::model::{DkimEntry, Domain, EmailAddress};
 use std::path::Path;
 
@@ -40,7 +41,7 @@ impl Sender {
         }
         let [title, title_en] =
             [("title", Self::TITLE), ("title_en", Self::TITLE_EN)].map(|(key, usual)| title(&mut section, key, usual));
-        let bounce_domain = section.required("bounce_domain", "\"bounce.example.jp\"");
+        let bounce_domain = section.required("bounce_domain", "\"bounce.example.jp\"").map(|Name(name)| name);
         let official_at = section.list("official_at").unwrap_or_default();
         Some(Self { address: address?, title, title_en, bounce_domain: bounce_domain?, official_at })
     }
@@ -71,7 +72,7 @@ pub(super) fn read_dkim(sections: Vec<Section<'_>>, data_dir: &Path) -> Vec<Dkim
 }
 
 fn read_entry(section: &mut Section<'_>, data_dir: &Path) -> Option<DkimEntry> {
-    let domain = section.required("domain", "\"example.jp\"");
+    let domain = section.required("domain", "\"example.jp\"").map(|Name(name)| name);
     let selector: Option<String> = section.required("selector", "\"k1\"");
     let key_file = section.value::<String>("key_file").map(|file| data_dir.join(file));
     let selector = selector?;

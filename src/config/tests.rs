@@ -35,21 +35,19 @@ fn put(folder: &Path, name: &str, text: &str, mode: u32) {
     fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
 }
 
-#[test]
-fn the_shipped_file_says_what_is_so_without_it() {
-    // The names of templates come in no order; which there are does not depend on these two files.
-    let settings = |text: &str| {
-        let shown = format!("{:#?}", read(text).unwrap());
-        shown.lines().filter(|line| !line.contains(".tera")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(settings(SHIPPED), settings(LEAST));
+/// What a file says once it is believed, line by line. The names of templates come in no order; which there are does not
+/// depend on the file. Advice knows its line, so it is left out.
+fn believed(text: &str) -> Vec<String> {
+    let config = Config { advice: Vec::new(), ..read(text).unwrap() };
+    let shown = format!("{config:#?}");
+    shown.lines().filter(|line| !line.contains(".tera")).map(str::to_owned).collect()
 }
 
-#[test]
-fn the_shipped_file_names_every_setting_there_is_and_no_other() {
+/// The settings that a file names, in a line of its own or behind "# ", sorted.
+fn named(text: &str) -> Vec<String> {
     let mut table = String::new();
     let mut named = Vec::new();
-    for line in SHIPPED.lines() {
+    for line in text.lines() {
         let line = line.strip_prefix("# ").unwrap_or(line);
         if let Some(rest) = line.strip_prefix("[[") {
             table = format!("{}[1].", rest.split("]]").next().unwrap());
@@ -61,10 +59,66 @@ fn the_shipped_file_names_every_setting_there_is_and_no_other() {
             named.push(format!("{table}{key}"));
         }
     }
-    let mut settings = Config::settings();
     named.sort();
+    named
+}
+
+fn all_settings() -> Vec<String> {
+    let mut settings = Config::settings();
     settings.sort();
-    assert_eq!(named, settings);
+    settings
+}
+
+#[test]
+fn the_shipped_file_says_what_is_so_without_it() {
+    assert_eq!(believed(SHIPPED), believed(LEAST));
+    for text in [SHIPPED, LEAST] {
+        let advised: Vec<String> = read(text).unwrap().advice.into_iter().map(|advice| advice.key).collect();
+        assert_eq!(advised, ["web.trusted_proxies"]);
+    }
+}
+
+#[test]
+fn the_shipped_file_names_every_setting_there_is_and_no_other() {
+    assert_eq!(named(SHIPPED), all_settings());
+}
+
+#[test]
+fn every_setting_of_the_shipped_file_has_a_remark_or_a_table_that_has_one() {
+    let mut bare = Vec::new();
+    for line in SHIPPED.lines().filter(|line| line.contains(" = ") && !line.contains('#')) {
+        // Names, and the waits below one remark for all classes, say what they are.
+        let key = line.split(" = ").next().unwrap();
+        if !["url", "title", "title_en", "listen", "give_up", "retry"].contains(&key) {
+            bare.push(line);
+        }
+    }
+    assert_eq!(bare, [""; 0]);
+}
+
+#[test]
+fn a_difference_from_the_defaults_and_a_setting_too_few_or_too_many_are_found() {
+    for (from, to) in [
+        ("max_message = \"1 MiB\"", "max_message = \"2 MiB\""),
+        ("reply_limit = \"3/1h\"", "reply_limit = \"4/1h\""),
+        ("link_lifetime = \"24h\"", "link_lifetime = \"25h\""),
+        ("private_addresses = false", "private_addresses = true"),
+        ("tls = \"opportunistic\"", "tls = \"require\""),
+        ("listen = [\"127.0.0.1:8081\"]", "listen = []"),
+        ("format = \"text\"", "format = \"json\""),
+        ("audit_kept = \"1826d\"", "audit_kept = \"1825d\""),
+        ("retry = [\"5s\", \"15s\"", "retry = [\"6s\", \"15s\""),
+        ("give_up = \"5d\"", "give_up = \"4d\""),
+    ] {
+        assert!(SHIPPED.contains(from), "{from}");
+        assert_ne!(believed(&SHIPPED.replacen(from, to, 1)), believed(LEAST), "{from}");
+    }
+    for line in ["max_message = ", "# key_file = ", "# rate = ", "trusted_proxies = ", "audit_kept = "] {
+        let without: Vec<&str> = SHIPPED.lines().filter(|one| !one.contains(line)).collect();
+        assert_ne!(named(&without.join("\n")), all_settings(), "{line}");
+    }
+    assert_ne!(named(&format!("{SHIPPED}\ncolour = \"blue\"")), all_settings());
+    assert!(read(&SHIPPED.replacen("[log]", "[log]\ncolour = \"blue\"", 1)).is_err());
 }
 
 #[test]
@@ -284,12 +338,15 @@ fn values_of_another_kind_are_named_as_what_they_are() {
 #[test]
 fn a_key_in_the_wrong_place_is_shown_where_it_belongs() {
     let said = wrong("max_message = \"1 MiB\"\n");
-    assert_eq!(said, ["line 1: max_message: there is no such setting (hint: “max_message” belongs to [smtp])"]);
+    assert_eq!(
+        said,
+        ["line 1: max_message: there is no such setting (hint: did you mean “max_message”? It belongs to [smtp])"]
+    );
     let said = read(&format!("{LEAST}\nhostname = \"x.jp\"")).unwrap_err();
     assert_eq!(said.len(), 1);
-    assert!(
-        said[0].ends_with("web.hostname: there is no such setting (hint: “hostname” belongs before the first [table])")
-    );
+    assert!(said[0].ends_with(
+        "web.hostname: there is no such setting (hint: did you mean “hostname”? It belongs before the first [table])"
+    ));
 }
 
 proptest::proptest! {

@@ -32,9 +32,25 @@ pub enum ValueError {
         "“{0}” is no address to listen on: write an IP address and a port, such as \"0.0.0.0:25\" or \"[::1]:8080\""
     )]
     Listen(String),
+    /// No name of a domain.
+    #[error(
+        "“{0}” is no name of a domain: write one such as \"mx.example.jp\", no number and nothing before or behind it"
+    )]
+    Name(String),
     /// Neither the word nor an address.
     #[error("“{0}” is no name server: write \"system\", or an IP address and a port, such as \"127.0.0.1:5353\"")]
     Resolver(String),
+}
+
+/// The name of a domain.
+pub(super) struct Name(pub(super) Domain);
+
+impl FromStr for Name {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        text.parse().map(Self).ok().ok_or_else(|| ValueError::Name(text.to_owned()))
+    }
 }
 
 /// A number of bytes.

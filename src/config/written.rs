@@ -22,6 +22,12 @@ impl Written {
         Self(found)
     }
 
+    /// Says whether the file gives a setting, such as `delivery.password`.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Lists the settings that the other file gives otherwise, or one of the two does not give, such as `smtp.listen`. A
     /// list of tables counts as one.
     #[must_use]
