@@ -33,6 +33,7 @@ pub use socket::{Answers, AskError, Socket, ask};
 use crate::model::{EmailAddress, JobId, LoginId, MailId, OrgCode};
 use crate::service::members::Fault;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// What a command asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,8 +237,11 @@ impl std::str::FromStr for Subject {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", content = "facts", rename_all = "snake_case")]
 pub enum Response {
-    /// It is so.
-    Done,
+    /// It is there, and these doors are its own; none where no daemon runs.
+    Up {
+        /// Where it listens.
+        doors: Vec<SocketAddr>,
+    },
     /// Organisations.
     Orgs(Vec<OrgFacts>),
     /// An organisation.

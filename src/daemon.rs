@@ -11,10 +11,12 @@ mod live;
 mod parts;
 mod pulse;
 mod reload;
+mod survey;
 
 pub use doors::{Doors, Unwanted};
 pub use parts::notices;
 pub use pulse::Pulse;
+pub use survey::{Fault, Presence, advice, closed_doors, presence, survey};
 
 use journal::News;
 use parts::Certificates;
@@ -111,6 +113,7 @@ impl Daemon {
         let web = doors::listen("web", doors.web)?;
         let api = doors::listen("api", doors.api)?;
         let addresses = (places(&smtp), places(&web), places(&api));
+        let doors = [&addresses.0[..], &addresses.1, &addresses.2].concat();
 
         let certificates = Certificates::open(&config, &world);
         let identities = certificates.identities();
@@ -165,6 +168,7 @@ impl Daemon {
             commits: commits.clone(),
             live: Some(Arc::new(board.clone())),
             groups: config.destinations.groups.clone(),
+            doors,
         };
         tasks.spawn(async move {
             tokio::select! {

@@ -123,7 +123,8 @@ async fn work_alone(
     let (_, commits) = watch::channel(0);
     let groups = config.destinations.groups.clone();
     let (seal, notices) = (keys.seal().clone(), notices(config));
-    let desk = Desk { store: store.clone(), seal, random, notices, clock, commits, live: None, groups };
+    let desk =
+        Desk { store: store.clone(), seal, random, notices, clock, commits, live: None, groups, doors: Vec::new() };
     let (to, mut answers) = mpsc::channel(4);
     // What is shown may fail first; then nobody takes the answer any more and it ends too.
     let showing = async move {

@@ -16,6 +16,7 @@ use crate::service::members::{ImportError, Importer, MemberFile};
 use crate::service::notice::Notices;
 use crate::store::{AddressRow, AddressState, EventFilter, JobFilter, Org, Store, StoreError, Tail, Tx};
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -49,6 +50,8 @@ pub struct Desk {
     pub live: Option<Arc<dyn Live>>,
     /// The receiving systems that have a name, for as long as no daemon knows them better.
     pub groups: Groups,
+    /// Where the daemon listens.
+    pub doors: Vec<SocketAddr>,
 }
 
 /// Why a request is not done.
@@ -90,7 +93,10 @@ impl Desk {
 
     async fn work(&self, request: Request, to: &mpsc::Sender<Response>) -> Result<(), Stop> {
         let response = match request {
-            Request::Ping => self.store.read(|tx| tx.next_dues()).await.map(|_| Response::Done)?,
+            Request::Ping => {
+                self.store.read(|tx| tx.next_dues()).await?;
+                Response::Up { doors: self.doors.clone() }
+            }
             Request::AddOrg { org, title, title_en } => self.add_org(org, title, title_en).await?,
             Request::SetOrg { org, title, title_en, policy } => self.set_org(org, title, title_en, policy).await?,
             Request::ListOrgs => Response::Orgs(self.store.read(list_orgs).await?),

@@ -34,7 +34,20 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// Says that there is no room for the lock.
+    pub(crate) fn without_room(data_dir: &Path) -> Self {
+        Self::Io { path: place(data_dir), doing: "written", cause: nix::Error::ENOSPC.into() }
+    }
+}
+
 impl Lock {
+    /// Says whether somebody works on the data folder; makes nothing.
+    #[must_use]
+    pub fn is_held(data_dir: &Path) -> bool {
+        File::open(place(data_dir)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Takes the lock; makes the data folder where it is missing, for its owner only.
     ///
     /// # Errors
@@ -47,7 +60,7 @@ impl Lock {
         if !data_dir.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(io(data_dir, "made"))?;
         }
-        let path = data_dir.join("karamail.lock");
+        let path = place(data_dir);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(io(&path, "opened"))?;
@@ -61,6 +74,11 @@ impl Lock {
         sign(&mut file).map_err(io(&path, "written"))?;
         Ok(Self { _file: file })
     }
+}
+
+/// Where the lock of a data folder is.
+fn place(data_dir: &Path) -> PathBuf {
+    data_dir.join("karamail.lock")
 }
 
 /// Writes our process number into the lock, for those who come in vain.

@@ -27,9 +27,17 @@ const READING: Span = Span::from_secs(600);
 /// How many lines of an answer wait for a slow reader.
 const WAITING: usize = 4;
 
+/// The name of the door while it is made.
+const MADE: &str = "s";
+
 /// Where the door of a data folder is.
 fn place(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
+}
+
+/// Where it is made.
+fn making(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.new")
 }
 
 /// The daemon's side of the door. It is taken away when this is dropped.
@@ -40,19 +48,29 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// Says whether the paths of the door are short enough for one.
+    ///
+    /// # Errors
+    /// One is longer than a socket's may be (about 100 bytes).
+    pub fn fits(data_dir: &Path) -> io::Result<()> {
+        [place(data_dir), making(data_dir).join(MADE)]
+            .into_iter()
+            .try_for_each(|path| std::os::unix::net::SocketAddr::from_pathname(path).map(drop))
+    }
+
     /// Opens the door, in place of one that a killed daemon left behind. The caller holds the [`super::Lock`].
     ///
     /// # Errors
     /// The system refused, or the path is longer than a socket's may be (about 100 bytes).
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         // Made where nobody else can reach it, so that it is never open to others, not even before its mode is set.
-        let (path, making) = (place(data_dir), data_dir.join("control.new"));
+        let (path, making) = (place(data_dir), making(data_dir));
         match fs::remove_dir_all(&making) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
             Ok(()) | Err(_) => {}
         }
         DirBuilder::new().mode(0o700).create(&making)?;
-        let made = making.join("s");
+        let made = making.join(MADE);
         let listener = UnixListener::bind(&made)?;
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         fs::rename(&made, &path)?;
@@ -167,7 +185,10 @@ pub enum AskError {
         /// What the system said.
         cause: io::Error,
     },
-    /// It went away in between, or is of another version.
+    /// It went away in between.
+    #[error("the daemon ended before its answer did; run the command again once it is up")]
+    Ended,
+    /// The connection failed, or it is of another version.
     #[error("the daemon stopped answering: {0}")]
     Broken(io::Error),
 }
@@ -180,6 +201,8 @@ pub async fn ask(data_dir: &Path, request: &Request) -> Result<Answers, AskError
     let path = place(data_dir);
     let stream = UnixStream::connect(&path).await.map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::Down,
+        // There is no such folder, or its path is too long for a door.
+        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => AskError::Down,
         _ => AskError::Door { path, cause },
     })?;
     let (read, mut write) = stream.into_split();
@@ -204,7 +227,7 @@ impl Answers {
     /// The daemon went away before the end, or said what we do not understand.
     pub async fn next(&mut self) -> Result<Option<Response>, AskError> {
         let line = read_line(&mut self.read, ANSWER_MAX).await.map_err(AskError::Broken)?;
-        let line = line.ok_or_else(|| AskError::Broken(io::ErrorKind::UnexpectedEof.into()))?;
+        let line = line.ok_or(AskError::Ended)?;
         match serde_json::from_slice(&line).map_err(|cause| AskError::Broken(cause.into()))? {
             Response::End => Ok(None),
             answer => Ok(Some(answer)),

@@ -44,6 +44,7 @@ impl Office {
         let observer = Arc::new(move |_: &[crate::store::Event]| sender.send_modify(|count| *count += 1));
         let options = Options::new(Location::Sqlite(folder.path().join("store.db"))).observed_by(observer);
         let desk = Desk {
+            doors: Vec::new(),
             store: Store::open(options).await.unwrap(),
             seal: KeyRing::new(1, BTreeMap::from([(1, Secret::new([7; 32]))])).unwrap(),
             random: Random::repeating(1),

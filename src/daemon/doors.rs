@@ -7,7 +7,7 @@
 use anyhow::Context as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener as Socket};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Sockets that listen, before anybody answers.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn open_all(entries: Vec<Entry>) -> anyhow::Result<Vec<Socket>> {
     let mut all = Vec::new();
     for Entry { key, at, mut sockets } in entries {
         if sockets.is_empty() {
-            sockets.push(Socket::bind(at).with_context(|| format!("{key}: cannot listen on {at}"))?);
+            sockets.push(Socket::bind(at).with_context(|| format!("{key}: {}", closed(at)))?);
         }
         all.append(&mut sockets);
     }
@@ -98,6 +98,24 @@ fn hand_out(inherited: Vec<Socket>, entries: &mut [Vec<Entry>]) -> anyhow::Resul
         }
     }
     Ok(())
+}
+
+/// Says that a door cannot be opened; why stands behind it.
+pub(super) fn closed(address: SocketAddr) -> String {
+    format!("cannot listen on {address}")
+}
+
+/// Says why nobody could listen there now; what one of the doors in `ours` takes is not in the way. Nobody is answered
+/// meanwhile: the address is taken, and not listened on.
+pub(super) fn trouble(address: SocketAddr, ours: &[SocketAddr]) -> Option<io::Error> {
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)
+    };
+    let cause: io::Error = take().err()?;
+    let is_ours = address.port() != 0 && ours.iter().any(|door| door.port() == address.port());
+    (!is_ours).then_some(cause)
 }
 
 /// Hands sockets to the runtime and says where they listen.

@@ -22,6 +22,17 @@ impl Outbox {
         Ok(Self(folder))
     }
 
+    /// Says why the folder could not be opened, as far as something else is in its place.
+    ///
+    /// # Errors
+    /// Something that is no folder has its name.
+    pub fn look(folder: &Path) -> io::Result<()> {
+        match folder.symlink_metadata() {
+            Ok(_) if !folder.is_dir() => Err(nix::Error::EEXIST.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Gives the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

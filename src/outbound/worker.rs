@@ -529,6 +529,18 @@ fn exit(settings: &Settings, parts: &Parts) -> Result<(Exit, Sight), SetupError>
     Ok((Exit::Servers(Box::new(Servers::new(ways, dialer, memory, clock.clone()))), sight))
 }
 
+/// Lists what would be wrong with the ways out, and makes nothing.
+#[must_use]
+pub fn rehearse(delivery: &Delivery, outbox: PathBuf, clock: &Clock, random: &Random) -> Vec<SetupError> {
+    if matches!(delivery.route, Route::Capture) {
+        return Outbox::look(&outbox).err().map(SetupError::from).into_iter().collect();
+    }
+    let root = delivery.trust_anchor.as_deref();
+    let resolver = Resolver::validating(delivery.resolver, root, clock.clone(), random.clone());
+    let tls = Connectors::new(delivery.tls_ca_file.as_deref(), clock);
+    [resolver.err().map(SetupError::from), tls.err().map(SetupError::from)].into_iter().flatten().collect()
+}
+
 fn guard(settings: &Settings, parts: &Parts, resolver: Resolver, tls: &Connectors) -> Guard {
     let delivery = &settings.delivery;
     let place = Place { port: settings.policy_port, reach: Reach::of(delivery.private_addresses) };

@@ -229,6 +229,18 @@ impl Store {
         Ok(Self(Arc::new(Inner { writes, reads, coming, threads: Mutex::new(threads) })))
     }
 
+    /// Tries whether a database that is there could be opened: what that does to its schema is done and taken back.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn rehearse(location: Location) -> Result<(), StoreError> {
+        let rehearsing = tokio::task::spawn_blocking(move || match location {
+            Location::Sqlite(path) => sqlite::rehearse(&path),
+            Location::Postgres(url) => postgres::Server::parse(&url)?.connect(Purpose::Write)?.rehearse(),
+        });
+        rehearsing.await.unwrap_or(Err(StoreError::Panicked))
+    }
+
     /// Runs `work` in a transaction of its own. `Ok` comes only after the commit has been flushed; an error means that
     /// nothing was kept. `work` may be run more than once, so it changes nothing but through its [`Tx`].
     ///

@@ -74,6 +74,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Does what opening a file that is there does to it, and takes it back.
+pub(super) fn rehearse(path: &Path) -> Result<(), StoreError> {
+    let connection = open(path)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let applied = apply_missing(&connection);
+    connection.execute_batch("ROLLBACK")?;
+    applied?;
+    open_reader(path).map(drop)
+}
+
 /// Makes the file readable by its owner alone before anything is in it; SQLite gives its log the same mode.
 fn make_private(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::OpenOptionsExt;

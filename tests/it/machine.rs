@@ -23,8 +23,13 @@ addresses = ["bizanpi@example.jp"]
 [sender]
 address = "anpi@example.jp"
 bounce_domain = "bounce.example.jp"
+[smtp]
+listen = ["127.0.0.1:0"]
 [web]
+listen = ["127.0.0.1:0"]
 public_url = "https://www.example.jp"
+[api]
+listen = ["127.0.0.1:0"]
 "#;
 /// A machine with settings and nothing else.
 pub struct Machine {
@@ -124,6 +129,7 @@ impl Daemon {
         let store = Store::open(Options::new(location).observed_by(observer)).await.unwrap();
         let groups = Destinations::shipped().groups;
         let desk = Desk {
+            doors: Vec::new(),
             store: store.clone(),
             seal: keys.seal().clone(),
             random,

@@ -15,6 +15,7 @@
 mod browser;
 mod certificates;
 mod chain;
+mod check;
 mod cli;
 mod config;
 mod conformance;

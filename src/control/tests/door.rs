@@ -103,7 +103,7 @@ async fn nonsense_at_the_door_is_answered_or_hung_up_on() {
     for bytes in [&b""[..], b"{\"ask\":\"list_orgs\"}"] {
         assert_eq!(door.say(bytes).await, "");
     }
-    assert_eq!(door.ask(&Request::Ping).await.next().await.unwrap(), Some(Response::Done));
+    assert_eq!(door.ask(&Request::Ping).await.next().await.unwrap(), Some(Response::Up { doors: Vec::new() }));
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn what_comes_is_followed_until_the_command_hangs_up() {
     drop(answers);
     // All turns are free again: the follower kept none.
     for _ in 0..40 {
-        assert_eq!(door.ask(&Request::Ping).await.next().await.unwrap(), Some(Response::Done));
+        assert_eq!(door.ask(&Request::Ping).await.next().await.unwrap(), Some(Response::Up { doors: Vec::new() }));
     }
 }
 
@@ -157,7 +157,7 @@ async fn a_command_waits_for_its_turn_where_too_many_are_answered() {
         news = followers[0].next() => assert!(matches!(news.unwrap(), Some(Response::Events(_)))),
     }
     followers.pop();
-    assert_eq!(waiting.next().await.unwrap(), Some(Response::Done));
+    assert_eq!(waiting.next().await.unwrap(), Some(Response::Up { doors: Vec::new() }));
 }
 
 #[tokio::test]

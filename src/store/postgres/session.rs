@@ -196,7 +196,15 @@ impl Session {
         migrated
     }
 
-    /// The same, in the transaction that is under way.
+    /// The same, taken back at its end.
+    pub(in crate::store) fn rehearse(&mut self) -> Result<(), StoreError> {
+        self.say(BEGIN_WRITE)?;
+        let applied = self.apply_missing();
+        self.say("ROLLBACK")?;
+        applied.map(drop)
+    }
+
+    /// Applies what is missing, in the transaction that is under way.
     pub(in crate::store) fn apply_missing(&mut self) -> Result<Schema, StoreError> {
         self.say(MIGRATING)?;
         self.say(TABLE)?;

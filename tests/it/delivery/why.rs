@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 async fn ask(world: &World, request: Request) -> Response {
     let (_, commits) = watch::channel(0);
     let desk = Desk {
+        doors: Vec::new(),
         store: world.store.clone(),
         seal: KeyRing::new(1, [(1, Secret::new([7; 32]))].into()).unwrap(),
         random: Random::repeating(1),
