@@ -115,6 +115,12 @@ impl Daemon {
         let addresses = (places(&smtp), places(&web), places(&api));
         let doors = [&addresses.0[..], &addresses.1, &addresses.2].concat();
 
+        let mut vital: Vec<api::Vital> = Vec::new();
+        let mut hold = |trouble| {
+            let held = Arc::new(());
+            vital.push((Arc::downgrade(&held), trouble));
+            held
+        };
         let certificates = Certificates::open(&config, &world);
         let identities = certificates.identities();
         let Certificates { smtp: shown_by_smtp, web: shown_by_web, keepers } = certificates;
@@ -123,18 +129,23 @@ impl Daemon {
         }
         let intake = Arc::new(parts::intake(&config, shown_by_smtp, &store, &keys, &world));
         for (listener, _) in smtp {
-            let (intake, stopping) = (Arc::clone(&intake), stopping.clone());
-            tasks.spawn(async move { Intake::serve(&intake, listener, stopping).await });
+            let (intake, stopping, taking) = (Arc::clone(&intake), stopping.clone(), hold("no mail is taken in"));
+            tasks.spawn(async move {
+                Intake::serve(&intake, listener, stopping).await;
+                drop(taking);
+            });
         }
         let hasher = parts::hasher(&world);
         let pages: Web = parts::pages(&config, &store, &keys, hasher.clone(), &world)?;
         let web = web.into_iter().map(|(listener, _)| listener).collect();
-        tasks.spawn(crate::web::serve(pages, shown_by_web, web, stopped(stopping.clone())));
+        let (showing, until) = (hold("the pages are not shown"), stopped(stopping.clone()));
+        tasks.spawn(async move {
+            crate::web::serve(pages, shown_by_web, web, until).await;
+            drop(showing);
+        });
         let worker: Worker = parts::worker(&config, &store, &keys, &world, queued)?;
         let board = worker.board();
-        let delivering = Arc::new(());
-        let delivery = Arc::downgrade(&delivering);
-        let until = stopping.clone();
+        let (delivering, until) = (hold("no mail is delivered"), stopping.clone());
         tasks.spawn(async move {
             worker.run(until).await;
             drop(delivering);
@@ -145,6 +156,8 @@ impl Daemon {
         let watched = board.clone();
         let look: api::Look = Arc::new(move || watched.view());
         let stopping_api = stopping.clone();
+        let data_dir = config.data_dir.clone();
+        let keys_are_there = Arc::new(move || matches!(Keys::load(&data_dir), Ok(Some(_))));
         let parts = api::Parts {
             store: store_of_api,
             clock,
@@ -152,7 +165,8 @@ impl Daemon {
             hasher,
             look,
             identities: identities.clone(),
-            delivery,
+            vital,
+            keys: keys_are_there,
             stopping: stopping_api,
         };
         let api = api.into_iter().map(|(listener, _)| listener).collect();

@@ -41,6 +41,7 @@ pub(super) fn registry(
     crowds: &[Crowd],
     identities: &[Identity],
     hashes: u64,
+    writable: bool,
     now: Timestamp,
     ledger: &Ledger,
 ) -> Registry {
@@ -54,6 +55,7 @@ pub(super) fn registry(
     let hashed = Counter::<u64>::default();
     hashed.inc_by(hashes);
     board.0.register("passwords_hashed", "Passwords hashed by Argon2: logins and changes", hashed);
+    board.add_one("store_writable", "1 where the store could be written a moment ago", usize::from(writable));
     board.0
 }
 

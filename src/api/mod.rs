@@ -1,6 +1,6 @@
 //! What machines ask: whether the daemon is well, and how much of what it did.
 //!
-//! `/healthz` says that the process answers, `/readyz` that it can do its work, `/metrics` counts in the text format of
+//! `/healthz` says that the process answers, `/readyz` that it can do its work and start again, `/metrics` counts in the text format of
 //! OpenMetrics, which Prometheus reads. Knows nothing of how mail is delivered: it hears the events of each commit and is
 //! handed a picture of the moment. What always holds: nothing here changes anything but one row that says when it was last
 //! tried to write; no address of a person appears; the number of time series has a bound, whatever mail comes and goes.
@@ -37,6 +37,9 @@ const PATIENCE: Span = Span::from_secs(5);
 /// Gives a picture of delivery at this moment.
 pub type Look = Arc<dyn Fn() -> View + Send + Sync>;
 
+/// What is gone when a part has ended, and what to say then.
+pub type Vital = (Weak<()>, &'static str);
+
 /// What the answers are made of.
 pub struct Parts {
     /// The database.
@@ -51,8 +54,10 @@ pub struct Parts {
     pub look: Look,
     /// The certificates that are shown.
     pub identities: Vec<Identity>,
-    /// Held by somebody for as long as mail is delivered.
-    pub delivery: Weak<()>,
+    /// Each is held by somebody for as long as a part works; with what is the matter where nobody holds it any more.
+    pub vital: Vec<Vital>,
+    /// Whether the keys can be read: without them there is no next start.
+    pub keys: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Turns true when the daemon stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -94,14 +99,16 @@ impl Api {
     async fn trouble(&self) -> Option<&'static str> {
         let parts = &self.0.parts;
         if *parts.stopping.borrow() {
-            Some("the daemon is stopping")
-        } else if parts.delivery.strong_count() == 0 {
-            Some("no mail is delivered")
-        } else if !self.can_write().await {
-            Some("the store cannot be written")
-        } else {
-            None
+            return Some("the daemon is stopping");
         }
+        if let Some((_, trouble)) = parts.vital.iter().find(|(part, _)| part.strong_count() == 0) {
+            return Some(trouble);
+        }
+        let keys = Arc::clone(&parts.keys);
+        if !tokio::task::spawn_blocking(move || keys()).await.unwrap_or(false) {
+            return Some("the keys cannot be read");
+        }
+        (!self.can_write().await).then_some("the store cannot be written")
     }
 
     /// Writes a row, unless that was tried a moment ago.
@@ -145,7 +152,8 @@ impl Api {
                 return Err("the store takes too long");
             }
         };
-        let gauges = gauges::registry(&look(), &crowds, identities, hasher.computed(), now, ledger);
+        let writable = self.can_write().await;
+        let gauges = gauges::registry(&look(), &crowds, identities, hasher.computed(), writable, now, ledger);
         let mut out = String::new();
         let written = text::encode_registry(&mut out, ledger.registry())
             .and_then(|()| text::encode_registry(&mut out, &gauges))

@@ -10,6 +10,7 @@ use crate::service::hasher::Hasher;
 use crate::store::{Location, Options};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -80,6 +81,7 @@ struct Booth {
     address: std::net::SocketAddr,
     ledger: Arc<Ledger>,
     delivering: Option<Arc<()>>,
+    keys: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     _tasks: JoinSet<()>,
     _folder: tempfile::TempDir,
@@ -93,6 +95,8 @@ impl Booth {
         let location = Location::Sqlite(folder.path().join("store.db"));
         let options = Options::new(location).observed_by(Arc::new(move |events| counting.note(events)));
         let delivering = Arc::new(());
+        let keys = Arc::new(AtomicBool::new(true));
+        let readable = Arc::clone(&keys);
         let (stop, stopping) = watch::channel(false);
         let parts = Parts {
             store: Store::open(options).await.unwrap(),
@@ -101,7 +105,8 @@ impl Booth {
             hasher: Hasher::new(1, Clock::turned_by_hand(at(100))),
             look: Arc::new(move || view.clone()),
             identities: vec![identity(folder.path())],
-            delivery: Arc::downgrade(&delivering),
+            vital: vec![(Arc::downgrade(&delivering), "no mail is delivered")],
+            keys: Arc::new(move || readable.load(Ordering::Relaxed)),
             stopping,
         };
         let api = Api::new(parts);
@@ -109,7 +114,7 @@ impl Booth {
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(api.clone(), vec![listener], std::future::pending()));
-        Self { api, address, ledger, delivering: Some(delivering), stop, _tasks: tasks, _folder: folder }
+        Self { api, address, ledger, delivering: Some(delivering), keys, stop, _tasks: tasks, _folder: folder }
     }
 
     /// The status and the body of an answer.
@@ -154,6 +159,9 @@ async fn who_is_up_is_well_and_who_can_work_is_ready() {
     assert_eq!(booth.get("/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(booth.get("/readyz").await, (200, "ready\n".to_owned()));
     assert_eq!(booth.get("/").await.0, 404);
+    booth.keys.store(false, Ordering::Relaxed);
+    assert_eq!(booth.get("/readyz").await, (503, "the keys cannot be read\n".to_owned()));
+    booth.keys.store(true, Ordering::Relaxed);
     booth.delivering = None;
     assert_eq!(booth.get("/readyz").await, (503, "no mail is delivered\n".to_owned()));
     booth.stop.send_replace(true);

@@ -1,5 +1,6 @@
 //! Journeys with real counterparts: Postfix on both sides, swaks, smtp-source, OpenSSL, curl, dnsmasq, knot, dkimpy.
 
+mod alerts;
 mod carriers;
 mod crash;
 mod dane;
