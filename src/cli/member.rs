@@ -72,6 +72,9 @@ pub(super) enum Member {
         form: Form,
     },
     /// Lists the members of an organisation
+    #[command(
+        after_help = "Example:\n  karamail member list ACME --json | jq -r '.[] | select(.last_login == null) | .id'"
+    )]
     List {
         /// The organisation's code
         code: OrgCode,
@@ -79,6 +82,7 @@ pub(super) enum Member {
         form: Form,
     },
     /// Shows one member
+    #[command(after_help = "Example:\n  karamail member show ACME 0001")]
     Show {
         /// The organisation's code
         code: OrgCode,

@@ -93,6 +93,12 @@ impl Command {
     }
 }
 
+/// Gives the tree of all commands, for whoever lists or tries them.
+#[must_use]
+pub fn tree() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -85,11 +85,13 @@ pub(super) enum Org {
         form: Form,
     },
     /// Lists all organisations
+    #[command(after_help = "Example:\n  karamail org list --json | jq -r '.[].org'")]
     List {
         #[command(flatten)]
         form: Form,
     },
     /// Shows one organisation
+    #[command(after_help = "Example:\n  karamail org show ACME")]
     Show {
         /// Its code
         code: OrgCode,

@@ -34,6 +34,11 @@ Examples:
 States: queued, sending, deferred, held, unknown; accepted, refused, expired, suppressed, cancelled.
 Classes: otp, alert, registration, contact_test, notice, report.";
 
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  karamail queue show jbb            a mail that goes out
+  karamail queue show mb             one that came in; what was kept of it too";
+
 const WHY_EXAMPLES: &str = "\
 Examples:
   karamail queue why jbb
@@ -70,6 +75,7 @@ pub(super) enum Queue {
         form: Form,
     },
     /// Shows one mail, and the one reason it is not moving now
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// A job (j…), or a mail that came in (m…)
         id: Id,

@@ -17,6 +17,7 @@ mod certificates;
 mod chain;
 mod check;
 mod cli;
+mod commands;
 mod config;
 mod conformance;
 mod daemon;
