@@ -90,7 +90,10 @@ impl Verdict {
             more => format!("; {more} warnings"),
         };
         let problems = match self.problems.len() {
-            0 => format!("{}: settings, templates, keys, certificates, database and ports are in order", self.config.display()),
+            0 => format!(
+                "{}: settings, templates, keys, certificates, database and ports are in order",
+                self.config.display()
+            ),
             1 => "1 problem".to_owned(),
             more => format!("{more} problems"),
         };

@@ -211,6 +211,16 @@ impl Landing {
             .await
     }
 
+    /// Notes that somebody logged in behind a link that is open.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn note_login(&self, token: &str, now: Timestamp) -> Result<(), StoreError> {
+        let Sight::Open(registration, _) = self.look(token, now).await? else { return Ok(()) };
+        let Registration { id, address, .. } = *registration;
+        self.store.write(move |tx| maillog::visited(tx, id, &address, "login", now)).await
+    }
+
     /// Gives the member's addresses by priority.
     ///
     /// # Errors

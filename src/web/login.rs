@@ -90,8 +90,18 @@ pub(super) async fn judge(web: &Web, visit: &Visit, fields: &Fields, next: impl 
         // It is still to show that it is the member's.
         Verdict::In(_, stage @ Stage::Doubt) => Ok(Reply::see(next(stage)).with(Crumb::Session, Some(cookie))),
         Verdict::In(_, stage) => {
+            note_login(web, visit).await;
             known_from_now_on(web, visit, &account, Reply::see(next(stage)).with(Crumb::Session, Some(cookie)))
         }
+    }
+}
+
+/// Notes a login behind a link; where that fails, the login goes on.
+async fn note_login(web: &Web, visit: &Visit) {
+    if let Some(token) = visit.registration()
+        && let Err(cause) = web.links().note_login(token, web.now()).await
+    {
+        tracing::warn!(%cause, "a login behind a link could not be noted");
     }
 }
 

@@ -43,5 +43,6 @@ mod session;
 mod signing;
 mod stock;
 mod store;
+mod story;
 mod tls;
 mod visitor;
