@@ -95,8 +95,8 @@ const CASES: &[Case] = &[
     changes("queue drop", "--yes {job}", "", TOUCHED),
 ];
 
-/// Commands that stay up or show themselves; each has a test of its own below.
-const OWN: [&str; 2] = ["serve", "demo"];
+/// Commands that stay up, show themselves or are for packages; each has tests of its own.
+const OWN: [&str; 4] = ["serve", "demo", "man", "completions"];
 
 /// Commands on the database as a whole, which want the daemon stopped or read beside it: their tests are in `store`.
 const WHOLE: [&str; 3] = ["store migrate", "store copy", "store backup"];
