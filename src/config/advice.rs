@@ -43,6 +43,9 @@ fn pages(web: &Web, book: &Book<'_>) {
             book.advise(key, what, "put HTTPS before the pages, and write https://");
         }
     }
+    if web.tls.is_some() {
+        return;
+    }
     if web.public_url.is_secure() && web.trusted_proxies.is_empty() && web.listen.iter().all(|at| at.ip().is_loopback())
     {
         let what = "names no proxy, though only one on this machine can reach web.listen: all browsers count as one, and \
