@@ -351,12 +351,12 @@ async fn every_command_says_the_same_with_the_daemon_and_without_it() {
     stop(daemon);
 }
 
-/// What a person is shown fits a terminal; the mail log has a line for each event, however long.
+/// What a person is shown fits a terminal; a line of the mail log and a sentence may be longer.
 fn fits(case: &Case, shown: &Output) {
     assert_eq!(shown.status.code(), Some(0), "{}: {shown:?}", case.name);
     let out = text(&shown.stdout);
     assert!(!out.trim().is_empty(), "{} shows nothing", case.name);
-    if !matches!(case.name, "log" | "check") {
+    if !matches!(case.name, "log" | "check" | "queue why") {
         for line in out.lines() {
             assert!(width(line) <= 80, "{}: {} columns: {line}", case.name, width(line));
         }
@@ -401,7 +401,7 @@ fn a_second_daemon_on_one_folder_is_refused_and_the_first_goes_on() {
     let other = settings(&station.place, "route = \"capture\"", "").replace(":8080", ":0").replace(":8081", ":0");
     fs::write(station.config(), other.replace(":2525\"]", ":0\"]")).unwrap();
     let done = station.run("serve", 0);
-    assert_eq!(done.status.code(), Some(1));
+    assert!(!done.status.success());
     assert!(text(&done.stderr).contains("another karamail"), "{done:?}");
     assert!(station.say("org list", None).contains("ACME"));
     stop(daemon);
