@@ -31,6 +31,7 @@ const TWO_FACTOR: Place = (two_factor::PAGE, |t| t.two_factor.back);
 /// Pages below another (everything behind the address, too), and the one to which the arrow leads back; none leads back from
 /// what is shown only once.
 const BELOW: &[(&str, Option<Place>)] = &[
+    ("/login/again", Some(MENU)),
     ("/account/password", Some(MENU)),
     ("/account/profile", Some(MENU)),
     ("/account/profile/test", Some(PROFILE)),

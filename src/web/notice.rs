@@ -177,18 +177,13 @@ impl Notice {
             Self::Cookies { back } => {
                 Some(On { href: back.clone().unwrap_or_else(|| "/".to_owned()), label: t.notice.try_again })
             }
-            Self::LoggedOut { back: token @ Some(_) } => Some(On { href: back(token), label: t.notice.log_in_again }),
+            Self::LoggedOut { back: token } => Some(On { href: back(token), label: t.notice.log_in_again }),
             // The same page once more, as it was asked for.
             Self::Busy | Self::Broken => Some(On { href: String::new(), label: t.notice.try_again }),
-            Self::Foreign | Self::TooLarge | Self::Test(_) => {
+            Self::Foreign | Self::TooLarge | Self::Missing(_) | Self::Test(_) => {
                 Some(On { href: "/".to_owned(), label: t.notice.start_page })
             }
-            Self::Cut
-            | Self::Expired { .. }
-            | Self::Used { .. }
-            | Self::Forged
-            | Self::Missing(_)
-            | Self::LoggedOut { back: None } => None,
+            Self::Cut | Self::Expired { .. } | Self::Used { .. } | Self::Forged => None,
         }
     }
 }

@@ -6,7 +6,7 @@ const words = {
   ja: {
     landing: "メールアドレスの登録", failed: "ログインできませんでした", login: "ログイン", change: "新しいパスワードを決める",
     mismatch: "2回の入力がちがっています", use: "このパスワードにする", changed: "パスワードを変更しました", priority: "優先順位を選ぶ",
-    register: "登録する", confirm: "登録の確認", replace: "入れ替えて登録する", back: "もどって選び直す", done: "登録が完了しました",
+    register: "登録する", confirm: "登録の確認", replace: "入れ替えて登録する", back: "戻って選び直す", done: "登録が完了しました",
     used: "この登録はもう済んでいます", cut: "リンクが途中で切れています", expired: "リンクの期限が過ぎました", forged: "このリンクは使えません",
     cookies: "Cookie（クッキー）を許可してください", missing: "ページが見つかりません", home: "メールアドレスの登録", outbox: "送信箱（デモ用）",
     logout: "ログアウト", sure: "ログアウトの確認", out: "ログアウトしました", lapsed: "操作がなかったため", empty: "IDを入力してください",

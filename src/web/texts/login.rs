@@ -4,7 +4,7 @@ texts! {
     title: "ログイン", "Log in";
     lead: "団体の管理者から受け取ったものを入力してください。", "Enter what you received from your organisation’s administrator.";
     family: "家族コード", "Family code";
-    family_hint: "一般ユーザの方は、何も入力しないでください。", "Leave this empty unless you are a family user.";
+    family_hint: "家族ユーザの方だけが使います。一般ユーザの方は、何も入力しないでください。", "Leave this empty unless you are a family user.";
     again_title: "パスワードの確認", "Your password, please";
     again_lead: "安全のため、続ける前にパスワードをもう一度入力してください。", "To keep your account safe, please enter your password once more before you go on.";
     again_button: "続ける", "Go on";

@@ -8,7 +8,7 @@ texts! {
 
     // Links that do not open a registration.
     cut_title: "リンクが途中で切れています", "The link is incomplete";
-    cut_1: "リンクの一部だけが開かれたようです。届いたメールにもどり、リンクの行を始めから終わりまで選んで開いてください。", "Only a part of the link was opened. Go back to the mail and open the whole line, from beginning to end.";
+    cut_1: "リンクの一部だけが開かれたようです。届いたメールに戻り、リンクの行をはじめから終わりまで選んで開いてください。", "Only a part of the link was opened. Go back to the mail and open the whole line, from beginning to end.";
     cut_2: "うまくいかないときは、空メールをもう一度送ると、新しいリンクが届きます。", "If that does not help, send another empty mail and you will get a new link.";
     expired_title: "リンクの期限が過ぎました", "The link has expired";
     expired_1: "このリンクの期限は {time} まででした。アドレスは登録されていません。", "This link was valid until {time}. The address has not been registered.";
@@ -21,17 +21,17 @@ texts! {
     forged_2: "登録するには、空メールを送って、新しいリンクを受け取ってください。", "To register, send an empty mail and you will get a new link.";
 
     // Notices that may meet anybody.
-    cookies_title: "ブラウザのCookie（クッキー）を許可してください", "Please allow cookies";
+    cookies_title: "Cookie（クッキー）を許可してください", "Please allow cookies";
     cookies_1: "このサービスは、ログインのために Cookie を使います。お使いのブラウザでは、Cookie が使えない設定になっています。", "This service needs cookies for the login. Your browser does not let it use them.";
     cookies_2: "ブラウザの設定で Cookie を許可してから、もう一度お試しください。", "Please allow cookies in the settings of your browser, then try again.";
-    try_again: "もう一度ためす", "Try again";
+    try_again: "もう一度試す", "Try again";
     foreign_title: "この操作は受け付けられません", "This could not be accepted";
     foreign_1: "ほかのサイトから送られた操作のため、受け付けませんでした。何も変わっていません。", "It was sent from another site, so it was not accepted. Nothing has changed.";
     foreign_2: "メールのリンクから開き直してください。", "Please open the link in the mail again.";
     missing_title: "ページが見つかりません", "Page not found";
     missing_1: "アドレスがまちがっているか、ページがなくなりました。メールのリンクから開き直してください。", "The address is wrong or the page is gone. Please open the link in the mail again.";
     too_large_title: "送られた内容が大きすぎます", "Too much was sent";
-    too_large_1: "入力が長すぎるため、受け付けられませんでした。何も変わっていません。前のページにもどり、入力し直してください。", "What was entered is too long and was not accepted. Nothing has changed. Please go back and enter it again.";
+    too_large_1: "入力が長すぎるため、受け付けられませんでした。何も変わっていません。前のページに戻り、入力し直してください。", "What was entered is too long and was not accepted. Nothing has changed. Please go back and enter it again.";
     busy_title: "ただいま混み合っています", "Very busy at the moment";
     busy_1: "少し待ってから、もう一度お試しください。何も変わっていません。", "Please try again in a little while. Nothing has changed.";
     broken_title: "処理できませんでした", "Something went wrong";

@@ -21,7 +21,7 @@ texts! {
     save: "登録", "Register";
     reset: "入力を取り消す", "Undo what I typed";
     unsaved: "まだ登録していない入力があります。下の「登録」を押すと、確認の画面に進みます。", "There are changes that are not registered yet. Press “Register” below to go on.";
-    state: "いまのようす", "How it stands";
+    state: "今のようす", "How it stands";
     saved: "登録しました。", "Your addresses are registered.";
     same: "変更はありませんでした。", "Nothing has changed.";
     moved: "別の画面でアドレスが変更されていたため、登録していません。もう一度お確かめください。", "The addresses were changed elsewhere meanwhile, so nothing was registered. Please check them again.";
@@ -50,5 +50,5 @@ texts! {
     wait_look: "もう一度ようすを見る", "Look again";
     wait_missing: "届かないときは、アドレスを直して、テストをやり直してください。", "If it does not arrive, correct the address and test again.";
     wait_help: "メールが届かないときの手順", "What to do when mail does not arrive";
-    wait_back: "アドレスの入力にもどる", "Back to the addresses";
+    wait_back: "アドレスの入力に戻る", "Back to the addresses";
 }

@@ -37,7 +37,7 @@ texts! {
     confirm_lost: "今のアドレスは登録から外れ、連絡が届かなくなります。", "The present address will be removed and will no longer receive messages.";
     confirm_swapped: "今のアドレスは、優先順位{number}に移ります。", "The present address moves to priority {number}.";
     confirm_button: "入れ替えて登録する", "Replace and register";
-    confirm_back: "もどって選び直す", "Go back and choose again";
+    confirm_back: "戻って選び直す", "Go back and choose again";
 
     // Done.
     done_title: "登録が完了しました", "Your address is registered";

@@ -5,9 +5,10 @@ texts! {
 
     // The overview.
     title: "二要素認証設定", "Two-factor login";
-    needed: "ご契約の団体では、ログインのときにパスワードのほかにもう一つの確認（二要素認証）が必要です。どちらかを設定してください。", "Your organisation asks for a second step after the password. Please set up one of these.";
+    needed: "ログインのときに、パスワードのほかにもう一つの確認（二要素認証）が必要です。団体の決まりです。どちらかを設定してください。", "Your organisation asks for a second step after the password. Please set up one of these.";
     lead: "ログインのときに、パスワードのほかにもう一つの確認をする方法です。両方を設定しておくこともできます。", "These are the ways to confirm a login after the password. You can have both.";
     app: "認証アプリ", "Authenticator app";
+    recommended: "おすすめ", "Recommended";
     app_about: "スマートフォンの認証アプリが表示する数字を使います。電波が届かなくても使えるため、こちらをおすすめします。", "Uses the digits that an app on your phone shows. It works without a connection, so we recommend it.";
     mail: "メール", "Mail";
     mail_about: "メールで届く数字を使います。二段階目の確認にはなりますが、メールが届かないと使えず、アプリほど安全ではありません。", "Uses digits that come by mail. This is a second step, but it needs the mail to arrive and is less safe than the app.";
@@ -37,9 +38,9 @@ texts! {
     step_1: "STEP1　アプリを用意する", "STEP 1: Get an app";
     step_1_text: "Google Authenticator か Microsoft Authenticator を、スマートフォンに入れてください。すでにお使いのアプリがあれば、それを使えます。", "Install Google Authenticator or Microsoft Authenticator on your phone. If you have such an app already, you can use it.";
     step_2: "STEP2　アカウントを追加する", "STEP 2: Add the account";
-    step_2_text: "アプリで次のQRコードを読み取り、アカウントを追加してください。", "Scan this QR code with the app to add the account.";
+    step_2_text: "この画面を見ているスマートフォンにアプリがあるときは、QRコードの下のキーを押してください。パソコンなど別の画面で見ているときは、アプリで次のQRコードを読み取ってください。", "Is the app on the phone that shows this page? Then press the key below the QR code. If you see this page on another screen, scan the QR code with the app.";
     qr: "アプリで読み取るQRコード", "QR code to be scanned by the app";
-    key_link: "この端末にアプリがあるときは、読み取るかわりに、次のキーを押してください。アプリが開きます。", "Is the app on this device? Then press this key instead of scanning: the app opens.";
+    key_link: "次のキーを押すとアプリが開き、アカウントを追加できます。", "Press this key: the app opens and adds the account.";
     by_hand: "手動で入力する場合", "To type it by hand";
     by_hand_text: "アプリで「セットアップキーを入力」などを選び、次のとおり入力してください。種類は「時間ベース」です。", "In the app choose to enter a setup key, and type the following. The kind is “time based”.";
     account: "アカウント名", "Account name";
@@ -47,7 +48,7 @@ texts! {
     several: "複数の端末（スマートフォン、タブレットなど）で使うときは、この画面のQRコードを、使うすべての端末で読み取ってください。", "To use several devices, scan this same QR code with all of them now.";
     each_time: "QRコードは表示するたびに変わります。あとで端末を追加するときは、設定済みの端末でも読み取り直してください。", "The QR code changes every time it is shown. To add a device later, scan the new code with all your devices.";
     step_3: "STEP3　数字を入力する", "STEP 3: Enter the digits";
-    step_3_text: "アプリの「{issuer}」に表示された6桁のワンタイムパスワードを入力してください。", "Enter the six digits that the app shows for “{issuer}”.";
+    step_3_text: "この画面に戻り、アプリの「{issuer}」に表示された6桁のワンタイムパスワードを入力してください。", "Come back to this page, and enter the six digits that the app shows for “{issuer}”.";
     register: "登録", "Register";
     to_mail: "メールアドレスで二要素認証を設定する場合はこちら", "Set up with a mail address instead";
     back: "二要素認証設定へ戻る", "Back to two-factor login";
