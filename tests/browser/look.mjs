@@ -4,9 +4,10 @@
 // with a list of everything that was wrong. Loads nothing but the pages it is given.
 
 import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
+import { HtmlValidate } from "html-validate";
 import { chromium } from "playwright-core";
 
 const told = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -19,6 +20,12 @@ let looks = 0;
 export async function turn(seconds) {
   console.log(`TURN ${seconds}`);
   return Number((await told.next()).value);
+}
+
+/** Closes the store behind the pages. */
+export async function close() {
+  console.log("CLOSE");
+  await told.next();
 }
 
 /** What each field says it is for (WCAG 1.3.5). */
@@ -34,10 +41,48 @@ function measure({ width, tokens }) {
   const seen = (element) => element.checkVisibility({ visibilityProperty: true }) && element.type !== "hidden";
   const short = (element) => element.outerHTML.slice(0, 80);
   const text = (element) => element.textContent.replace(/\s+/g, " ").trim();
-  if (root.scrollWidth > width) found.push(`scrolls sideways: ${root.scrollWidth} of ${width} px`);
+  // Where the text of a page stands, line by line; two texts are nowhere in each other's way.
+  const lines = () => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const range = document.createRange();
+    const found = [];
+    for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+      const holder = node.parentElement;
+      if (!node.data.trim() || !seen(holder) || holder.closest(".unseen, .skip, script, style, .idle, dialog")) continue;
+      range.selectNodeContents(node);
+      for (const { left, right, top, bottom } of range.getClientRects()) found.push({ node, left, right, top, bottom });
+    }
+    return found;
+  };
+  const fits = (how) => {
+    if (root.scrollWidth > width) found.push(`scrolls sideways${how}: ${root.scrollWidth} of ${width} px`);
+    const all = lines();
+    for (const [index, one] of all.entries()) {
+      if (one.left < -1 || one.right > width + 1) found.push(`${short(one.node.parentElement)} is cut off${how}`);
+      for (const other of all.slice(index + 1)) {
+        const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+        const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+        // Lines are set closer than their letters are high.
+        if (one.node !== other.node && across > 2 && down > (one.bottom - one.top) / 2) {
+          found.push(`“${one.node.data.trim()}” and “${other.node.data.trim()}” stand on one another${how}`);
+        }
+      }
+    }
+    for (const element of document.querySelectorAll("main *, header *, footer *")) {
+      const cut = seen(element) && !element.matches("input, .unseen, .unseen *, svg, svg *, q") && element.scrollWidth > element.clientWidth + 1;
+      if (cut && getComputedStyle(element).display !== "inline") found.push(`${short(element)} is wider than its place${how}`);
+    }
+  };
+  fits("");
   root.style.fontSize = "200%";
-  if (root.scrollWidth > width) found.push(`scrolls sideways with letters of twice the size: ${root.scrollWidth} of ${width} px`);
+  fits(" with letters of twice the size");
   root.style.fontSize = "";
+  // WCAG 1.4.12.
+  const spaced = new CSSStyleSheet();
+  spaced.replaceSync("*{line-height:1.5!important;letter-spacing:.12em!important;word-spacing:.16em!important}p{margin-bottom:2em!important}");
+  document.adoptedStyleSheets = [spaced];
+  fits(" with text spaced out");
+  document.adoptedStyleSheets = [];
 
   for (const element of document.querySelectorAll("button, a[href], input, summary, label.choice")) {
     const inText = element.matches("a") && getComputedStyle(element).display === "inline" && text(element) !== text(element.parentElement);
@@ -57,6 +102,18 @@ function measure({ width, tokens }) {
     if (token !== input.autocomplete) found.push(`${input.name} is filled in as “${input.autocomplete}”, not “${token}”`);
   }
 
+  // What is read out of its context, as in a list of links, says what it is.
+  const named = {};
+  for (const element of document.querySelectorAll("a[href], button, summary")) {
+    if (!seen(element) && !element.matches(".unseen *")) continue;
+    const name = element.getAttribute("aria-label") ?? text(element);
+    if (!name) found.push(`${short(element)} has no name`);
+    if (element.matches("summary, dialog *, .eye")) continue;
+    const page = (address) => address.split("?")[0];
+    const to = page(element.href ?? element.form.action) + (element.name ? ` ${element.name}=${element.value}` : "");
+    if ((named[name] ??= to) !== to) found.push(`“${name}” leads to ${named[name]} and to ${to}`);
+  }
+
   if (document.querySelectorAll("h1").length !== 1) found.push("has not one h1");
   const [current, other] = ["[aria-current]", "a[hreflang]"].map((what) => document.querySelectorAll(`header .languages ${what}`));
   if (current.length !== 1 || current[0].lang !== root.lang) found.push("does not say which language this is");
@@ -69,7 +126,16 @@ function measure({ width, tokens }) {
 /** Runs inside the page: the places where Tab should stop, in the order of the source, or where it stands. */
 function stops(only) {
   const number = (element) => [...document.querySelectorAll("*")].indexOf(element);
-  if (only === "here") return number(document.activeElement === document.body ? null : document.activeElement);
+  if (only === "here") {
+    const here = document.activeElement === document.body ? null : document.activeElement;
+    if (!here) return [-1, ""];
+    const { outlineStyle, outlineWidth } = getComputedStyle(here);
+    const { left, top, width, height } = here.getClientRects()[0];
+    const over = document.elementFromPoint(left + width / 2, top + height / 2);
+    const hidden = !over || !(here.contains(over) || over.contains(here) || here.closest("label")?.contains(over));
+    const ring = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+    return [number(here), hidden ? "is hidden" : ring ? "" : "has no ring"];
+  }
   const root = document.querySelector("dialog[open]") ?? document;
   const all = [...root.querySelectorAll("a[href], button, input:not([type=hidden]), summary, [tabindex]")].filter((element) => {
     if (element.tabIndex < 0 || !element.checkVisibility({ visibilityProperty: true })) return false;
@@ -87,24 +153,36 @@ async function tabThrough(page, complain) {
   const reached = [expected[0]];
   while (reached.length <= expected.length) {
     await page.keyboard.press("Tab");
-    const here = await page.evaluate(stops, "here");
+    const [here, trouble] = await page.evaluate(stops, "here");
     if (here < 0 || here === expected[0]) break;
+    if (trouble) complain(`the ${reached.length + 1}th place where Tab stops ${trouble}`);
     reached.push(here);
   }
   if (reached.join() !== expected.join()) complain(`Tab stops at ${reached}, where the source has ${expected}`);
 }
 
-/** Looks at the page in every view of the plan; keeps a picture of it. */
+/** The rules of HTML, but for how it is written down. */
+const html = new HtmlValidate({ extends: ["html-validate:standard"] });
+
+/** Looks at the source of the page, as it came. */
+async function read(page, complain) {
+  const report = await html.validateString(await page.source);
+  for (const { line, message, ruleId } of report.results.flatMap((result) => result.messages)) complain(`line ${line}: ${message} (${ruleId})`);
+}
+
+/** Looks at the page in every view of the plan; keeps a picture of it, and what is read aloud. */
 export async function inspect(page, walk, name) {
   looks += 1;
   const complain = (text) => wrong.push(`${walk.lang}${walk.scripts ? "" : ", no scripts"}, ${name}: ${text}`);
   const lang = await page.locator("html").getAttribute("lang");
   if (lang !== walk.lang) complain(`is in ${lang}`);
+  await read(page, complain);
   for (const { width, colorScheme } of plan.views) {
     await page.setViewportSize({ width, height: 844 });
     await page.emulateMedia({ colorScheme });
     for (const text of await page.evaluate(measure, { width, tokens })) complain(`${width} px: ${text}`);
     if (!walk.scripts) continue;
+    if (plan.long) await page.screenshot({ path: `${plan.shots}/${walk.lang}-${name}-${width}-${colorScheme}.png`, fullPage: true });
     await page.evaluate(axe);
     const { violations } = await page.evaluate((tags) => window.axe.run({ runOnly: { type: "tag", values: tags } }), plan.tags);
     for (const { id, nodes } of violations) {
@@ -112,9 +190,11 @@ export async function inspect(page, walk, name) {
     }
   }
   await page.setViewportSize({ width: 390, height: 844 });
-  for (const colorScheme of walk.scripts ? ["dark", "light"] : ["light"]) {
-    await page.emulateMedia({ colorScheme });
-    if (walk.scripts) await page.screenshot({ path: `${plan.shots}/${walk.lang}-${name}-${colorScheme}.png`, fullPage: true });
+  await page.emulateMedia({ colorScheme: "light" });
+  if (walk.scripts) {
+    await page.screenshot({ path: `${plan.shots}/${walk.lang}-${name}.png`, fullPage: true });
+    await writeFile(`${plan.shots}/${walk.lang}-${name}.html`, await page.source);
+    await writeFile(`${plan.shots}/${walk.lang}-${name}.txt`, await page.locator("body").ariaSnapshot());
   }
   await tabThrough(page, complain);
 }
@@ -144,6 +224,10 @@ export async function fresh(browser, walk) {
   const page = await context.newPage();
   page.setDefaultTimeout(60_000);
   page.on("console", (message) => message.type() === "error" && /Content Security|Refused/.test(message.text()) && wrong.push(`console: ${message.text()}`));
+  page.on("response", (answer) => {
+    const { status, request } = { status: answer.status(), request: answer.request() };
+    if (request.isNavigationRequest() && (status < 300 || status >= 400)) page.source = answer.text();
+  });
   page.on("request", (request) => request.url().startsWith(plan.base) || wrong.push(`asked a third party: ${request.url()}`));
   return page;
 }

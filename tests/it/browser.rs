@@ -1,5 +1,7 @@
 //! The pages in a real browser: Debian's Chromium, driven by the scripts of `tests/browser`, with scripts and without.
 
+mod planted;
+
 use crate::pages::house::{ADDRESS, House, START};
 use karamail::link::{Link, Purpose};
 use karamail::model::{Language, Policy, Priority, RegistrationId, Span};
@@ -54,24 +56,27 @@ async fn walk(house: &House, id: &str, language: Language, scripts: bool) -> Val
 }
 
 async fn install() {
-    if !Path::new(FOLDER).join("node_modules/playwright-core").exists() {
+    if !Path::new(FOLDER).join("node_modules/html-validate").exists() {
         let npm = Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(FOLDER).status();
         assert!(npm.await.unwrap().success(), "npm ci failed in {FOLDER}");
     }
 }
 
+fn is_long() -> bool {
+    std::env::var_os("KARAMAIL_LONG").is_some()
+}
+
 /// Each width and each scheme once; every pairing where there is time for it.
 fn views() -> Vec<Value> {
-    match std::env::var_os("KARAMAIL_LONG") {
-        Some(_) => {
-            let schemes = |width: u32| ["light", "dark"].map(|scheme| json!({ "width": width, "colorScheme": scheme }));
-            [320, 390, 1280].map(schemes).concat()
-        }
-        None => vec![json!({"width": 320, "colorScheme": "dark"}), json!({"width": 390, "colorScheme": "light"})],
+    if is_long() {
+        let schemes = |width: u32| ["light", "dark"].map(|scheme| json!({ "width": width, "colorScheme": scheme }));
+        [320, 390, 1280].map(schemes).concat()
+    } else {
+        vec![json!({"width": 320, "colorScheme": "dark"}), json!({"width": 390, "colorScheme": "light"})]
     }
 }
 
-/// Runs one of the scripts, and turns the clock where it asks for that; what it finds wrong fails the test.
+/// Runs one of the scripts, and turns the clock or closes the store where it asks for that; what it finds wrong fails the test.
 async fn drive(house: &House, script: &str, mut plan: Value) {
     assert!(Path::new(CHROMIUM).exists(), "Chromium is missing: apt-get install chromium");
     let _one = ONE.lock().await;
@@ -84,6 +89,7 @@ async fn drive(house: &House, script: &str, mut plan: Value) {
         "shots": concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots"),
         "tags": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
         "views": views(),
+        "long": is_long(),
     });
     plan.as_object_mut().unwrap().extend(all.as_object().unwrap().clone());
     let mut node = Command::new("node")
@@ -104,11 +110,15 @@ async fn drive(house: &House, script: &str, mut plan: Value) {
         if let Some(seconds) = line.strip_prefix("TURN ") {
             house.clock.turn(Span::from_secs(seconds.parse().unwrap()));
             tell.write_all(format!("{}\n", house.clock.now().seconds()).as_bytes()).await.unwrap();
+        } else if line == "CLOSE" {
+            house.store.clone().close().await;
+            tell.write_all(b"\n").await.unwrap();
         } else {
             said.push_str(&format!("{line}\n"));
         }
     }
     assert!(node.wait().await.unwrap().success(), "{said}");
+    print!("{script}: {said}");
 }
 
 #[tokio::test]
@@ -213,5 +223,19 @@ async fn r110_the_help_page_and_the_page_of_a_test_mail_work_by_keyboard_alone()
         walks.push(json!({ "lang": language.as_str(), "scripts": scripts, "test": test }));
     }
     drive(&house, "arrival.mjs", json!({ "walks": walks })).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_state_that_no_walk_comes_through_is_looked_at_in_both_languages() {
+    let house = House::open_with(|settings| settings.official_at = vec!["docomo.ne.jp".parse().unwrap()]).await;
+    planted::found(&house).await;
+    let mut walks = Vec::new();
+    for language in Language::ALL {
+        let looks = planted::looks(&house, language).await;
+        assert!(looks.len() >= 50, "{}", looks.len());
+        walks.push(json!({ "lang": language.as_str(), "scripts": true, "looks": looks }));
+    }
+    drive(&house, "states.mjs", json!({ "walks": walks })).await;
     house.close().await;
 }
