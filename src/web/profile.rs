@@ -213,28 +213,31 @@ async fn slots(
     Ok(Priority::ALL.into_iter().zip(INPUTS).zip(values).map(slot).collect())
 }
 
-/// Says what is to be put right, and where.
+/// Says what is to be put right, and where; each by its number, as the same may be said of several.
 fn fault(say: Say, t: &Texts) -> Option<Fault> {
-    let [first, second, third] = INPUTS;
+    let [first, second, third] = INPUTS.map(|input| {
+        let number = input.trim_start_matches("mail");
+        move |text: &str| Fault::in_field(input, t.profile.at.replace("{number}", number).replace("{fault}", text))
+    });
     Some(match say {
         Say::Saved | Say::Same => return None,
         Say::Moved => Fault::plain(t.profile.moved),
         Say::Many => Fault::plain(t.profile.many),
         Say::NoMail => Fault::plain(t.profile.phone_plan),
-        Say::Bad1 => Fault::in_field(first, t.profile.bad),
-        Say::Bad2 => Fault::in_field(second, t.profile.bad),
-        Say::Bad3 => Fault::in_field(third, t.profile.bad),
-        Say::Twice2 => Fault::in_field(second, t.profile.twice),
-        Say::Twice3 => Fault::in_field(third, t.profile.twice),
-        Say::Empty1 => Fault::in_field(first, t.profile.empty),
-        Say::Empty2 => Fault::in_field(second, t.profile.empty),
-        Say::Empty3 => Fault::in_field(third, t.profile.empty),
-        Say::Often1 => Fault::in_field(first, t.profile.often),
-        Say::Often2 => Fault::in_field(second, t.profile.often),
-        Say::Often3 => Fault::in_field(third, t.profile.often),
-        Say::Stopped1 => Fault::in_field(first, t.profile.stopped),
-        Say::Stopped2 => Fault::in_field(second, t.profile.stopped),
-        Say::Stopped3 => Fault::in_field(third, t.profile.stopped),
+        Say::Bad1 => first(t.profile.bad),
+        Say::Bad2 => second(t.profile.bad),
+        Say::Bad3 => third(t.profile.bad),
+        Say::Twice2 => second(t.profile.twice),
+        Say::Twice3 => third(t.profile.twice),
+        Say::Empty1 => first(t.profile.empty),
+        Say::Empty2 => second(t.profile.empty),
+        Say::Empty3 => third(t.profile.empty),
+        Say::Often1 => first(t.profile.often),
+        Say::Often2 => second(t.profile.often),
+        Say::Often3 => third(t.profile.often),
+        Say::Stopped1 => first(t.profile.stopped),
+        Say::Stopped2 => second(t.profile.stopped),
+        Say::Stopped3 => third(t.profile.stopped),
     })
 }
 

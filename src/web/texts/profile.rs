@@ -25,6 +25,7 @@ texts! {
     saved: "登録しました。", "Your addresses are registered.";
     same: "変更はありませんでした。", "Nothing has changed.";
     moved: "別の画面でアドレスが変更されていたため、登録していません。もう一度お確かめください。", "The addresses were changed elsewhere meanwhile, so nothing was registered. Please check them again.";
+    at: "優先順位{number}：{fault}", "Priority {number}: {fault}";
     bad: "メールアドレスの形になっていません。「名前@ドメイン」の形で入力してください。", "This is not a mail address. It has the form name@domain.";
     twice: "同じアドレスが、上の欄にも入力されています。", "The same address stands in a field above.";
     empty: "テストするアドレスを入力してください。", "Please enter the address to be tested.";

@@ -116,8 +116,8 @@ async fn r082_what_is_no_address_or_stands_there_twice_is_said_at_its_field() {
     let house = House::open().await;
     let (hanako, mut phone) = at_page(&house).await;
     phone.submit(&typed("hanako@docomo.ne.jp", "x\r\nBcc: y@z.jp", "HANAKO@docomo.ne.jp")).await;
-    phone.page.has("href=\"#mail2\"").has("id=\"mail2-error\">メールアドレスの形になっていません");
-    phone.page.has("href=\"#mail3\"").has("id=\"mail3-error\">同じアドレスが、上の欄にも");
+    phone.page.has("href=\"#mail2\"").has("id=\"mail2-error\">優先順位2：メールアドレスの形になっていません");
+    phone.page.has("href=\"#mail3\"").has("id=\"mail3-error\">優先順位3：同じアドレスが、上の欄にも");
     phone.page.has("value=\"HANAKO@docomo.ne.jp\"").has("aria-invalid=\"true\"");
     assert_eq!(house.addresses(hanako).await, "1=hanako@docomo.ne.jp");
     // Two members may have one address.
