@@ -118,7 +118,7 @@ async fn drive(house: &House, script: &str, mut plan: Value) {
         }
     }
     assert!(node.wait().await.unwrap().success(), "{said}");
-    print!("{script}: {said}");
+    eprint!("{script}: {said}");
 }
 
 #[tokio::test]
