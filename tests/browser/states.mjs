@@ -62,7 +62,7 @@ async function oddities(page, walk) {
 async function gauge(page, walk, session) {
   const t = words[walk.lang];
   await open(page, { path: "/account/password", session });
-  const judged = [["k7q2mzp4", t.medium], ["correct horse battery".replaceAll(" ", "-"), t.strong], ["password", t.common]];
+  const judged = [["neko3tama", t.medium], ["kumo-ni-noru-saru-to-ame", t.strong], ["password", t.common]];
   for (const [index, [typed, says]] of judged.entries()) {
     await page.fill("#new", typed);
     await page.press("#new", "Tab");
