@@ -12,6 +12,8 @@ mod action;
 mod desk;
 mod facts;
 mod journey;
+mod key_facts;
+mod keys;
 mod live;
 mod lock;
 mod members;
@@ -26,10 +28,12 @@ pub use facts::{
     SelectedFacts, StartPasswordFacts, StateFacts, SummaryFacts, TlsLossFacts, TouchedFacts, TraceFacts, TwoFactor,
     WhyFacts,
 };
+pub use key_facts::{KeyDoneFacts, KeyFacts, RecordFacts};
 pub use live::{Live, Recalled};
 pub use lock::{Lock, LockError};
 pub use socket::{Answers, AskError, Socket, ask};
 
+use crate::keys::{DkimAlgorithm, KeyId, Kind};
 use crate::model::{EmailAddress, JobId, LoginId, MailId, OrgCode};
 use crate::service::members::Fault;
 use serde::{Deserialize, Serialize};
@@ -147,6 +151,34 @@ pub enum Request {
         action: Action,
         /// To which.
         which: Choice,
+    },
+    /// All keys.
+    ListKeys,
+    /// Make a key of 32 bytes.
+    NewKey {
+        /// What for.
+        kind: Kind,
+        /// It waits until it is to be used.
+        wait: bool,
+    },
+    /// Make a DKIM key, which waits.
+    NewDkimKey {
+        /// How it signs.
+        algorithm: DkimAlgorithm,
+        /// Its name in the DNS.
+        selector: String,
+    },
+    /// Have a key make new things.
+    UseKey {
+        /// Which.
+        id: KeyId,
+    },
+    /// Have a key believed no more.
+    RetireKey {
+        /// Which.
+        id: KeyId,
+        /// Even where something stops to work by that.
+        now: bool,
     },
     /// Addresses that are not written to.
     Suppressions,
@@ -284,6 +316,10 @@ pub enum Response {
     Selected(Vec<SelectedFacts>),
     /// What an action was done to.
     Touched(TouchedFacts),
+    /// Keys.
+    Keys(Vec<KeyFacts>),
+    /// What was done to a key.
+    KeyDone(KeyDoneFacts),
     /// Addresses.
     Addresses(Vec<AddressFacts>),
     /// A mail that came in.

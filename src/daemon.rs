@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Format, Storage};
 use crate::control::{Desk, Lock, Socket};
 use crate::inbound::smtp::Intake;
-use crate::keys::Keys;
+use crate::keys::{Keychain, Keys, Signing};
 use crate::net::tls::identity::Identity;
 use crate::outbound::Board;
 use crate::outbound::worker::Worker;
@@ -82,6 +82,7 @@ pub struct Daemon {
     /// What is shown to those who want a secured connection.
     identities: Vec<Identity>,
     clock: Clock,
+    keys: Keychain,
     /// The settings it was started with.
     started: Config,
     /// Whether the mail log is printed as JSON.
@@ -100,7 +101,8 @@ impl Daemon {
     /// and what to do.
     pub async fn start(config: Config, doors: Doors, world: World) -> anyhow::Result<Self> {
         let lock = Lock::take(&config.data_dir)?;
-        let keys = Arc::new(Keys::open(&config.data_dir, &world.random)?);
+        let keys = Keychain::open(&config.data_dir, &world.random)?;
+        keys.sign_as(signing(&config))?;
         let ledger = Arc::new(Ledger::default());
         let json = Arc::new(AtomicBool::new(config.log.format == Format::Json));
         let news = journal::start(Arc::clone(&json), Arc::clone(&ledger)).context("the thread of the mail log")?;
@@ -171,11 +173,19 @@ impl Daemon {
         };
         let api = api.into_iter().map(|(listener, _)| listener).collect();
         tasks.spawn(api::serve(Api::new(parts), api, stopped(stopping.clone())));
+        tasks.spawn(housekeeping::reseal(
+            store.clone(),
+            keys.clone(),
+            world.random.clone(),
+            world.clock.clone(),
+            stopping.clone(),
+        ));
         tasks.spawn(housekeeping::run(store.clone(), world.clock.clone(), config.log.audit_kept, stopping.clone()));
         let socket = Socket::open(&config.data_dir).context("the operator's socket, control.sock")?;
         let desk = Desk {
             store: store.clone(),
-            seal: keys.seal().clone(),
+            keys: keys.clone(),
+            link_lifetime: config.registration.link_lifetime,
             random: world.random.clone(),
             notices: notices(&config),
             clock: world.clock.clone(),
@@ -202,6 +212,7 @@ impl Daemon {
             board,
             identities,
             clock,
+            keys,
             started,
             json,
             tasks,
@@ -252,6 +263,12 @@ fn places<T>(doors: &[(T, SocketAddr)]) -> Vec<SocketAddr> {
 /// Waits until the daemon is to stop, or is gone.
 async fn stopped(mut stop: watch::Receiver<bool>) {
     drop(stop.wait_for(|stopping| *stopping).await);
+}
+
+/// Says whose mail is signed, and with what, as the settings have it.
+#[must_use]
+pub fn signing(config: &Config) -> Signing {
+    Signing { entries: config.dkim.clone(), from: config.sender.address.domain().clone() }
 }
 
 /// Says where the settings want the database.

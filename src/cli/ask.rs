@@ -5,8 +5,8 @@ use super::{owner, place, voice};
 use crate::clock::Clock;
 use crate::config::{Config, Format};
 use crate::control::{self, AskError, Desk, Lock, LockError, Request, Response};
-use crate::daemon::{location, notices};
-use crate::keys::Keys;
+use crate::daemon::{location, notices, signing};
+use crate::keys::Keychain;
 use crate::model::Span;
 use crate::random::Random;
 use crate::store::{Options, Store};
@@ -117,14 +117,27 @@ async fn work_alone(
     mut each: impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let random = Random::system();
-    let keys = Keys::open(&config.data_dir, &random).map_err(Failure::refused)?;
+    let keys = Keychain::open(&config.data_dir, &random).map_err(Failure::refused)?;
+    if let Err(problem) = keys.sign_as(signing(config)) {
+        // Nothing is sent here; a key that is missing may be just what is about to be brought into use.
+        tracing::debug!(%problem, "no mail could be signed");
+    }
     let store = Store::open(Options::new(location(&config.storage))).await.map_err(Failure::refused)?;
     // The sender is dropped at once: nobody but us writes, so there is nothing to follow.
     let (_, commits) = watch::channel(0);
     let groups = config.destinations.groups.clone();
-    let (seal, notices) = (keys.seal().clone(), notices(config));
-    let desk =
-        Desk { store: store.clone(), seal, random, notices, clock, commits, live: None, groups, doors: Vec::new() };
+    let desk = Desk {
+        store: store.clone(),
+        keys,
+        link_lifetime: config.registration.link_lifetime,
+        random,
+        notices: notices(config),
+        clock,
+        commits,
+        live: None,
+        groups,
+        doors: Vec::new(),
+    };
     let (to, mut answers) = mpsc::channel(4);
     // What is shown may fail first; then nobody takes the answer any more and it ends too.
     let showing = async move {

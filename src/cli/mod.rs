@@ -10,6 +10,7 @@ mod ask;
 mod check;
 mod demo;
 mod failure;
+mod key;
 mod log;
 mod member;
 mod org;
@@ -68,6 +69,8 @@ enum Command {
     Queue(queue::Queue),
     #[command(subcommand)]
     Address(address::Address),
+    #[command(subcommand)]
+    Key(key::Key),
     Trace(trace::Trace),
     Log(log::Log),
     Man(package::Man),
@@ -85,6 +88,7 @@ impl Command {
             Self::Store(store) => store.run(config, out),
             Self::Queue(queue) => queue.run(config, out),
             Self::Address(address) => address.run(config, out),
+            Self::Key(key) => key.run(config, out),
             Self::Trace(trace) => trace.run(config, out),
             Self::Log(log) => log.run(config, out),
             Self::Man(man) => man.run(Arguments::command()),

@@ -24,8 +24,9 @@ Examples:
 Under systemd, karamail.socket hands over sockets for smtp.listen and web.listen, and systemctl status shows how the daemon
 is. Exit code: 78 where the settings are wrong, so that nobody tries again in vain.
 
-SIGTERM and Ctrl-C stop it in order; SIGHUP has it read the settings again (what can change at once: [[destination]],
-the waits of delivery.class, log.format) and look at its certificates. KARAMAIL_LOG=debug says more on standard error.";
+SIGTERM and Ctrl-C stop it in order; SIGHUP has it read the settings and the keys again (what can change at once:
+[[destination]], [[dkim]], the waits of delivery.class, log.format) and look at its certificates. KARAMAIL_LOG=debug
+says more on standard error.";
 
 /// Runs the daemon
 #[derive(Debug, Args)]

@@ -7,8 +7,9 @@ use super::facts::{
 use super::why::{Reason, Sight, reason};
 use super::{Live, Request, Response, journey};
 use crate::clock::Clock;
+use crate::keys::Keychain;
 use crate::maillog;
-use crate::model::{EmailAddress, JobId, KeyRing, MailId, OrgCode, Span};
+use crate::model::{EmailAddress, JobId, MailId, OrgCode, Span};
 use crate::queue::destination::Groups;
 use crate::queue::{Class, Job, State};
 use crate::random::Random;
@@ -36,8 +37,10 @@ const TITLE_MAX: usize = 64;
 pub struct Desk {
     /// Where everything is.
     pub store: Store,
-    /// What seals start passwords.
-    pub seal: KeyRing,
+    /// The keys, which it changes too.
+    pub keys: Keychain,
+    /// How long a link lives: so long its key is needed.
+    pub link_lifetime: Span,
     /// Where nonces come from.
     pub random: Random,
     /// What tells members.
@@ -120,6 +123,11 @@ impl Desk {
             Request::Summary => self.summary().await?,
             Request::Selected { which } => self.selected(which).await?,
             Request::Act { action, which } => self.act(action, which).await?,
+            Request::ListKeys => self.list_keys().await?,
+            Request::NewKey { kind, wait } => self.new_key(kind, wait).await?,
+            Request::NewDkimKey { algorithm, selector } => self.new_dkim_key(algorithm, selector).await?,
+            Request::UseKey { id } => self.use_key(id).await?,
+            Request::RetireKey { id, now } => self.retire_key(id, now).await?,
             Request::Suppressions => return self.suppressions(to).await,
             Request::ClearAddress { address } => self.clear_address(address).await?,
             Request::ShowMail { mail } => self.show_mail(mail).await?,
@@ -188,7 +196,8 @@ impl Desk {
             Ok(file) => Arc::new(file),
             Err(faults) => return Ok(Response::Faults { faults: faults.shown().to_vec(), more: faults.more() }),
         };
-        let importer = Importer { store: self.store.clone(), seal: self.seal.clone(), random: self.random.clone() };
+        let seal = self.keys.now().seal().clone();
+        let importer = Importer { store: self.store.clone(), seal, random: self.random.clone() };
         let done = match dry_run {
             true => {
                 let rehearsal = importer.rehearse(&org, &file, self.clock.now(), passed);

@@ -83,10 +83,10 @@ impl Desk {
         let (code, login, now) = (org.clone(), id.clone(), self.clock.now());
         let password = start_password::draw(&self.random).map_err(refused)?;
         let nonce = self.random.bytes().map_err(refused)?;
-        let (seal, drawn, notices) = (self.seal.clone(), password.clone(), self.notices);
+        let (keys, drawn, notices) = (self.keys.now(), password.clone(), self.notices);
         let work = move |tx: &mut Tx<'_>| {
             let (_, member) = find(tx, &code, &login)?;
-            Ok(reset::password(tx, notices, &seal, &member, &drawn, nonce, now)?)
+            Ok(reset::password(tx, notices, keys.seal(), &member, &drawn, nonce, now)?)
         };
         self.store.write::<_, Nobody, _>(work).await.map_err(|nobody| nobody.stop(&org, &id))?;
         let expires = now.plus(start_password::LIFE).to_string();

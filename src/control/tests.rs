@@ -1,5 +1,6 @@
 use super::*;
 use crate::clock::Clock;
+use crate::keys::{Keychain, Keys};
 use crate::maillog;
 use crate::model::{KeyRing, Language, Priority, Received, RegistrationId, Reply, ReversePath, Secret, Span, Stage};
 use crate::model::{Timestamp, Via};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 mod door;
 mod jobs;
+mod keys;
 mod lives;
 mod people;
 mod resets;
@@ -29,6 +31,10 @@ fn at(seconds: i64) -> Timestamp {
 
 fn address(text: &str) -> EmailAddress {
     text.parse().unwrap()
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(1, BTreeMap::from([(1, Secret::new([7; 32]))])).unwrap()
 }
 
 /// A desk over a database of its own.
@@ -46,7 +52,8 @@ impl Office {
         let desk = Desk {
             doors: Vec::new(),
             store: Store::open(options).await.unwrap(),
-            seal: KeyRing::new(1, BTreeMap::from([(1, Secret::new([7; 32]))])).unwrap(),
+            keys: Keychain::of(Keys::apart(ring(), ring(), ring())),
+            link_lifetime: Span::from_secs(86_400),
             random: Random::repeating(1),
             notices: crate::service::notice::Notices { give_up: Span::from_secs(86_400) },
             clock: Clock::turned_by_hand(at(100)),

@@ -1,12 +1,16 @@
-//! Clears away, in small steps, what has outlived its use.
+//! Clears away, in small steps, what has outlived its use, and seals anew what lies sealed with an older key.
 //!
 //! Knows nothing of what the rows mean beyond how long they are kept. What always holds: a step is short, so that no mail
 //! waits behind it, and trouble is told and tried again at the next round.
 
 use crate::clock::Clock;
+use crate::keys::Keychain;
 use crate::model::{Span, Timestamp};
+use crate::random::Random;
+use crate::service::reseal::{self, Resealed};
 use crate::service::{audit, draft, login, session};
 use crate::store::{Store, StoreError, Tx};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// How often it is looked.
@@ -59,6 +63,35 @@ pub(super) async fn run(store: Store, clock: Clock, audit_kept: Span, mut stop: 
         tell(whole(&store, sweep, clock.now()).await);
         tokio::select! {
             _ = stop.wait_for(|stopping| *stopping) => return,
+            () = clock.sleep(ROUND) => {}
+        }
+    }
+}
+
+/// Seals anew until `stop` turns true: at the start, as soon as there are other keys, and at each round what other nodes went on
+/// sealing with an older one.
+pub(super) async fn reseal(
+    store: Store,
+    keys: Keychain,
+    random: Random,
+    clock: Clock,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut changes = keys.changes();
+    loop {
+        let now = Arc::clone(&changes.borrow_and_update());
+        let sealed = tokio::select! {
+            _ = stop.wait_for(|stopping| *stopping) => return,
+            sealed = reseal::round(&store, &now, &random) => sealed,
+        };
+        match sealed {
+            Ok(Resealed { done: 0, .. }) => {}
+            Ok(Resealed { done, closed }) => tracing::info!(done, closed, "what an older key sealed was sealed anew"),
+            Err(error) => tracing::warn!(%error, "not all could be sealed anew; next try in ten minutes"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stopping| *stopping) => return,
+            _ = changes.changed() => {}
             () = clock.sleep(ROUND) => {}
         }
     }

@@ -6,13 +6,13 @@ use super::World;
 use crate::config::{Config, Route, Storage, TlsFiles};
 use crate::inbound::route::{self, Settings as RouteSettings};
 use crate::inbound::smtp::{Deadlines, Intake, Limits, Settings as IntakeSettings};
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::model::{Domain, Span};
 use crate::net::tls::identity::{Identity, Keeper};
 use crate::outbound::sign::Signer;
 use crate::outbound::worker::{Parts as WorkerParts, Settings as WorkerSettings, Worker};
 use crate::queue::Class;
-use crate::service::compose::{Composer, Rings, Settings as ComposeSettings};
+use crate::service::compose::{Composer, Settings as ComposeSettings};
 use crate::service::contact_test;
 use crate::service::hasher::Hasher;
 use crate::service::notice::Notices;
@@ -64,7 +64,7 @@ pub(super) fn intake(
     config: &Config,
     tls: Option<Identity>,
     store: &Store,
-    keys: &Keys,
+    keys: &Keychain,
     world: &World,
 ) -> Intake<Reception> {
     let settings = IntakeSettings {
@@ -77,9 +77,9 @@ pub(super) fn intake(
         hostname: config.hostname.clone(),
         registration: config.registration.addresses.clone(),
         bounce_domain: config.sender.bounce_domain.clone(),
-        verp: keys.verp().clone(),
+        keys: keys.clone(),
     });
-    let reception = Reception::new(store.clone(), keys.link().clone(), world.random.clone(), reception(config));
+    let reception = Reception::new(store.clone(), keys.clone(), world.random.clone(), reception(config));
     Intake::new(settings, tls, route, reception, world.clock.clone())
 }
 
@@ -119,7 +119,7 @@ pub(super) fn hasher(world: &World) -> Hasher {
 pub(super) fn pages(
     config: &Config,
     store: &Store,
-    keys: &Arc<Keys>,
+    keys: &Keychain,
     hasher: Hasher,
     world: &World,
 ) -> anyhow::Result<Web> {
@@ -145,7 +145,7 @@ pub(super) fn pages(
     };
     let parts = Parts {
         store: store.clone(),
-        keys: Arc::clone(keys),
+        keys: keys.clone(),
         hasher,
         clock: world.clock.clone(),
         random: world.random.clone(),
@@ -156,12 +156,11 @@ pub(super) fn pages(
 pub(super) fn worker(
     config: &Config,
     store: &Store,
-    keys: &Keys,
+    keys: &Keychain,
     world: &World,
     wake: Arc<Notify>,
 ) -> anyhow::Result<Worker> {
     let sender = &config.sender;
-    let signers = keys.signers(&config.dkim, sender.address.domain())?;
     let settings = WorkerSettings {
         hostname: config.hostname.clone(),
         delivery: config.delivery.clone(),
@@ -180,11 +179,10 @@ pub(super) fn worker(
         bounce_domain: sender.bounce_domain.clone(),
         public_url: config.web.public_url.as_str().to_owned(),
     };
-    let rings = Rings { links: keys.link().clone(), return_paths: keys.verp().clone(), seals: keys.seal().clone() };
     let parts = WorkerParts {
         store: store.clone(),
-        composer: Composer::new(store.clone(), config.templates.clone(), rings, composing),
-        signer: Signer::new(&signers)?,
+        composer: Composer::new(store.clone(), config.templates.clone(), keys.clone(), composing),
+        signer: Signer::following(keys.signers())?,
         clock: world.clock.clone(),
         random: world.random.clone(),
         wake,

@@ -8,11 +8,15 @@ use crate::net::tls::identity::Identity;
 use std::sync::atomic::Ordering;
 
 impl Daemon {
-    /// Takes other settings as far as that goes without a new start: `[[destination]]`, the waits of each class, and
-    /// `log.format`; the certificates are looked at too. Says in the log which others differ from those it was started with.
+    /// Takes other settings as far as that goes without a new start: `[[destination]]`, the waits of each class, `[[dkim]]` and
+    /// `log.format`; and the keys as they lie in their folder; the certificates are looked at too. Says in the log which others
+    /// differ from those it was started with, and what is wrong with the keys, which then stay as they were.
     pub fn reload(&self, config: &Config) {
         self.board.regroup(config.destinations.groups.clone());
         self.board.reschedule(config.delivery.classes.clone());
+        for problem in self.keys.reread(&config.dkim).err().into_iter().flatten() {
+            tracing::error!(%problem, "the keys are wrong; they stay as they were, and so does [[dkim]]");
+        }
         self.json.store(config.log.format == Format::Json, Ordering::Relaxed);
         self.identities.iter().for_each(Identity::look_again);
         for setting in standing(&self.started, config) {
@@ -34,7 +38,7 @@ fn standing(started: &Config, now: &Config) -> Vec<String> {
 
 fn is_taken(key: &str) -> bool {
     let waits = key.strip_prefix("delivery.class.").is_some_and(|rest| rest.ends_with(".retry"));
-    waits || key == "destination" || key == "log.format"
+    waits || ["destination", "dkim", "log.format"].contains(&key)
 }
 
 #[cfg(test)]
@@ -58,6 +62,7 @@ mod tests {
             ("[[destination]]\nname = 'docomo'\ntls = 'require'", vec!["destination.tls"]),
             ("[delivery.class.alert]\nretry = ['9s']", vec![]),
             ("[delivery.class.alert]\ngive_up = '9h'", vec!["delivery.class.alert.give_up"]),
+            ("[[dkim]]\ndomain = 'example.jp'\nselector = 'k2'", vec![]),
             ("[log]\nformat = 'json'", vec![]),
             ("[api]\nlisten = []\n[smtp]\nmax_message = '2 MiB'", vec!["api.listen", "smtp.max_message"]),
         ] {

@@ -3,8 +3,9 @@
 //! Does not know whether an organisation exists or a mail deserves an answer. What always holds: an address of a domain that
 //! is not ours is never taken, so that we cannot be made to relay.
 
+use crate::keys::Keychain;
 use crate::mail::verp;
-use crate::model::{Domain, EmailAddress, KeyRing};
+use crate::model::{Domain, EmailAddress};
 use crate::service::reception::Destination;
 
 /// What the addresses of ours are.
@@ -16,8 +17,8 @@ pub struct Settings {
     pub registration: Vec<EmailAddress>,
     /// The domain of the return paths.
     pub bounce_domain: Domain,
-    /// The keys that sign return paths.
-    pub verp: KeyRing,
+    /// The keys, of which some sign return paths.
+    pub keys: Keychain,
 }
 
 /// Knows our addresses.
@@ -76,7 +77,7 @@ impl Route {
     }
 
     fn return_path(&self, to: &EmailAddress) -> Option<Destination> {
-        let (job, _sent) = verp::read(&self.settings.verp, to, &self.settings.bounce_domain).ok()?;
+        let (job, _sent) = verp::read(self.settings.keys.now().verp(), to, &self.settings.bounce_domain).ok()?;
         Some(Destination::ReturnPath { job })
     }
 }
@@ -89,8 +90,8 @@ fn postmaster(to: &EmailAddress) -> Option<Destination> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::JobId;
-    use crate::model::Secret;
+    use crate::keys::Keys;
+    use crate::model::{JobId, KeyRing, Secret};
 
     fn keys(byte: u8) -> KeyRing {
         KeyRing::new(1, [(1, Secret::new([byte; 32]))].into()).unwrap()
@@ -102,7 +103,7 @@ mod tests {
             hostname: "mx.mc-anpi.example".parse().unwrap(),
             registration: registration.iter().map(|address| address.parse().unwrap()).collect(),
             bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
-            verp: keys(7),
+            keys: Keychain::of(Keys::apart(keys(1), keys(1), keys(7))),
         })
     }
 

@@ -4,14 +4,18 @@
 //! between making a file and setting its mode.
 
 use super::KeyError;
+use crate::model::Timestamp;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The longest key file read: an RSA key of 8192 bits in PEM has under 7 KB.
 const LONGEST: u64 = 16 * 1024;
+
+/// How the name of a file ends that is being written. One that a crash left is passed over, and written anew when wanted again.
+pub(super) const MAKING: &str = ".making";
 
 /// Says whether there is no folder yet, or an empty one that an operator or a package made.
 pub(super) fn is_unused(folder: &Path) -> Result<bool, KeyError> {
@@ -69,6 +73,32 @@ pub(super) fn publish(data_dir: &Path, folder: &Path, files: &[(String, Zeroizin
     flush(&making)?;
     fs::rename(&making, folder).map_err(|cause| KeyError::io(folder, "made", cause))?;
     flush(data_dir)
+}
+
+/// Writes one more file into `folder`: after a crash it is there as a whole or not at all.
+pub(super) fn add(folder: &Path, name: &str, text: &str) -> Result<(), KeyError> {
+    let making = folder.join(format!("{name}{MAKING}"));
+    match fs::remove_file(&making) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(KeyError::io(&making, "removed", cause)),
+        Ok(()) | Err(_) => {}
+    }
+    write(&making, text.as_bytes()).map_err(|cause| KeyError::io(&making, "written", cause))?;
+    rename(folder, &format!("{name}{MAKING}"), name)
+}
+
+/// Gives a file in `folder` another name.
+pub(super) fn rename(folder: &Path, from: &str, to: &str) -> Result<(), KeyError> {
+    let path = folder.join(from);
+    fs::rename(&path, folder.join(to)).map_err(|cause| KeyError::io(&path, "renamed", cause))?;
+    flush(folder)
+}
+
+/// Says when a file was written, and since when it has its name at the earliest: the system notes that by itself, and nobody
+/// can set it back.
+pub(super) fn times(path: &Path) -> Result<(Timestamp, Timestamp), KeyError> {
+    let about = fs::metadata(path).map_err(|cause| KeyError::io(path, "read", cause))?;
+    let moment = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1_000));
+    Ok((moment(about.mtime()), moment(about.ctime())))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -10,12 +10,15 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RsaKeyPair};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 use zeroize::Zeroizing;
 
 /// How a DKIM key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DkimAlgorithm {
     /// `rsa-sha256`, which everybody verifies (RFC 6376).
     Rsa,
@@ -31,6 +34,20 @@ impl DkimAlgorithm {
             Self::Rsa => "rsa",
             Self::Ed25519 => "ed25519",
         }
+    }
+}
+
+/// The text names no algorithm.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is neither rsa nor ed25519")]
+pub struct AlgorithmError(String);
+
+impl FromStr for DkimAlgorithm {
+    type Err = AlgorithmError;
+
+    fn from_str(text: &str) -> Result<Self, AlgorithmError> {
+        let found = [Self::Rsa, Self::Ed25519].into_iter().find(|algorithm| algorithm.as_str() == text);
+        found.ok_or_else(|| AlgorithmError(text.to_owned()))
     }
 }
 
@@ -57,7 +74,13 @@ impl DkimKey {
     /// Gives the name that the record stands under in the DNS of a domain, without a dot at its end.
     #[must_use]
     pub fn record_name(&self, domain: &Domain) -> String {
-        format!("{}._domainkey.{domain}", self.selector)
+        Self::name_of_record(&self.selector, domain)
+    }
+
+    /// Gives that name for a key of which only the selector is known.
+    #[must_use]
+    pub fn name_of_record(selector: &str, domain: &Domain) -> String {
+        format!("{selector}._domainkey.{domain}")
     }
 
     /// Gives the text of the TXT record that publishes the public half (RFC 6376 3.6.1).

@@ -1,6 +1,9 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+mod rotation;
 
 fn first_start() -> (tempfile::TempDir, Keys) {
     let data = tempfile::tempdir().unwrap();

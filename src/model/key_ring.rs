@@ -1,4 +1,4 @@
-//! Several keys of one kind: one in use, the others still believed.
+//! Several keys of one kind: one in use, the others believed too.
 //!
 //! Knows nothing of files: `keys` reads them and hands the ring in. What always holds: the key in use is one of the ring, so
 //! that what was made with it can be checked; a retired key is not in the ring, and what it made is refused.
@@ -42,6 +42,13 @@ impl KeyRing {
         self.keys.get(&id).map(Secret::reveal)
     }
 
+    /// Gives the oldest key that is believed, with its id: for what must come out the same again for as long as can be, while
+    /// keys come and go.
+    #[must_use]
+    pub fn oldest(&self) -> (u16, &[u8; 32]) {
+        self.keys.first_key_value().map_or((self.active, self.in_use.reveal()), |(id, key)| (*id, key.reveal()))
+    }
+
     /// Lists the ids, lowest first.
     pub fn ids(&self) -> impl Iterator<Item = u16> {
         self.keys.keys().copied()
@@ -70,6 +77,13 @@ mod tests {
         assert_eq!(ring.find(1), Some(&[1; 32]));
         assert_eq!(ring.find(3), None);
         assert_eq!(ring.ids().collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn the_oldest_key_stays_the_oldest_when_a_new_one_comes() {
+        assert_eq!(KeyRing::new(1, keys(&[1])).unwrap().oldest(), (1, &[1; 32]));
+        assert_eq!(KeyRing::new(2, keys(&[1, 2])).unwrap().oldest(), (1, &[1; 32]));
+        assert_eq!(KeyRing::new(2, keys(&[2, 3])).unwrap().oldest(), (2, &[2; 32]));
     }
 
     #[test]

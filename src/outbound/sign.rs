@@ -2,9 +2,9 @@
 //!
 //! Signing is CPU time, so it runs beside the sockets, on as many threads as there are cores.
 //!
-//! Knows nothing of what a mail says. What always holds: every key signs every mail, and without a key none leaves; the bytes
-//! signed are the bytes that go on the wire, and nobody can add a second From, To, Subject or Date to a signed mail. The moment
-//! of signing (`t=`) is read from the system's clock by the library.
+//! Knows nothing of what a mail says, nor how keys change. What always holds: every mail is signed by all keys that sign when its
+//! turn comes, and without a key none leaves; the bytes signed are the bytes that go on the wire, and nobody can add a second
+//! From, To, Subject or Date to a signed mail. The moment of signing (`t=`) is read from the system's clock by the library.
 
 use crate::keys::{DkimAlgorithm, DkimSigner};
 use crate::smtp::client::with_crlf;
@@ -12,9 +12,9 @@ use mail_auth::common::crypto::{DkimKey, Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner as Pen, Done};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What is signed. A name that stands here once more than in the mail is signed as absent (RFC 6376 5.4.2), so adding
 /// one breaks the signature.
@@ -62,10 +62,15 @@ pub enum SignError {
     Stopped,
 }
 
+/// The keys in the form that the library signs with.
+type Pens = Arc<[Pen<DkimKey, Done>]>;
+
 /// Signs mail. Clones share the keys and the threads.
 #[derive(Clone)]
 pub struct Signer {
-    pens: Arc<[Pen<DkimKey, Done>]>,
+    keys: watch::Receiver<Arc<[DkimSigner]>>,
+    /// The keys that were there last, and what was made of them.
+    held: Arc<Mutex<(Arc<[DkimSigner]>, Pens)>>,
     cores: Arc<Semaphore>,
 }
 
@@ -75,12 +80,29 @@ impl Signer {
     /// # Errors
     /// A key is of no use to the library.
     pub fn new(keys: &[DkimSigner]) -> Result<Self, SignError> {
-        let mut keys: Vec<&DkimSigner> = keys.iter().collect();
-        // RSA on top: some receivers look only at the first signature, and not all know Ed25519.
-        keys.sort_by_key(|signer| signer.key.algorithm == DkimAlgorithm::Ed25519);
-        let pens = keys.into_iter().map(pen).collect::<Result<_, _>>()?;
+        Self::following(watch::Sender::new(keys.into()).subscribe())
+    }
+
+    /// Takes the keys that sign now, and with each mail those that sign then.
+    ///
+    /// # Errors
+    /// A key is of no use to the library.
+    pub fn following(keys: watch::Receiver<Arc<[DkimSigner]>>) -> Result<Self, SignError> {
+        let first = Arc::clone(&keys.borrow());
+        let pens = pens(&first)?;
         let cores = available_parallelism().map_or(1, usize::from);
-        Ok(Self { pens, cores: Arc::new(Semaphore::new(cores)) })
+        Ok(Self { keys, held: Arc::new(Mutex::new((first, pens))), cores: Arc::new(Semaphore::new(cores)) })
+    }
+
+    /// Gives the pens of the keys that sign now.
+    fn pens(&self) -> Result<Pens, SignError> {
+        let now = Arc::clone(&self.keys.borrow());
+        // Whoever held it before left whole pens behind.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&held.0, &now) {
+            *held = (Arc::clone(&now), pens(&now)?);
+        }
+        Ok(Arc::clone(&held.1))
     }
 
     /// Gives the message with a signature of each key on top and every line ended by CRLF.
@@ -88,11 +110,11 @@ impl Signer {
     /// # Errors
     /// There is no key, the library refused, or the program is stopping.
     pub async fn sign(&self, message: Vec<u8>) -> Result<Vec<u8>, SignError> {
-        if self.pens.is_empty() {
+        let turn = self.cores.clone().acquire_owned().await.ok().ok_or(SignError::Stopped)?;
+        let pens = self.pens()?;
+        if pens.is_empty() {
             return Err(SignError::Missing);
         }
-        let turn = self.cores.clone().acquire_owned().await.ok().ok_or(SignError::Stopped)?;
-        let pens = self.pens.clone();
         let signing = tokio::task::spawn_blocking(move || {
             let signed = signed(&pens, &message);
             drop(turn);
@@ -100,6 +122,13 @@ impl Signer {
         });
         signing.await.ok().ok_or(SignError::Stopped)?
     }
+}
+
+fn pens(keys: &[DkimSigner]) -> Result<Pens, SignError> {
+    let mut keys: Vec<&DkimSigner> = keys.iter().collect();
+    // RSA on top: some receivers look only at the first signature, and not all know Ed25519.
+    keys.sort_by_key(|signer| signer.key.algorithm == DkimAlgorithm::Ed25519);
+    keys.into_iter().map(pen).collect()
 }
 
 fn pen(signer: &DkimSigner) -> Result<Pen<DkimKey, Done>, SignError> {

@@ -3,7 +3,7 @@
 //! Knows nothing of pages. What always holds: a member has one, or ten where the organisation says so, and gets no new one
 //! while any is left that a page has shown, unless its owner wants another and never said that it is kept; there are never
 //! two at once; they are handed out to the session that made them, which can open them for half an hour; what is
-//! kept is an Argon2id hash of an HMAC, so the database alone does not tell even a short one; a try needs a right password
+//! kept is an Argon2id hash, sealed, so the database alone does not tell even a short one; a try needs a right password
 //! before it, is counted before it is judged, and five an hour and twenty a day are judged; one that was never judged is not
 //! counted; a code is used once.
 
@@ -14,14 +14,13 @@ use super::notice::Notices;
 use super::otp;
 use super::second_factor::REPLACED;
 use super::session::{self, Stage, Visitor};
-use crate::keys::Keys;
-use crate::model::{BackupKind, Budget, MemberId, Secret, Span, Timestamp, mac};
+use crate::keys::Keychain;
+use crate::model::{BackupKind, Budget, KeyRing, MemberId, Secret, Span, Timestamp};
 use crate::queue::Notice;
 use crate::random::{NoChance, Random};
-use crate::seal;
+use crate::seal::{self, SealError};
 use crate::store::{BackupCodeRow, Handover, Store, StoreError, Tx};
-use data_encoding::BASE64URL_NOPAD;
-use std::sync::Arc;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 
 #[cfg(test)]
 mod tests;
@@ -80,7 +79,7 @@ pub struct Handed {
 #[derive(Clone)]
 pub struct BackupCode {
     store: Store,
-    keys: Arc<Keys>,
+    keys: Keychain,
     hasher: Hasher,
     random: Random,
     notices: Notices,
@@ -90,7 +89,7 @@ pub struct BackupCode {
 impl BackupCode {
     /// Makes the service.
     #[must_use]
-    pub fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
+    pub fn new(store: Store, keys: Keychain, hasher: Hasher, random: Random, notices: Notices) -> Self {
         Self { store, keys, hasher, random, notices, errands: Errands::default() }
     }
 
@@ -114,21 +113,23 @@ impl BackupCode {
         let (mut codes, mut kept) = (Vec::new(), Vec::new());
         for place in places(visitor.policy.backup_code) {
             let code = draw(visitor.policy.backup_code, place, self.random.bytes()?);
-            kept.push(BackupCodeRow { place, hash: self.hashed(member, &code).await? });
+            kept.push(BackupCodeRow { place, hash: self.hashed(member, place, &code).await? });
             codes.push(code);
         }
         let plain = written(&codes, now);
-        let sealed = seal::seal(self.keys.seal(), &owner(member, &session), self.random.bytes()?, plain.reveal());
+        let sealed = seal::seal(self.keys.now().seal(), &owner(member, &session), self.random.bytes()?, plain.reveal());
         let visitor = visitor.clone();
         let replaced = before.map(|(made, _)| (made, stay));
         let is_new = self.store.write::<_, StoreError, _>(move |tx| keep(tx, &visitor, &kept, replaced, now)).await?;
         Ok(is_new.then(|| Handed { codes, sealed: BASE64URL_NOPAD.encode(&sealed) }))
     }
 
-    async fn hashed(&self, member: MemberId, code: &Secret<String>) -> Result<String, BackupError> {
-        let (id, key) = self.keys.seal().active();
-        let hash = self.hasher.hash(peppered(key, member, code.reveal()), self.random.bytes()?).await?;
-        Ok(format!("{id}:{hash}"))
+    /// Of eight digits a fast machine would try all, so the hash is sealed with a key that is not in the database (ASVS 6.5.2).
+    async fn hashed(&self, member: MemberId, place: i64, code: &Secret<String>) -> Result<String, BackupError> {
+        let hash = self.hasher.hash(code.clone(), self.random.bytes()?).await?;
+        let nonce = self.random.bytes()?;
+        let sealed = seal::seal(self.keys.now().seal(), &kept_for(member, place), nonce, hash.as_bytes());
+        Ok(BASE64.encode(&sealed))
     }
 
     /// Opens the codes that were handed to this session not long ago, for a page that shows them; nothing, where they are the
@@ -147,7 +148,7 @@ impl BackupCode {
 
     fn opened(&self, visitor: &Visitor, sealed: &str) -> Option<(Vec<Secret<String>>, Timestamp)> {
         let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
-        let plain = seal::open(self.keys.seal(), &owner(visitor.member.id, &visitor.session), &bytes).ok()?;
+        let plain = seal::open(self.keys.now().seal(), &owner(visitor.member.id, &visitor.session), &bytes).ok()?;
         read(plain.reveal())
     }
 
@@ -212,34 +213,22 @@ impl BackupCode {
             Counted::Gone => return Ok(Tried::Gone),
         };
         let meant = Secret::new(otp::digits(typed.reveal()).to_ascii_uppercase());
+        let keys = self.keys.now();
         let kept = meant_one(kept, meant.reveal());
-        let is_right = self.is_right(visitor.member.id, meant, kept.as_deref(), turn).await?;
+        let kept = kept.and_then(|row| Kept::open(keys.seal(), visitor.member.id, row));
+        // One Argon2 computation, whether there is a code or not.
+        let is_right = turn.verify(meant, kept.as_ref().map(|kept| kept.phc.clone())).await?;
         let (gone, notices) = (asker.is_gone(), self.notices);
-        let end = move |tx: &mut Tx<'_>| match kept.as_deref().filter(|_| is_right) {
+        let end = move |tx: &mut Tx<'_>| match kept.as_ref().filter(|_| is_right) {
             // It stays good: whoever typed it would not see what it led to.
             Some(_) if gone => Ok(Tried::Gone),
-            Some(kept) => use_up(tx, notices, &visitor, kept, session, now),
+            Some(kept) => use_up(tx, notices, &visitor, (keys.seal(), kept), session, now),
             None => {
                 audit::record(tx, Entry::of(audit::BACKUP_CODE_FAIL, &visitor.member, By::Member), now)?;
                 Ok(Tried::Wrong)
             }
         };
         Ok(self.store.write::<_, StoreError, _>(end).await?)
-    }
-
-    /// Costs one Argon2 computation, whether there is a code or not.
-    async fn is_right(
-        &self,
-        member: MemberId,
-        meant: Secret<String>,
-        kept: Option<&str>,
-        turn: Turn,
-    ) -> Result<bool, HashError> {
-        let parts = kept.and_then(|kept| kept.split_once(':'));
-        let key = parts.and_then(|(id, _)| self.keys.seal().find(id.parse().ok()?));
-        let phc = key.and(parts).map(|(_, phc)| phc.to_owned());
-        let (_, active) = self.keys.seal().active();
-        turn.verify(peppered(key.unwrap_or(active), member, meant.reveal()), phc).await
     }
 }
 
@@ -258,10 +247,39 @@ fn first_letter(place: i64) -> Option<char> {
 }
 
 /// Finds the one that what was typed can only be.
-fn meant_one(kept: Vec<BackupCodeRow>, meant: &str) -> Option<String> {
+fn meant_one(kept: Vec<BackupCodeRow>, meant: &str) -> Option<BackupCodeRow> {
     let first = meant.chars().next();
-    let found = kept.into_iter().find(|code| code.place == 0 || first_letter(code.place) == first);
-    found.map(|code| code.hash)
+    kept.into_iter().find(|code| code.place == 0 || first_letter(code.place) == first)
+}
+
+/// A code as it is kept, opened.
+struct Kept {
+    row: BackupCodeRow,
+    /// Its Argon2id hash.
+    phc: String,
+}
+
+impl Kept {
+    fn open(keys: &KeyRing, member: MemberId, row: BackupCodeRow) -> Option<Self> {
+        let sealed = BASE64.decode(row.hash.as_bytes()).ok().ok_or(SealError::Form);
+        let opened = sealed.and_then(|sealed| seal::open(keys, &kept_for(member, row.place), &sealed));
+        let phc = opened.and_then(|phc| String::from_utf8(phc.reveal().clone()).ok().ok_or(SealError::Form));
+        let phc = phc.inspect_err(|cause| tracing::error!(%member, %cause, "a backup code stays closed")).ok()?;
+        Some(Self { row, phc })
+    }
+
+    /// Finds the code again; it may have been sealed anew since.
+    fn again(&self, tx: &mut Tx<'_>, keys: &KeyRing, member: MemberId) -> Result<Option<BackupCodeRow>, StoreError> {
+        let found = tx.backup_codes(member)?.into_iter().find(|row| row.place == self.row.place);
+        Ok(found.filter(|row| {
+            *row == self.row || Self::open(keys, member, row.clone()).is_some_and(|other| other.phc == self.phc)
+        }))
+    }
+}
+
+/// Gives what the hash of a code is bound to where it is kept.
+pub(super) fn kept_for(member: MemberId, place: i64) -> Vec<u8> {
+    [b"backup-hash\0".as_slice(), &member.number().to_be_bytes(), &place.to_be_bytes()].concat()
 }
 
 /// Writes codes down to be sealed, and when that was.
@@ -381,12 +399,16 @@ fn use_up(
     tx: &mut Tx<'_>,
     notices: Notices,
     visitor: &Visitor,
-    kept: &str,
+    (keys, kept): (&KeyRing, &Kept),
     session: [u8; 32],
     now: Timestamp,
 ) -> Result<Tried, StoreError> {
     let id = visitor.member.id;
-    if !stands(tx, visitor, now)? || !tx.use_backup_code(id, kept)? {
+    if !stands(tx, visitor, now)? {
+        return Ok(Tried::Gone);
+    }
+    let Some(row) = kept.again(tx, keys, id)? else { return Ok(Tried::Gone) };
+    if !tx.use_backup_code(id, &row.hash)? {
         return Ok(Tried::Gone);
     }
     notices.tell(tx, id, Notice::BackupCodeUsed, now)?;
@@ -396,12 +418,6 @@ fn use_up(
     let stage = session::go_on(tx, &visitor.session, &session, Some(now), now)?;
     tx.end_sessions_of(id, Some(&session))?;
     Ok(stage.map_or(Tried::Gone, Tried::Right))
-}
-
-/// Mixes in a key that is not in the database: of eight digits a fast machine would try all (ASVS 6.5.2).
-fn peppered(key: &[u8; 32], member: MemberId, code: &str) -> Secret<String> {
-    let said = Secret::new([&member.number().to_be_bytes(), code.as_bytes()].concat());
-    Secret::new(BASE64URL_NOPAD.encode(&mac(key, "karamail backup code", said.reveal())))
 }
 
 /// How many letters a code has where there are ten, the one that tells it from the others included.

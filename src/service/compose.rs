@@ -5,14 +5,15 @@
 //! down to its Message-ID and Date, so that a copy can be told; and From, the return path and the links speak of the
 //! configured addresses only.
 
+use crate::keys::Keychain;
 use crate::link::{Link, Purpose};
 use crate::mail::MessageId;
 use crate::mail::build::{AutoSubmitted, Draft};
 use crate::mail::template::{TemplateFault, Templates, Wording, Words};
 use crate::mail::verp;
 use crate::model::{
-    ChallengeId, ContactTestId, Domain, EmailAddress, JobId, KeyRing, Language, LocalForm, MailId, MemberId,
-    RegistrationId, Secret, Timestamp,
+    ChallengeId, ContactTestId, Domain, EmailAddress, JobId, Language, LocalForm, MailId, MemberId, RegistrationId,
+    Secret, Timestamp,
 };
 use crate::queue::{Content, Job, Notice};
 use crate::seal::SealError;
@@ -45,21 +46,8 @@ pub struct Composer(Arc<Inner>);
 struct Inner {
     store: Store,
     templates: Templates,
-    links: KeyRing,
-    return_paths: KeyRing,
-    seals: KeyRing,
+    keys: Keychain,
     settings: Settings,
-}
-
-/// What signs and opens.
-#[derive(Debug, Clone)]
-pub struct Rings {
-    /// Signs links.
-    pub links: KeyRing,
-    /// Signs return paths.
-    pub return_paths: KeyRing,
-    /// Opens codes.
-    pub seals: KeyRing,
 }
 
 /// A mail ready to be signed and sent.
@@ -188,9 +176,8 @@ impl Ticket {
 impl Composer {
     /// Puts a composer together.
     #[must_use]
-    pub fn new(store: Store, templates: Templates, rings: Rings, settings: Settings) -> Self {
-        let Rings { links, return_paths, seals } = rings;
-        Self(Arc::new(Inner { store, templates, links, return_paths, seals, settings }))
+    pub fn new(store: Store, templates: Templates, keys: Keychain, settings: Settings) -> Self {
+        Self(Arc::new(Inner { store, templates, keys, settings }))
     }
 
     /// Writes the mail of a job.
@@ -260,7 +247,8 @@ impl Inner {
     /// The link, with the key that the order names. Where that key was retired meanwhile, the one in use makes a link that
     /// opens; the other would not.
     fn url(&self, link: &Link, key: u16) -> String {
-        let token = link.mint_with(&self.links, key).unwrap_or_else(|| link.mint(&self.links));
+        let keys = self.keys.now();
+        let token = link.mint_with(keys.link(), key).unwrap_or_else(|| link.mint(keys.link()));
         format!("{}{}{token}", self.settings.public_url.trim_end_matches('/'), link.purpose.path())
     }
 
@@ -320,7 +308,8 @@ impl Inner {
             return Ok(pointless("the code is over"));
         };
         let Some(sealed) = &ticket.sealed else { return Ok(pointless("the code is over")) };
-        let code = otp::open(&self.seals, job.id, sealed).map_err(|cause| ComposeError::Sealed(job.id, cause))?;
+        let code = otp::open(self.keys.now().seal(), job.id, sealed);
+        let code = code.map_err(|cause| ComposeError::Sealed(job.id, cause))?;
         let code = Secret::new(in_two(code.reveal()));
         let title = self.title(ticket.org.as_ref(), job.order.language);
         let words = Words::Otp {
@@ -397,7 +386,7 @@ impl Inner {
         // The day it was ordered, not the day of this attempt: a copy has the same envelope too.
         let day = job.order.queued_at.seconds() / 86_400;
         Composed::Mail(Outgoing {
-            sender: verp::address(&self.return_paths, job.id, day, &self.settings.bounce_domain),
+            sender: verp::address(self.keys.now().verp(), job.id, day, &self.settings.bounce_domain),
             to: job.order.to.clone(),
             form: LocalForm::default(),
             message: draft.build(),

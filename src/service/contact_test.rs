@@ -13,14 +13,13 @@ use super::audit::{self, By, Entry};
 use super::landing::note_verified;
 use super::session::Visitor;
 use super::window;
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::link::{Link, LinkError, Purpose};
 use crate::maillog;
 use crate::model::{ContactTestId, EmailAddress, Language, MemberId, Plan, Span, Timestamp};
 use crate::queue::{Class, Content, NewJob};
 use crate::store::{ContactTest, Member, Store, StoreError, Tx};
 use data_encoding::HEXLOWER;
-use std::sync::Arc;
 
 /// How tests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +96,7 @@ const fn ends(link: &Link) -> Timestamp {
 #[derive(Clone)]
 pub struct ContactTests {
     store: Store,
-    keys: Arc<Keys>,
+    keys: Keychain,
     settings: Settings,
 }
 
@@ -115,7 +114,7 @@ struct Order {
 impl ContactTests {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, settings: Settings) -> Self {
+    pub const fn new(store: Store, keys: Keychain, settings: Settings) -> Self {
         Self { store, keys, settings }
     }
 
@@ -134,7 +133,7 @@ impl ContactTests {
         if visitor.policy.plan == Plan::Smartphone {
             return Ok(Ordered::NoMail);
         }
-        let (key, _) = self.keys.link().active();
+        let (key, _) = self.keys.now().link().active();
         let member = visitor.member.clone();
         let order = Order { member, to, language, key, nonce, at: now, settings: self.settings };
         self.store.write(move |tx| order.take(tx)).await
@@ -153,7 +152,7 @@ impl ContactTests {
     /// # Errors
     /// The database failed.
     pub async fn look(&self, token: &str, now: Timestamp) -> Result<Sight, StoreError> {
-        let link = Link::verify(token, Purpose::ContactTest, self.keys.link(), now);
+        let link = Link::verify(token, Purpose::ContactTest, self.keys.now().link(), now);
         let row = match &link {
             Ok(link) | Err(LinkError::Expired(link)) => Some(ContactTestId::new(link.row)),
             Err(LinkError::Incomplete | LinkError::Forged) => None,

@@ -4,12 +4,11 @@
 //! only fields of [`FIELDS`] are kept, so never a password or a code; what is kept lies sealed for one member and one page
 //! and is given to nobody else; there is one draft a member, and it is gone 12 hours later.
 
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::model::{MemberId, Span, Timestamp, mac};
 use crate::random::{NoChance, Random};
 use crate::seal;
 use crate::store::{Store, StoreError};
-use std::sync::Arc;
 
 /// How long a draft is kept.
 pub const KEPT: Span = Span::from_secs(12 * 60 * 60);
@@ -38,14 +37,14 @@ pub type Fields = Vec<(String, String)>;
 #[derive(Clone)]
 pub struct Drafts {
     store: Store,
-    keys: Arc<Keys>,
+    keys: Keychain,
     random: Random,
 }
 
 impl Drafts {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, random: Random) -> Self {
+    pub const fn new(store: Store, keys: Keychain, random: Random) -> Self {
         Self { store, keys, random }
     }
 
@@ -66,7 +65,7 @@ impl Drafts {
             return Ok(false);
         }
         let page = self.page(member, path);
-        let sealed = seal::seal(self.keys.seal(), &owner(member, &page), self.random.bytes()?, plain.as_bytes());
+        let sealed = seal::seal(self.keys.now().seal(), &owner(member, &page), self.random.bytes()?, plain.as_bytes());
         self.store.write(move |tx| tx.keep_draft(member, &page, &sealed, now)).await?;
         Ok(true)
     }
@@ -79,7 +78,7 @@ impl Drafts {
         let page = self.page(member, path);
         let found = self.store.read(move |tx| tx.draft(member, &page)).await?;
         let Some((sealed, _)) = found.filter(|(_, kept_at)| now < kept_at.plus(KEPT)) else { return Ok(None) };
-        let plain = seal::open(self.keys.seal(), &owner(member, &page), &sealed);
+        let plain = seal::open(self.keys.now().seal(), &owner(member, &page), &sealed);
         let plain = plain.inspect_err(|cause| tracing::error!(%member, %cause, "a draft stays closed")).ok();
         Ok(plain.map(|plain| form_urlencoded::parse(plain.reveal()).into_owned().collect()))
     }
@@ -96,12 +95,15 @@ impl Drafts {
 
     /// The page's name in the store: the path itself may hold a link's token.
     fn page(&self, member: MemberId, path: &str) -> [u8; 32] {
-        let (_, key) = self.keys.seal().active();
+        let keys = self.keys.now();
+        // It is the same while a new key takes the place of this one.
+        let (_, key) = keys.seal().oldest();
         mac(key, "karamail draft", &[&member.number().to_be_bytes(), path.as_bytes()].concat())
     }
 }
 
-fn owner(member: MemberId, page: &[u8; 32]) -> Vec<u8> {
+/// Gives what a draft is bound to where it is kept.
+pub(super) fn owner(member: MemberId, page: &[u8]) -> Vec<u8> {
     [b"draft\0".as_slice(), &member.number().to_be_bytes(), page].concat()
 }
 
@@ -135,7 +137,7 @@ mod tests {
             };
             let members = store.write(add).await.unwrap();
             let random = Random::system();
-            let keys = Arc::new(Keys::open(folder.path(), &random).unwrap());
+            let keys = Keychain::open(folder.path(), &random).unwrap();
             Self { drafts: Drafts::new(store, keys, random), members, _folder: folder }
         }
 

@@ -7,14 +7,13 @@ use super::address_change;
 use super::audit::{self, By, Entry};
 use super::notice::Notices;
 use super::session::Visitor;
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::link::{Link, LinkError, Purpose};
 use crate::maillog;
 use crate::model::{
     Budget, EmailAddress, Language, LoginId, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp,
 };
 use crate::store::{AddressRow, AddressState, Registration, RegistrationState, Store, StoreError, Tx};
-use std::sync::Arc;
 
 /// A visit is noted once in this time for each registration, so that a scanner cannot fill the log.
 const NOTED_EVERY: Span = Span::from_secs(60 * 60);
@@ -137,14 +136,14 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Landing {
     store: Store,
-    keys: Arc<Keys>,
+    keys: Keychain,
     notices: Notices,
 }
 
 impl Landing {
     /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, notices: Notices) -> Self {
+    pub const fn new(store: Store, keys: Keychain, notices: Notices) -> Self {
         Self { store, keys, notices }
     }
 
@@ -153,7 +152,7 @@ impl Landing {
     /// # Errors
     /// The database failed.
     pub async fn look(&self, token: &str, now: Timestamp) -> Result<Sight, StoreError> {
-        let link = Link::verify(token, Purpose::Registration, self.keys.link(), now);
+        let link = Link::verify(token, Purpose::Registration, self.keys.now().link(), now);
         let row = match &link {
             Ok(link) | Err(LinkError::Expired(link)) => Some(RegistrationId::new(link.row)),
             Err(LinkError::Incomplete | LinkError::Forged) => None,

@@ -24,11 +24,10 @@ use super::notice::Notices;
 use super::password;
 use super::session::{self, Stage, Visitor};
 use super::start_password;
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::model::{Language, Secret, Span, Timestamp};
 use crate::random::{NoChance, Random};
 use crate::store::{Member, Store, StoreError, Tx};
-use std::sync::Arc;
 
 /// Tries to log in to accounts that there are none of are recorded together, for so long.
 pub const UNKNOWN: Span = Span::from_secs(3_600);
@@ -135,7 +134,7 @@ pub struct Entrance {
 #[derive(Clone)]
 pub struct Login {
     store: Store,
-    keys: Arc<Keys>,
+    keys: Keychain,
     hasher: Hasher,
     random: Random,
     notices: Notices,
@@ -155,14 +154,14 @@ struct Facts {
 impl Login {
     /// Makes the service.
     #[must_use]
-    pub fn new(store: Store, keys: Arc<Keys>, hasher: Hasher, random: Random, notices: Notices) -> Self {
+    pub fn new(store: Store, keys: Keychain, hasher: Hasher, random: Random, notices: Notices) -> Self {
         Self { store, keys, hasher, random, notices, errands: Errands::default() }
     }
 
     /// Gives the fingerprint under which tries for an account are counted, whether there is such an account or not.
     #[must_use]
     pub fn account(&self, org: &str, id: &str) -> [u8; 32] {
-        account(self.keys.seal(), org, id)
+        account(self.keys.now().seal(), org, id)
     }
 
     /// Judges a login.
@@ -307,7 +306,7 @@ impl Login {
 
     fn start_password(&self, facts: &Facts) -> Option<Secret<String>> {
         let (member, sealed) = facts.member.as_ref().zip(facts.sealed.as_ref())?;
-        let opened = start_password::open(self.keys.seal(), member.id, sealed);
+        let opened = start_password::open(self.keys.now().seal(), member.id, sealed);
         opened.inspect_err(|cause| tracing::error!(member = %member.id, %cause, "a start password stays closed")).ok()
     }
 }

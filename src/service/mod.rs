@@ -22,6 +22,7 @@ pub mod profile;
 pub mod reach;
 pub mod reception;
 pub mod registration;
+pub mod reseal;
 pub mod reset;
 pub mod second_factor;
 pub mod session;

@@ -6,12 +6,14 @@
 //! it along; five wrong tries burn it, and tries are counted before they are judged; code and job end at the same instant, 60
 //! minutes after the order (R040, R041), or sooner where the organisation says so.
 
+use crate::keys::Keychain;
 use crate::maillog;
 use crate::model::{ChallengeId, EmailAddress, JobId, KeyRing, Language, MemberId, Secret, Span, Timestamp, mac};
 use crate::queue::{Class, Content, NewJob};
 use crate::random::{NoChance, Random};
 use crate::seal::{self, SealError};
 use crate::service::password::narrow;
+use crate::service::reseal::owner_of_secret;
 use crate::service::session::Visitor;
 use crate::store::{NewChallenge, OTP_CODE, Store, StoreError, Tx};
 use subtle::{Choice, ConstantTimeEq};
@@ -114,7 +116,7 @@ pub struct Waiting {
 #[derive(Clone)]
 pub struct Otp {
     store: Store,
-    keys: KeyRing,
+    keys: Keychain,
     random: Random,
 }
 
@@ -132,9 +134,9 @@ struct Order {
 }
 
 impl Otp {
-    /// Makes the service; `keys` are those that seal.
+    /// Makes the service.
     #[must_use]
-    pub const fn new(store: Store, keys: KeyRing, random: Random) -> Self {
+    pub const fn new(store: Store, keys: Keychain, random: Random) -> Self {
         Self { store, keys, random }
     }
 
@@ -160,8 +162,8 @@ impl Otp {
             code: draw(&self.random, visitor.policy.otp_digits)?,
             nonce: self.random.bytes()?,
         };
-        let keys = self.keys.clone();
-        Ok(self.store.write::<_, StoreError, _>(move |tx| take(tx, &keys, &order, now)).await?)
+        let keys = self.keys.now();
+        Ok(self.store.write::<_, StoreError, _>(move |tx| take(tx, keys.seal(), &order, now)).await?)
     }
 }
 
@@ -331,7 +333,7 @@ pub fn open(keys: &KeyRing, job: JobId, sealed: &[u8]) -> Result<Secret<String>,
 }
 
 fn owner(job: JobId) -> Vec<u8> {
-    [OTP_CODE.as_bytes(), &[0], &job.number().to_be_bytes()].concat()
+    owner_of_secret(OTP_CODE, job.number())
 }
 
 /// Draws a code of so many digits, each as likely as any other.

@@ -10,8 +10,9 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
+use crate::keys::Keychain;
 use crate::mail::read::{Reading, read};
-use crate::model::{Budget, EmailAddress, JobId, KeyRing, MailId, OrgCode, Received, Span};
+use crate::model::{Budget, EmailAddress, JobId, MailId, OrgCode, Received, Span};
 use crate::random::{NoChance, Random};
 use crate::service::registration::{Facts, Memory, Own};
 use crate::store::{NewMail, Store, StoreError, Tx};
@@ -78,15 +79,15 @@ pub enum ReceiveError {
 #[derive(Clone)]
 pub struct Reception {
     store: Store,
-    keys: KeyRing,
+    keys: Keychain,
     random: Random,
     settings: Arc<Settings>,
 }
 
 impl Reception {
-    /// Puts a reception together; `keys` are those of links.
+    /// Puts a reception together.
     #[must_use]
-    pub fn new(store: Store, keys: KeyRing, random: Random, settings: Settings) -> Self {
+    pub fn new(store: Store, keys: Keychain, random: Random, settings: Settings) -> Self {
         Self { store, keys, random, settings: Arc::new(settings) }
     }
 
@@ -100,7 +101,7 @@ impl Reception {
         let arrival = Arrival {
             reading: read(&received.message),
             received,
-            key: self.keys.active().0,
+            key: self.keys.now().link().active().0,
             nonce: self.random.bytes()?,
             chance: self.random.fraction(),
             settings: Arc::clone(&self.settings),

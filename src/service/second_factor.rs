@@ -19,14 +19,14 @@ use self::offer::{Owner, Shown};
 use super::audit::{self, By, Entry};
 use super::notice::Notices;
 use super::otp::{self, Purpose};
+use super::reseal::owner_of_secret;
 use super::session::{self, Stage, Visitor};
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::model::{MemberId, Secret, Span, Timestamp};
 use crate::queue::Notice;
 use crate::random::{NoChance, Random};
 use crate::seal;
 use crate::store::{APP_SECRET, BackupCodeRow, Factor, FactorKind, Handover, Store, StoreError, Tx};
-use std::sync::Arc;
 
 /// How long a factor that is to be replaced still holds.
 pub const REPLACED: Span = Span::from_secs(30 * 60);
@@ -154,7 +154,7 @@ impl Overview {
 #[derive(Clone)]
 pub struct SecondFactor {
     store: Store,
-    keys: Arc<Keys>,
+    keys: Keychain,
     random: Random,
     notices: Notices,
     issuer: String,
@@ -163,7 +163,7 @@ pub struct SecondFactor {
 impl SecondFactor {
     /// Makes the service; apps show accounts under the name `issuer` (R033).
     #[must_use]
-    pub const fn new(store: Store, keys: Arc<Keys>, random: Random, notices: Notices, issuer: String) -> Self {
+    pub const fn new(store: Store, keys: Keychain, random: Random, notices: Notices, issuer: String) -> Self {
         Self { store, keys, random, notices, issuer }
     }
 
@@ -186,7 +186,7 @@ impl SecondFactor {
     /// There are no random bytes.
     pub fn offer(&self, visitor: &Visitor, now: Timestamp) -> Result<Offer, FactorError> {
         let secret = Secret::new(self.random.bytes::<SECRET_LEN>()?);
-        let sealed = offer::seal(self.keys.seal(), owner(visitor), self.random.bytes()?, &secret, now);
+        let sealed = offer::seal(self.keys.now().seal(), owner(visitor), self.random.bytes()?, &secret, now);
         self.shown(visitor, &Shown { secret, at: now }, sealed)
     }
 
@@ -195,7 +195,7 @@ impl SecondFactor {
     /// # Errors
     /// The account cannot be named.
     pub fn offer_again(&self, visitor: &Visitor, sealed: &str, now: Timestamp) -> Result<Option<Offer>, FactorError> {
-        let shown = offer::open(self.keys.seal(), owner(visitor), sealed, now);
+        let shown = offer::open(self.keys.now().seal(), owner(visitor), sealed, now);
         shown.map(|shown| self.shown(visitor, &shown, sealed.to_owned())).transpose()
     }
 
@@ -217,14 +217,15 @@ impl SecondFactor {
         typed: &str,
         step: Step,
     ) -> Result<Verdict<Stage>, FactorError> {
-        let Some(Shown { secret, at: begun }) = offer::open(self.keys.seal(), owner(visitor), sealed, step.now) else {
+        let Some(Shown { secret, at: begun }) = offer::open(self.keys.now().seal(), owner(visitor), sealed, step.now)
+        else {
             return Ok(Verdict::Over);
         };
         let Some(used) = app::step(secret.reveal(), &otp::digits(typed), step.now) else {
             return Ok(Verdict::Wrong { left: None });
         };
         let nonce = self.random.bytes()?;
-        let kept = seal::seal(self.keys.seal(), &kept_for(visitor.member.id), nonce, secret.reveal());
+        let kept = seal::seal(self.keys.now().seal(), &kept_for(visitor.member.id), nonce, secret.reveal());
         let (visitor, notices) = (visitor.clone(), self.notices);
         self.store
             .write(move |tx| {
@@ -244,7 +245,7 @@ impl SecondFactor {
     /// # Errors
     /// The database failed.
     pub async fn set_up_mail(&self, visitor: &Visitor, typed: &str, step: Step) -> Result<Verdict<Stage>, FactorError> {
-        let (visitor, typed, keys) = (visitor.clone(), typed.to_owned(), Arc::clone(&self.keys));
+        let (visitor, typed, keys) = (visitor.clone(), typed.to_owned(), self.keys.now());
         let notices = self.notices;
         self.store
             .write(move |tx| {
@@ -374,7 +375,7 @@ const fn owner(visitor: &Visitor) -> Owner {
 
 /// What the secret of a member's app is bound to where it is kept.
 fn kept_for(member: MemberId) -> Vec<u8> {
-    [APP_SECRET.as_bytes(), &[0], &member.number().to_be_bytes()].concat()
+    owner_of_secret(APP_SECRET, member.number())
 }
 
 /// Says what keeps somebody from setting up what was begun at that moment: whoever finds a session open must not put a factor

@@ -67,7 +67,7 @@ pub enum Handover {
 pub struct BackupCodeRow {
     /// 0 where it is the only one, else its number.
     pub place: i64,
-    /// Its hash.
+    /// Its hash, sealed, in base64.
     pub hash: String,
 }
 

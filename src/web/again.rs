@@ -71,7 +71,7 @@ async fn judge(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry
     }
     let typed = Secret::new(fields.get("password").to_owned());
     let account = web.login().account(visitor.org.as_str(), visitor.member.login.as_str());
-    let device = visit.device(web.key(), &account);
+    let device = visit.device(web.key().reveal(), &account);
     let (cookie, session) = visit::new_session(web.random()?);
     match web.login().again(visitor, &typed, device, session, web.now()).await? {
         Again::In(stage) => Ok(Reply::see(turn::next(&visit, stage)).with(Crumb::Session, Some(cookie))),

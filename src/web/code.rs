@@ -107,20 +107,20 @@ pub(super) fn along(visit: &Visit, page: &str) -> String {
 
 /// Gives the name a device has that this member passed a second factor on.
 fn passed_account(web: &Web, member: MemberId) -> [u8; 32] {
-    mac(web.key(), "karamail passed", &member.number().to_be_bytes())
+    mac(web.key().reveal(), "karamail passed", &member.number().to_be_bytes())
 }
 
 /// Puts together what goes with a code, and the cookie of the session that goes on.
 pub(super) fn step(web: &Web, visit: &Visit, member: MemberId) -> Result<(String, Step), Trouble> {
     let (cookie, session) = visit::new_session(web.random()?);
-    let device = visit.passed(web.key(), &passed_account(web, member));
+    let device = visit.passed(web.key().reveal(), &passed_account(web, member));
     Ok((cookie, Step { device, session, now: web.now() }))
 }
 
 /// Gives a reply the cookies of somebody who has just passed.
 pub(super) fn passed(web: &Web, visit: &Visit, member: MemberId, cookie: String, reply: Reply) -> Answer {
     let kept = visit.jar().get(Crumb::Passed);
-    let device = device_cookie(web.key(), &passed_account(web, member), web.random()?, kept);
+    let device = device_cookie(web.key().reveal(), &passed_account(web, member), web.random()?, kept);
     Ok(reply.with(Crumb::Session, Some(cookie)).with(Crumb::Passed, Some(device)))
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn keep(web: &Web, visit: &Visit, fields: &Fields) -> Result<bo
 pub(super) async fn rescue(web: &Web, visit: &Visit, fields: &Fields) -> Result<bool, Trouble> {
     let Some(visitor) = visit.visitor().filter(|_| is_kept(visit.path())) else { return Ok(false) };
     let member = visitor.member.id;
-    if !form::is_kept(fields.get(KEEPER_FIELD), web.key(), visit.tie(), member) {
+    if !form::is_kept(fields.get(KEEPER_FIELD), web.key().reveal(), visit.tie(), member) {
         return Ok(false);
     }
     Ok(web.drafts().keep(member, visit.path(), fields.pairs(), web.now()).await?)

@@ -107,20 +107,21 @@ async fn note_login(web: &Web, visit: &Visit) {
 
 /// Gives a reply the cookie by which the tries of this browser for an account are counted for themselves.
 pub(super) fn known_from_now_on(web: &Web, visit: &Visit, account: &[u8; 32], reply: Reply) -> Answer {
-    let device = device_cookie(web.key(), account, web.random()?, visit.jar().get(Crumb::Device));
+    let device = device_cookie(web.key().reveal(), account, web.random()?, visit.jar().get(Crumb::Device));
     Ok(reply.with(Crumb::Device, Some(device)))
 }
 
 /// Finds out what the tries of this browser are counted under. One that opened a link which was mailed to an address of the
 /// member is no stranger, and is not kept out by those of its network: this is the way in for a new phone.
 async fn device(web: &Web, visit: &Visit, fields: &Fields, account: &[u8; 32]) -> Result<Device, Trouble> {
-    let device = visit.device(web.key(), account);
+    let device = visit.device(web.key().reveal(), account);
     let Some(token) = visit.registration().filter(|_| matches!(device, Device::Network(_))) else {
         return Ok(device);
     };
     let mailed = web.links().mailed_to(token, fields.get("org"), fields.get("id"), web.now()).await?;
-    Ok(mailed
-        .map_or(device, |link| Device::Known(mac(web.key(), "karamail mailed link", &link.number().to_be_bytes()))))
+    Ok(mailed.map_or(device, |link| {
+        Device::Known(mac(web.key().reveal(), "karamail mailed link", &link.number().to_be_bytes()))
+    }))
 }
 
 /// Gives the remarks on what was left empty.

@@ -39,7 +39,7 @@ mod visit;
 use self::page::{Pages, SendTo};
 use self::reply::{Reply, Trouble};
 use crate::clock::Clock;
-use crate::keys::Keys;
+use crate::keys::Keychain;
 use crate::model::{Domain, EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
 use crate::net::http::{self, Site};
 use crate::net::tls::identity::Identity;
@@ -108,7 +108,7 @@ pub struct Parts {
     /// The database.
     pub store: Store,
     /// The keys: of links, and of what is sealed.
-    pub keys: Arc<Keys>,
+    pub keys: Keychain,
     /// Argon2.
     pub hasher: Hasher,
     /// The time.
@@ -139,8 +139,11 @@ struct Inner {
     second_factor: SecondFactor,
     backup_code: BackupCode,
     drafts: Drafts,
-    /// Makes form tokens and device cookies; of one purpose, made from the key that seals.
-    key: Secret<[u8; 32]>,
+}
+
+/// Makes the key of form tokens and device cookies from one that seals; it is of one purpose.
+fn key_of(sealing: &[u8; 32]) -> Secret<[u8; 32]> {
+    Secret::new(mac(sealing, "karamail web", &[]))
 }
 
 /// Serves the pages on `listeners`, by HTTPS where there is something to show, until `stop` is done; then finishes what is
@@ -157,37 +160,29 @@ impl Web {
     /// # Errors
     /// A template is broken.
     pub fn new(settings: Settings, parts: Parts) -> Result<Self, WebError> {
-        let (_, sealing) = parts.keys.seal().active();
-        let key = mac(sealing, "karamail web", &[]);
-        let pages = Pages::new(&settings, Secret::new(key))?;
+        let pages = Pages::new(&settings, parts.keys.clone())?;
         let notices = settings.notices;
-        let login = Login::new(
-            parts.store.clone(),
-            Arc::clone(&parts.keys),
-            parts.hasher.clone(),
-            parts.random.clone(),
-            notices,
-        );
-        let landing = Landing::new(parts.store.clone(), Arc::clone(&parts.keys), notices);
-        let otp = Otp::new(parts.store.clone(), parts.keys.seal().clone(), parts.random.clone());
-        let drafts = Drafts::new(parts.store.clone(), Arc::clone(&parts.keys), parts.random.clone());
+        let login =
+            Login::new(parts.store.clone(), parts.keys.clone(), parts.hasher.clone(), parts.random.clone(), notices);
+        let landing = Landing::new(parts.store.clone(), parts.keys.clone(), notices);
+        let otp = Otp::new(parts.store.clone(), parts.keys.clone(), parts.random.clone());
+        let drafts = Drafts::new(parts.store.clone(), parts.keys.clone(), parts.random.clone());
         let second_factor = SecondFactor::new(
             parts.store.clone(),
-            Arc::clone(&parts.keys),
+            parts.keys.clone(),
             parts.random.clone(),
             notices,
             settings.host().to_owned(),
         );
         let backup_code = BackupCode::new(
             parts.store.clone(),
-            Arc::clone(&parts.keys),
+            parts.keys.clone(),
             parts.hasher.clone(),
             parts.random.clone(),
             notices,
         );
-        let contact_tests = ContactTests::new(parts.store.clone(), Arc::clone(&parts.keys), settings.contact_test);
+        let contact_tests = ContactTests::new(parts.store.clone(), parts.keys.clone(), settings.contact_test);
         let (profile, reach) = (Profile::new(parts.store.clone(), notices), Reach::new(parts.store.clone()));
-        let key = Secret::new(key);
         let inner = Inner {
             settings,
             parts,
@@ -201,7 +196,6 @@ impl Web {
             contact_tests,
             profile,
             reach,
-            key,
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -290,8 +284,15 @@ impl Web {
         &self.0.drafts
     }
 
-    fn key(&self) -> &[u8; 32] {
-        self.0.key.reveal()
+    /// Gives the key of device cookies, and of what tries are counted under: it is the same while a new key takes its place.
+    fn key(&self) -> Secret<[u8; 32]> {
+        key_of(self.0.parts.keys.now().seal().oldest().1)
+    }
+
+    /// Gives the keys whose form tokens are taken: a page may have been shown before a new key came.
+    fn form_keys(&self) -> Vec<Secret<[u8; 32]>> {
+        let keys = self.0.parts.keys.now();
+        keys.seal().ids().filter_map(|id| keys.seal().find(id)).map(key_of).collect()
     }
 
     fn is_secure(&self) -> bool {

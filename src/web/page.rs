@@ -10,7 +10,8 @@ use super::frame::Frame;
 use super::texts::texts;
 use super::visit::Visit;
 use super::{Settings, Trouble};
-use crate::model::{EmailAddress, Language, OrgCode, Secret};
+use crate::keys::Keychain;
+use crate::model::{EmailAddress, Language, OrgCode};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
@@ -94,12 +95,12 @@ pub(super) struct Pages {
     texts: [(Language, Value); 2],
     product: [(Language, String); 2],
     sender: String,
-    key: Secret<[u8; 32]>,
+    keys: Keychain,
 }
 
 impl Pages {
-    /// Reads the templates; `key` makes form tokens.
-    pub(super) fn new(settings: &Settings, key: Secret<[u8; 32]>) -> Result<Self, tera::Error> {
+    /// Reads the templates; `keys` make form tokens.
+    pub(super) fn new(settings: &Settings, keys: Keychain) -> Result<Self, tera::Error> {
         Ok(Self {
             tera: tera(TEMPLATES.iter().copied())?,
             plain: headers(settings.is_secure(), false),
@@ -107,7 +108,7 @@ impl Pages {
             texts: Language::ALL.map(|language| (language, Value::from_serializable(texts(language)))),
             product: [(Language::Ja, settings.title.clone()), (Language::En, settings.title_en.clone())],
             sender: settings.sender.to_string(),
-            key,
+            keys,
         })
     }
 
@@ -122,7 +123,8 @@ impl Pages {
         let scripted = scripted || visit.visitor().is_some();
         let mut context = Context::new();
         let language = visit.language();
-        let form = form::token(self.key.reveal(), visit.tie(), visit.visitor().map(|visitor| &visitor.session));
+        let key = super::key_of(self.keys.now().seal().active().1);
+        let form = form::token(key.reveal(), visit.tie(), visit.visitor().map(|visitor| &visitor.session));
         let product = pick(&self.product, language);
         let frame = Frame::new(visit, product, &self.sender, form);
         context.insert_value("t", pick(&self.texts, language).clone());

@@ -180,7 +180,7 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
                 name: visitor.member.name.clone(),
             },
             action: PAGE,
-            keep: form::keeper(web.key(), visit.tie(), visitor.member.id),
+            keep: form::keeper(web.key().reveal(), visit.tie(), visitor.member.id),
             mail: visitor.policy.plan != Plan::Smartphone,
             saved: says.contains(&Say::Saved),
             same: says.contains(&Say::Same),

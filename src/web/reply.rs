@@ -300,7 +300,10 @@ impl FromRequest<Web> for Entry {
         if visit.is_new() {
             return Err(Reply::see(visit::cookies_page(visit)));
         }
-        let fits = |session: Option<&[u8; 32]>| form::fits(fields.get(TOKEN_FIELD), web.key(), visit.tie(), session);
+        let keys = web.form_keys();
+        let fits = |session: Option<&[u8; 32]>| {
+            keys.iter().any(|key| form::fits(fields.get(TOKEN_FIELD), key.reveal(), visit.tie(), session))
+        };
         if fits(visit.visitor().map(|visitor| &visitor.session)) {
             taken_in(web, visit).await?;
             return Ok(Self(fields));

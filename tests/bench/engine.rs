@@ -4,7 +4,7 @@ use crate::names::Names;
 use data_encoding::HEXLOWER;
 use karamail::clock::Clock;
 use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
-use karamail::keys::Keys;
+use karamail::keys::{Keychain, Keys};
 use karamail::mail::template::Templates;
 use karamail::model::{Domain, EmailAddress, KeyRing, Secret, Span, Timestamp};
 use karamail::outbound::Limits;
@@ -14,7 +14,7 @@ use karamail::queue::destination::{self, Group, Groups};
 use karamail::queue::retry::Schedule;
 use karamail::queue::{Class, Content, NewJob};
 use karamail::random::Random;
-use karamail::service::compose::{self, Composer, Rings};
+use karamail::service::compose::{self, Composer};
 use karamail::store::{Location, Options, Store, StoreError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -109,8 +109,8 @@ fn composer(store: &Store) -> Composer {
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
         public_url: "https://www.mc-anpi.example".to_owned(),
     };
-    let rings = Rings { links: ring(), return_paths: ring(), seals: ring() };
-    Composer::new(store.clone(), Templates::new([]).unwrap(), rings, settings)
+    let keys = Keychain::of(Keys::apart(ring(), ring(), ring()));
+    Composer::new(store.clone(), Templates::new([]).unwrap(), keys, settings)
 }
 
 impl Engine {

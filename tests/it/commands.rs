@@ -57,6 +57,8 @@ const JOB: &[&str] = &["job", "class", "to", "state", "due", "attempts", "last",
 const TOUCHED: Facts = Facts::One(&["touched", "under_way"]);
 const ORG: &[&str] = &["org", "title", "title_en", "members", "plan", "two_factor"];
 
+const KEY: &[&str] = &["id", "kind", "state", "made_at", "file", "values", "algorithm", "records"];
+
 const CASES: &[Case] = &[
     reads("check", "", "", Facts::One(&["config", "ok", "problems", "warnings"])),
     reads("org list", "", "", Facts::List(ORG)),
@@ -81,6 +83,7 @@ const CASES: &[Case] = &[
     },
     reads("address show", "hanako@docomo.ne.jp", "", Facts::One(ADDRESS)),
     reads("address suppressions", "", "", Facts::List(ADDRESS)),
+    reads("key list", "", "", Facts::List(KEY)),
     reads("trace", "{mail}", "nobody@example.jp", Facts::One(&["events"])),
     reads("log", "", "", Facts::Lines(&["at", "event"])),
     changes("org add", "N{n} --title 株式会社", "ACME --title x", Facts::One(ORG)),
@@ -89,6 +92,12 @@ const CASES: &[Case] = &[
     changes("member reset-2fa", "ACME 0001", "ACME 9999", Facts::One(&["org", "id"])),
     changes("member reset-password", "ACME 0001", "ACME 9999", Facts::One(&["org", "id", "password", "expires"])),
     changes("address clear", "kuro{n}@docomo.ne.jp", "hanako@docomo.ne.jp", Facts::One(ADDRESS)),
+    changes("key new link", "", "", Facts::One(KEY)),
+    changes("key new seal", "", "", Facts::One(KEY)),
+    changes("key new verp", "--wait", "", Facts::One(KEY)),
+    changes("key new dkim", "rsa --selector s{n}", "ed25519 --selector k1", Facts::One(KEY)),
+    changes("key use", "k1", "nobody", Facts::One(KEY)),
+    changes("key retire", "link-1 --yes", "k1", Facts::One(KEY)),
     changes("queue hold", "{job}", "", TOUCHED),
     changes("queue release", "{job}", "", TOUCHED),
     changes("queue retry", "--to nobody.example", "", TOUCHED),

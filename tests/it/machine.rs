@@ -3,7 +3,7 @@
 use karamail::clock::Clock;
 use karamail::config::Destinations;
 use karamail::control::{Desk, Live, Lock, Socket};
-use karamail::keys::Keys;
+use karamail::keys::Keychain;
 use karamail::model::Span;
 use karamail::random::Random;
 use karamail::service::notice::Notices;
@@ -122,7 +122,7 @@ impl Daemon {
         let data_dir = machine.data_dir();
         let lock = Lock::take(&data_dir).unwrap();
         let random = Random::system();
-        let keys = Keys::open(&data_dir, &random).unwrap();
+        let keys = Keychain::open(&data_dir, &random).unwrap();
         let (sender, commits) = watch::channel(0);
         let observer = Arc::new(move |_: &[karamail::store::Event]| sender.send_modify(|count| *count += 1));
         let location = Location::Sqlite(data_dir.join("karamail.db"));
@@ -131,7 +131,8 @@ impl Daemon {
         let desk = Desk {
             doors: Vec::new(),
             store: store.clone(),
-            seal: keys.seal().clone(),
+            keys,
+            link_lifetime: Span::from_secs(86_400),
             random,
             notices: Notices { give_up: Span::from_secs(86_400) },
             clock: Clock::system(),

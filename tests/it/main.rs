@@ -39,6 +39,7 @@ mod real;
 mod reload;
 mod requirements;
 mod resolver;
+mod rotation;
 mod session;
 mod signing;
 mod stock;

@@ -3,12 +3,13 @@
 //! Each is taken in by a reception with a store of its own, after the mails that its expectation names (`after`), which
 //! come from the same folder.
 
+use karamail::keys::{Keychain, Keys};
 use karamail::mail::read::{FromField, Mark, Reading, read};
 use karamail::mail::template::Templates;
 use karamail::model::{EmailAddress, KeyRing, Received, ReversePath, Secret, Span, Timestamp, Via};
 use karamail::queue::Job;
 use karamail::random::Random;
-use karamail::service::compose::{self, Composed, Composer, Rings};
+use karamail::service::compose::{self, Composed, Composer};
 use karamail::service::reception::{Destination, Reception, Settings};
 use karamail::service::registration::{Own, Reason};
 use karamail::store::{JobFilter, Location, MailRow, Options, Store, StoreError};
@@ -97,7 +98,11 @@ impl Case {
     }
 }
 
-fn keys() -> KeyRing {
+fn keys() -> Keychain {
+    Keychain::of(Keys::apart(ring(), ring(), ring()))
+}
+
+fn ring() -> KeyRing {
     KeyRing::new(1, [(1, Secret::new([1; 32]))].into()).unwrap()
 }
 
@@ -122,8 +127,7 @@ impl Office {
             bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
             public_url: "https://www.mc-anpi.example".to_owned(),
         };
-        let rings = Rings { links: keys(), return_paths: keys(), seals: keys() };
-        let composer = Composer::new(store.clone(), Templates::new([]).unwrap(), rings, wording);
+        let composer = Composer::new(store.clone(), Templates::new([]).unwrap(), keys(), wording);
         Self { store, reception, composer, _folder: folder }
     }
 

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 /// Hands in an empty mail.
-fn send(to: SocketAddr, from: &str) {
+pub fn send(to: SocketAddr, from: &str) {
     let mut stream = TcpStream::connect(to).unwrap();
     let mut replies = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
     let mut expect = |code: &str| {

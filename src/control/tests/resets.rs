@@ -83,7 +83,7 @@ async fn r149_a_reset_clears_second_factors_and_backup_code_and_tells_everybody(
     let before = office.facts(member("DEMO", "taro", show)).await;
     assert_eq!(before["two_factor"], json!({"app": true, "mail": true, "backup_code": true}));
     let Standing::In(visitor) = standing(&office).await else { panic!() };
-    let ordering = Otp::new(office.desk.store.clone(), office.desk.seal.clone(), Random::repeating(2));
+    let ordering = Otp::new(office.desk.store.clone(), office.desk.keys.clone(), Random::repeating(2));
     let to = address("codes@d.jp");
     ordering.order(&visitor, Purpose::Login, &to, Language::Ja, at(95)).await.unwrap();
     let id = taro.id;
@@ -116,7 +116,7 @@ async fn r149_a_new_start_password_is_said_once_and_takes_the_place_of_the_membe
     assert_eq!(said["expires"], at(100 + 14 * 86_400).to_string());
     let id = taro.id;
     let sealed = office.write(move |tx| tx.secret(start_password::PURPOSE, id.number())).await.unwrap();
-    assert_eq!(start_password::open(&office.desk.seal, id, &sealed).unwrap().reveal(), &password);
+    assert_eq!(start_password::open(office.desk.keys.now().seal(), id, &sealed).unwrap().reveal(), &password);
     let now = office.write(move |tx| tx.member_by_id(id)).await.unwrap();
     assert_eq!((now.password_hash, now.must_change_password, now.start_at), (None, true, Some(at(100))));
     assert!(!matches!(standing(&office).await, Standing::In(_)));

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::{LoginId, Priority, Secret, Span};
+use crate::keys::Keys;
+use crate::model::{KeyRing, LoginId, Priority, Secret, Span};
 use crate::queue::{Class, NewJob, Notice, State};
 use crate::random::Random;
 use crate::service::notice::Notices;
@@ -94,8 +95,8 @@ impl World {
             bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
             public_url: "https://www.mc-anpi.example/".to_owned(),
         };
-        let rings = Rings { links, return_paths: ring(3, &[3]), seals: ring(5, &[5]) };
-        Composer::new(self.store.clone(), Templates::new([]).unwrap(), rings, settings)
+        let keys = Keychain::of(Keys::apart(links, ring(5, &[5]), ring(3, &[3])));
+        Composer::new(self.store.clone(), Templates::new([]).unwrap(), keys, settings)
     }
 
     async fn composed(&self) -> Composed {
@@ -270,7 +271,11 @@ async fn ordered(world: &mut World, language: Language) -> String {
         tx.member_by_id(id)
     });
     let visitor = Visitor::just_in(made.await.unwrap().unwrap(), 1, Stage::Code, NOON);
-    let otp = Otp::new(world.store.clone(), ring(5, &[5]), Random::repeating(4));
+    let otp = Otp::new(
+        world.store.clone(),
+        Keychain::of(Keys::apart(ring(1, &[1]), ring(5, &[5]), ring(3, &[3]))),
+        Random::repeating(4),
+    );
     let to = "\"a b\"@docomo.ne.jp".parse().unwrap();
     let at = if language == Language::Ja { NOON } else { NOON.plus(Span::from_secs(60)) };
     let sent = otp.order(&visitor, otp::Purpose::Login, &to, language, at).await.unwrap();

@@ -33,7 +33,7 @@ async fn visitor(store: &Store, login: &'static str) -> Visitor {
 impl World {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Arc::new(Keys::open(folder.path(), &Random::system()).unwrap());
+        let keys = Keychain::open(folder.path(), &Random::system()).unwrap();
         let store = Store::open(Options::new(Location::Sqlite(folder.path().join("test.db")))).await.unwrap();
         let visitors = [visitor(&store, "0001").await, visitor(&store, "0002").await];
         let settings = Settings { link_lifetime: Span::from_secs(86_400), give_up: Span::from_secs(7_200) };
@@ -85,7 +85,7 @@ impl World {
 
     fn token(&self, test: &ContactTest, purpose: Purpose) -> String {
         let link = Link { purpose, row: test.id.number(), expires: test.expires.seconds(), nonce: [9; 16] };
-        link.mint(self.tests.keys.link())
+        link.mint(self.tests.keys.now().link())
     }
 
     async fn look(&self, token: &str, at: Timestamp) -> Sight {

@@ -14,7 +14,8 @@ pub(in crate::service) fn account(keys: &KeyRing, org: &str, id: &str) -> [u8; 3
     let org = org.parse::<OrgCode>().map_or_else(|_| org.to_owned(), String::from);
     let id = id.parse::<LoginId>().map_or_else(|_| id.to_owned(), |id| id.folded());
     let typed = [&u64::try_from(org.len()).unwrap_or(0).to_be_bytes(), org.as_bytes(), id.as_bytes()].concat();
-    let (_, key) = keys.active();
+    // What was counted goes on counting, and devices stay known, while a new key takes the place of this one.
+    let (_, key) = keys.oldest();
     mac(key, "karamail login account", &typed)
 }
 

@@ -11,7 +11,6 @@ use crate::service::otp::{self, Purpose, Tried};
 use crate::service::second_factor::Verdict;
 use crate::service::session::{self, Stage, Visitor};
 use crate::store::{StoreError, Tx};
-use std::sync::Arc;
 
 /// Gives the addresses of a member's that a code can go to, the first one first.
 pub(super) fn places(tx: &mut Tx<'_>, member: MemberId) -> Result<Vec<(Priority, EmailAddress)>, StoreError> {
@@ -46,7 +45,7 @@ impl Login {
         now: Timestamp,
     ) -> Result<Verdict<Stage>, StoreError> {
         let account = self.account(visitor.org.as_str(), visitor.member.login.as_str());
-        let (visitor, typed, keys) = (visitor.clone(), typed.to_owned(), Arc::clone(&self.keys));
+        let (visitor, typed, keys) = (visitor.clone(), typed.to_owned(), self.keys.now());
         self.store
             .write(move |tx| {
                 let id = visitor.member.id;

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::model::{LoginId, OrgCode, Span};
 use crate::service::second_factor::tests::{NOON, NOTICES, World};
 use crate::store::Gate;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 mod doubt;
@@ -29,7 +30,7 @@ impl Door {
         let visitor = world.log_in(51, NOON).await;
         let set = move |tx: &mut Tx<'_>| tx.set_password(visitor.member.id, &hash, NOON);
         world.store.write::<_, StoreError, _>(set).await.unwrap();
-        let login = Login::new(world.store.clone(), Arc::clone(&world.keys), hasher.clone(), Random::system(), NOTICES);
+        let login = Login::new(world.store.clone(), world.keys.clone(), hasher.clone(), Random::system(), NOTICES);
         Self { world, login, hasher, clock }
     }
 

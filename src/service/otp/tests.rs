@@ -1,4 +1,5 @@
 use super::*;
+use crate::keys::Keys;
 use crate::model::{OrgCode, Policy};
 use crate::queue::State;
 use crate::service::session::Stage;
@@ -11,6 +12,10 @@ const NOON: Timestamp = Timestamp::from_millis(1_795_316_400_123);
 fn ring(active: u16, ids: &[u16]) -> KeyRing {
     let key = |id: &u16| (*id, Secret::new([u8::try_from(*id).unwrap(); 32]));
     KeyRing::new(active, ids.iter().map(key).collect()).unwrap()
+}
+
+fn keys(seal: KeyRing) -> Keychain {
+    Keychain::of(Keys::apart(ring(1, &[1]), seal, ring(1, &[1])))
 }
 
 fn after(seconds: i64) -> Timestamp {
@@ -30,7 +35,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(Options::new(Location::Sqlite(folder.path().join("test.db")))).await.unwrap();
         let taro = visitor(add(&store, "taro").await, 1);
-        let otp = Otp::new(store.clone(), ring(1, &[1]), Random::repeating(9));
+        let otp = Otp::new(store.clone(), keys(ring(1, &[1])), Random::repeating(9));
         Self { store, otp, taro, folder }
     }
 

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::{LoginId, Priority, ReversePath, Secret, Timestamp, Via};
+use crate::keys::Keys;
+use crate::model::{KeyRing, LoginId, Priority, ReversePath, Secret, Timestamp, Via};
 use crate::queue::{Class, Content, Job, NewJob};
 use crate::store::{
     AddressRow, AddressState, Event, EventFilter, JobFilter, Location, MailRow, NewMember, Options, Registration,
@@ -33,7 +34,8 @@ async fn world_with(change: impl FnOnce(Settings) -> Settings) -> World {
         operator: Some("ops@operator.example".parse().unwrap()),
         forward_give_up: Span::from_secs(5 * 86_400),
     });
-    let keys = KeyRing::new(7, [(7, Secret::new([7; 32]))].into()).unwrap();
+    let ring = || KeyRing::new(7, [(7, Secret::new([7; 32]))].into()).unwrap();
+    let keys = Keychain::of(Keys::apart(ring(), ring(), ring()));
     let reception = Reception::new(store.clone(), keys, Random::repeating(1), settings);
     World { store, reception, _folder: folder }
 }

@@ -6,7 +6,7 @@
 
 use super::app::{self, SECRET_LEN};
 use super::{FactorError, Proof, Step, Verdict, kept_for, record};
-use crate::keys::Keys;
+use crate::keys::{Keychain, Keys};
 use crate::model::{EmailAddress, Secret, Timestamp, mac};
 use crate::seal;
 use crate::service::audit;
@@ -41,21 +41,23 @@ impl Judge {
     /// Loads what the code is judged by, and compares that of an app: nothing is opened inside a transaction.
     pub(super) async fn load(
         store: &Store,
-        keys: &Arc<Keys>,
+        keys: &Keychain,
         visitor: &Visitor,
         asked: Asked,
     ) -> Result<Self, FactorError> {
         let id = visitor.member.id;
         let sealed = store.read::<_, StoreError, _>(move |tx| tx.secret(APP_SECRET, id.number())).await?;
+        // Behind the reading: what was sealed with a key that has just come opens too.
+        let keys = keys.now();
         let used = sealed.as_ref().filter(|_| asked.proof.kind == FactorKind::App).and_then(|sealed| {
             let opened = seal::open(keys.seal(), &kept_for(id), sealed)
                 .inspect_err(|cause| tracing::error!(member = %id, %cause, "the secret of an app stays closed"));
             let secret: Secret<[u8; SECRET_LEN]> = Secret::new(opened.ok()?.reveal().as_slice().try_into().ok()?);
             app::step(secret.reveal(), &otp::digits(&asked.proof.typed), asked.step.now)
         });
-        let (_, key) = keys.seal().active();
+        let (_, key) = keys.seal().oldest();
         let account = mac(key, "karamail second factor", &id.number().to_be_bytes());
-        Ok(Self { keys: Arc::clone(keys), visitor: visitor.clone(), asked, sealed, used, account })
+        Ok(Self { keys, visitor: visitor.clone(), asked, sealed, used, account })
     }
 
     pub(super) const fn kind(&self) -> FactorKind {
@@ -92,7 +94,7 @@ impl Judge {
 
     fn app(&self, tx: &mut Tx<'_>) -> Result<Verdict<()>, StoreError> {
         let id = self.visitor.member.id;
-        let is_current = tx.secret(APP_SECRET, id.number())? == self.sealed;
+        let is_current = self.is_current(tx)?;
         if let Some(step) = self.used.filter(|_| is_current)
             && tx.use_step(id, step)?
         {
@@ -100,6 +102,18 @@ impl Judge {
         }
         otp::note_wrong(tx, id, self.asked.step.now)?;
         Ok(Verdict::Wrong { left: None })
+    }
+
+    /// Says whether the secret is still the one that the code was compared with; it may have been sealed anew since.
+    fn is_current(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let id = self.visitor.member.id;
+        let kept = tx.secret(APP_SECRET, id.number())?;
+        if kept == self.sealed {
+            return Ok(true);
+        }
+        let opened = |sealed: &Option<Vec<u8>>| seal::open(self.keys.seal(), &kept_for(id), sealed.as_ref()?).ok();
+        let both = opened(&kept).zip(opened(&self.sealed));
+        Ok(both.is_some_and(|(one, other)| one.reveal() == other.reveal()))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::queue::Class;
 use crate::service::otp::Otp;
 use crate::service::session::Standing;
 use crate::store::{JobFilter, Location, NewMember, OTP_CODE, Options};
+use std::sync::Arc;
 use tokio::task::JoinSet;
 
 /// 2026-11-22 12:00:00 in Japan, where a step begins.
@@ -19,7 +20,7 @@ pub(in crate::service) fn after(seconds: i64) -> Timestamp {
 /// A store with a member of an organisation that asks for a second factor.
 pub(in crate::service) struct World {
     pub(in crate::service) store: Store,
-    pub(in crate::service) keys: Arc<Keys>,
+    pub(in crate::service) keys: Keychain,
     factors: SecondFactor,
     member: MemberId,
     _folder: tempfile::TempDir,
@@ -28,11 +29,11 @@ pub(in crate::service) struct World {
 impl World {
     pub(in crate::service) async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Arc::new(Keys::open(folder.path(), &Random::system()).unwrap());
+        let keys = Keychain::open(folder.path(), &Random::system()).unwrap();
         let store = Store::open(Options::new(Location::Sqlite(folder.path().join("test.db")))).await.unwrap();
         let member = store.write::<_, StoreError, _>(add).await.unwrap();
         let issuer = "www.mc-anpi.com".to_owned();
-        let factors = SecondFactor::new(store.clone(), Arc::clone(&keys), Random::repeating(5), NOTICES, issuer);
+        let factors = SecondFactor::new(store.clone(), keys.clone(), Random::repeating(5), NOTICES, issuer);
         Self { store, keys, factors, member, _folder: folder }
     }
 
@@ -108,17 +109,17 @@ impl World {
 
     /// Has a code sent to a mail address that is to be set up.
     async fn mailed(&self, visitor: &Visitor, at: Timestamp) -> String {
-        let otp = Otp::new(self.store.clone(), self.keys.seal().clone(), Random::system());
+        let otp = Otp::new(self.store.clone(), self.keys.clone(), Random::system());
         let address = "taro@docomo.ne.jp".parse().unwrap();
         otp.order(visitor, Purpose::Enrol, &address, Language::Ja, at).await.unwrap();
         let waiting = otp.waiting(visitor, Purpose::Enrol, at).await.unwrap().unwrap();
         let expires = at.plus(Span::from_secs(3_600));
         assert_eq!((waiting.address, waiting.sent, waiting.expires), (address, at, expires));
-        let (session, keys) = (visitor.session, self.keys.seal().clone());
+        let (session, keys) = (visitor.session, self.keys.now());
         let open = move |tx: &mut Tx<'_>| {
             let job = tx.waiting_challenge(&session, Purpose::Enrol.as_str(), at)?.unwrap().job;
             let sealed = tx.secret(OTP_CODE, job.number())?.unwrap();
-            Ok(otp::open(&keys, job, &sealed).unwrap().reveal().clone())
+            Ok(otp::open(keys.seal(), job, &sealed).unwrap().reveal().clone())
         };
         self.store.read::<_, StoreError, _>(open).await.unwrap()
     }
@@ -399,7 +400,8 @@ async fn the_secret_is_kept_sealed_for_its_member_alone() {
     let read = move |tx: &mut Tx<'_>| tx.secret(APP_SECRET, member.number());
     let kept = world.store.read::<_, StoreError, _>(read).await.unwrap().unwrap();
     assert!(!kept.windows(SECRET_LEN).any(|part| part == secret));
-    let ring: &KeyRing = world.keys.seal();
+    let keys = world.keys.now();
+    let ring: &KeyRing = keys.seal();
     assert!(seal::open(ring, &kept_for(MemberId::new(99)), &kept).is_err());
     assert_eq!(seal::open(ring, &kept_for(member), &kept).unwrap().reveal().as_slice(), secret);
 }

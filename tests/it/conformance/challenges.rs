@@ -1,6 +1,7 @@
 //! One-time passwords sent by mail, and wrong codes.
 
 use super::{Place, address, at, new_member, read, taro, write};
+use karamail::keys::{Keychain, Keys};
 use karamail::model::{ChallengeId, KeyRing, Language, MemberId, Policy, Secret, Span};
 use karamail::random::Random;
 use karamail::service::otp::{self, Ordered, Otp, Purpose, Tried};
@@ -36,7 +37,7 @@ async fn typed(store: &Store, visitor: &Visitor, code: String) -> Tried {
 pub async fn r040_of_ten_thousand_guesses_at_once_exactly_five_are_judged(place: Place) {
     let store = place.open().await;
     let visitor = visitor(&store).await;
-    let otp = Otp::new(store.clone(), keys(), Random::repeating(1));
+    let otp = Otp::new(store.clone(), Keychain::of(Keys::apart(keys(), keys(), keys())), Random::repeating(1));
     let to = address("taro@docomo.ne.jp");
     let sent = otp.order(&visitor, Purpose::Login, &to, Language::Ja, at(5)).await.unwrap();
     assert_eq!(sent, Ordered::Sent { expires: at(3_600_005), again_at: at(60_005) });
@@ -68,7 +69,7 @@ pub async fn r040_of_ten_thousand_guesses_at_once_exactly_five_are_judged(place:
 pub async fn r036_of_orders_at_once_one_is_sent_for_a_member_and_for_an_address(place: Place) {
     let store = place.open().await;
     let taro = visitor(&store).await;
-    let otp = Otp::new(store.clone(), keys(), Random::repeating(1));
+    let otp = Otp::new(store.clone(), Keychain::of(Keys::apart(keys(), keys(), keys())), Random::repeating(1));
     let order = |visitor: Visitor, to: String, now| {
         let otp = otp.clone();
         async move { otp.order(&visitor, Purpose::Login, &address(&to), Language::Ja, at(now)).await.unwrap() }

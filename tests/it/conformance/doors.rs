@@ -2,7 +2,7 @@
 
 use super::{Place, address, at, read, server, taro, write};
 use karamail::clock::Clock;
-use karamail::keys::Keys;
+use karamail::keys::Keychain;
 use karamail::model::{MemberId, Priority, Secret, Span};
 use karamail::random::Random;
 use karamail::service::hasher::Hasher;
@@ -10,7 +10,6 @@ use karamail::service::login::{Device, Entrance, Login, MANY, Typed, Verdict};
 use karamail::service::notice::Notices;
 use karamail::service::session::Stage;
 use karamail::store::{Location, Store};
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -29,7 +28,7 @@ fn typed(password: &str) -> Typed {
 async fn login(store: &Store) -> (Login, MemberId) {
     let member = taro(store).await;
     let folder = tempfile::tempdir().unwrap();
-    let keys = Arc::new(Keys::open(folder.path(), &Random::system()).unwrap());
+    let keys = Keychain::open(folder.path(), &Random::system()).unwrap();
     let hasher = Hasher::new(1, Clock::system());
     let hash = hasher.hash(typed(OWN).password, [7; 16]).await.unwrap();
     write(store, move |tx| tx.set_password(member, &hash, at(2))).await;

@@ -18,6 +18,7 @@ mod mails;
 mod model;
 mod nodes;
 mod people;
+mod sealed;
 mod server;
 mod sqlite_only;
 mod tests_of_addresses;
@@ -189,6 +190,9 @@ conformance![
     doors::a_login_judged_before_the_password_changed_opens_nothing,
     drafts::a_member_has_one_draft_for_one_page,
     drafts::old_drafts_are_trimmed_in_steps,
+    sealed::what_lies_sealed_is_found_by_its_key_page_by_page,
+    sealed::a_value_is_replaced_only_where_it_is_still_the_one_that_was_read,
+    sealed::whatever_happens_while_values_are_sealed_anew_the_last_word_stays,
     people::a_password_taken_away_makes_room_for_a_start_password,
     factors::both_second_factors_stand_beside_each_other,
     factors::a_step_of_the_app_counts_once_however_many_ask,

@@ -1,7 +1,7 @@
 //! Every kind of mail that is composed, as the receiving server gets it: whom it is from, who vouches for it, how long it is,
 //! and where in it the reader finds what matters.
 
-use super::world::{World, before_the_code, one_peer, ring};
+use super::world::{World, before_the_code, keychain, one_peer};
 use crate::peer::{Mail, Setup};
 use crate::signing::verified;
 use data_encoding::HEXLOWER;
@@ -112,7 +112,7 @@ async fn order(world: &World, member: MemberId, language: Language) {
     let found = world.store.read::<_, StoreError, _>(move |tx| tx.member_by_id(member)).await.unwrap().unwrap();
     let now = world.clock.now();
     let visitor = before_the_code(found, language.as_str().as_bytes()[0], now);
-    let otp = Otp::new(world.store.clone(), ring(), Random::repeating(8));
+    let otp = Otp::new(world.store.clone(), keychain(), Random::repeating(8));
     let to = format!("otp{}@carrier.example", language.as_str()).parse().unwrap();
     let ordered = otp.order(&visitor, Purpose::Login, &to, language, now).await.unwrap();
     assert!(matches!(ordered, Ordered::Sent { .. }), "{ordered:?}");

@@ -1,6 +1,6 @@
 //! One-time passwords among other mail, ordered as the pages order them and read at the receiving server.
 
-use super::world::{World, before_the_code, code, one_peer, ring};
+use super::world::{World, before_the_code, code, keychain, one_peer, ring};
 use crate::peer::{Act, Setup};
 use karamail::model::{EmailAddress, JobId, Language, Span, Timestamp};
 use karamail::queue::{Class, State};
@@ -35,7 +35,7 @@ async fn taro(world: &World) -> Visitor {
 
 /// Orders a code through the service; gives its job and until when it is good.
 async fn order(world: &World, visitor: &Visitor) -> (JobId, Timestamp) {
-    let otp = Otp::new(world.store.clone(), ring(), Random::repeating(8));
+    let otp = Otp::new(world.store.clone(), keychain(), Random::repeating(8));
     let to: EmailAddress = TARO.parse().unwrap();
     let ordered = otp.order(visitor, Purpose::Login, &to, Language::Ja, world.clock.now()).await.unwrap();
     let Ordered::Sent { expires, .. } = ordered else { panic!("{ordered:?}") };

@@ -1,9 +1,9 @@
 //! `queue why` beside delivery at work: each cause is brought about for real, and named.
 
-use super::world::{Plan, World, one_peer};
+use super::world::{Plan, World, keychain, one_peer};
 use crate::peer::{Act, Setup};
 use karamail::control::{Action, Choice, Desk, Request, Response, WhyFacts};
-use karamail::model::{JobId, KeyRing, Secret, Span};
+use karamail::model::{JobId, Span};
 use karamail::queue::destination::{Group, Groups, Limits};
 use karamail::queue::view::{Standing, Wait};
 use karamail::queue::{Class, State};
@@ -17,7 +17,8 @@ async fn ask(world: &World, request: Request) -> Response {
     let desk = Desk {
         doors: Vec::new(),
         store: world.store.clone(),
-        seal: KeyRing::new(1, [(1, Secret::new([7; 32]))].into()).unwrap(),
+        keys: keychain(),
+        link_lifetime: Span::from_secs(86_400),
         random: Random::repeating(1),
         notices: Notices { give_up: Span::from_secs(86_400) },
         clock: world.clock.clone(),

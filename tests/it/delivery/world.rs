@@ -5,7 +5,7 @@ use crate::peer::{Peer, Setup, network, patiently};
 use data_encoding::HEXLOWER;
 use karamail::clock::Clock;
 use karamail::config::{Delivery, Destinations, Resolver, Route, TlsPolicy};
-use karamail::keys::{DkimSigner, Keys};
+use karamail::keys::{DkimSigner, Keychain, Keys};
 use karamail::mail::template::Templates;
 use karamail::maillog;
 use karamail::model::{Domain, EmailAddress, JobId, KeyRing, Policy, Secret, Span, Timestamp};
@@ -16,7 +16,7 @@ use karamail::queue::retry::Schedule;
 use karamail::queue::view::{DestinationView, Shut, Standing, Wait};
 use karamail::queue::{Cause, Class, Content, Job, NewJob, State};
 use karamail::random::Random;
-use karamail::service::compose::{self, Composer, Rings};
+use karamail::service::compose::{self, Composer};
 use karamail::service::session::{Stage, Visitor};
 use karamail::store::{Event, EventFilter, Location, Member, Options, Store, StoreError, Tx};
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Plan {
     /// What mails are signed with.
     pub keys: Vec<DkimSigner>,
     /// What signs links and return paths, and opens codes.
-    pub rings: Rings,
+    pub keychain: Keychain,
 }
 
 impl Plan {
@@ -65,7 +65,7 @@ impl Plan {
             limits: Limits::default(),
             alone: true,
             keys: keys().to_vec(),
-            rings: Rings { links: ring(), return_paths: ring(), seals: ring() },
+            keychain: keychain(),
         }
     }
 
@@ -128,6 +128,11 @@ pub fn ring() -> KeyRing {
     KeyRing::new(1, [(1, Secret::new([7; 32]))].into()).unwrap()
 }
 
+/// The same ring for everything.
+pub fn keychain() -> Keychain {
+    Keychain::of(Keys::apart(ring(), ring(), ring()))
+}
+
 /// RSA keys take a moment to make, so all worlds sign with the same.
 fn keys() -> &'static [DkimSigner] {
     static KEYS: OnceLock<Vec<DkimSigner>> = OnceLock::new();
@@ -138,7 +143,7 @@ fn keys() -> &'static [DkimSigner] {
     })
 }
 
-fn composer(store: &Store, rings: Rings) -> Composer {
+fn composer(store: &Store, keys: Keychain) -> Composer {
     let settings = compose::Settings {
         address: "anpi@mob-connect.example".parse().unwrap(),
         title: "安否確認".to_owned(),
@@ -146,7 +151,7 @@ fn composer(store: &Store, rings: Rings) -> Composer {
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
         public_url: "https://www.mc-anpi.example".to_owned(),
     };
-    Composer::new(store.clone(), Templates::new([]).unwrap(), rings, settings)
+    Composer::new(store.clone(), Templates::new([]).unwrap(), keys, settings)
 }
 
 impl World {
@@ -201,7 +206,7 @@ impl World {
         };
         let parts = Parts {
             store: self.store.clone(),
-            composer: composer(&self.store, plan.rings),
+            composer: composer(&self.store, plan.keychain),
             signer: Signer::new(&plan.keys).unwrap(),
             clock: self.clock.clone(),
             random: Random::repeating(5),

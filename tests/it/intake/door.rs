@@ -3,6 +3,7 @@
 use karamail::clock::Clock;
 use karamail::inbound::route::{self, Route};
 use karamail::inbound::smtp::{Deadlines, Intake, Limits, NotStored, Settings, Take};
+use karamail::keys::{Keychain, Keys};
 use karamail::mail::verp;
 use karamail::model::{Domain, EmailAddress, JobId, KeyRing, MailId, Received, Secret, Span, Timestamp};
 use karamail::net::tls::identity::Identity;
@@ -35,7 +36,7 @@ pub fn route() -> Route {
         hostname: hostname(),
         registration: vec!["bizanpi@mc-anpi.example".parse().unwrap()],
         bounce_domain: "bounce.mob-connect.example".parse().unwrap(),
-        verp: keys(),
+        keys: Keychain::of(Keys::apart(keys(), keys(), keys())),
     })
 }
 

@@ -5,7 +5,6 @@ use karamail::model::{Language, Secret, Span};
 use karamail::random::Random;
 use karamail::service::hasher::{HashError, Hasher};
 use karamail::service::login::{Device, Entrance, Login, LoginError, Typed, Verdict};
-use std::sync::Arc;
 use tokio::task::JoinSet;
 
 /// A browser that has got as far as choosing the priority.
@@ -201,8 +200,7 @@ async fn where_a_guess_comes_from_is_believed_of_our_own_proxies_only() {
 async fn of_ten_thousand_guesses_at_once_two_are_judged() {
     let house = House::open().await;
     let hasher = Hasher::new(2, house.clock.clone());
-    let login =
-        Login::new(house.store.clone(), Arc::clone(&house.keys), hasher, Random::system(), super::house::NOTICES);
+    let login = Login::new(house.store.clone(), house.chain.clone(), hasher, Random::system(), super::house::NOTICES);
     let now = house.clock.now();
     let mut guesses = JoinSet::new();
     for number in 0..10_000_u32 {

@@ -7,7 +7,6 @@ use karamail::model::{MemberId, Priority, Span};
 use karamail::random::Random;
 use karamail::service::login::{Login, MANY};
 use karamail::store::{StoreError, Tx};
-use std::sync::Arc;
 
 const PAGE: &str = "/login/confirm";
 
@@ -29,7 +28,7 @@ async fn house() -> (House, Browser, MemberId) {
 
 /// So many tries for the account have failed, from anywhere.
 async fn failed(house: &House, id: &str, tries: u32) {
-    let (keys, hasher, now) = (Arc::clone(&house.keys), house.hasher.clone().unwrap(), house.clock.now());
+    let (keys, hasher, now) = (house.chain.clone(), house.hasher.clone().unwrap(), house.clock.now());
     let login = Login::new(house.store.clone(), keys, hasher, Random::system(), NOTICES);
     let account = login.account("DEMO", id);
     let quiet = now.minus(Span::from_secs(60));

@@ -3,11 +3,10 @@
 use karamail::clock::Clock;
 use karamail::config::Config;
 use karamail::daemon::{Daemon, Doors, World};
-use karamail::keys::Keys;
+use karamail::keys::{Keychain, Keys};
 use karamail::link::{Link, Purpose};
 use karamail::model::{EmailAddress, Language, MemberId, OrgCode, Priority, RegistrationId, Span, Timestamp};
 use karamail::random::Random;
-use karamail::service::compose::Rings;
 use karamail::service::contact_test;
 use karamail::service::hasher::Hasher;
 use karamail::service::notice::Notices;
@@ -35,6 +34,8 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_298_400_000);
 pub struct House {
     pub store: Store,
     pub keys: Arc<Keys>,
+    /// The same, as the services hold them.
+    pub chain: Keychain,
     pub clock: Clock,
     /// What hashes its passwords; a whole daemon does not show its own.
     pub hasher: Option<Hasher>,
@@ -142,17 +143,12 @@ impl House {
 
     async fn serve(folder: tempfile::TempDir, store: Store, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let random = Random::system();
-        let keys = Arc::new(Keys::open(folder.path(), &random).unwrap());
+        let chain = Keychain::open(folder.path(), &random).unwrap();
         let mut settings = settings(folder.path());
         change(&mut settings);
         let hasher = Hasher::new(2, clock.clone());
-        let parts = Parts {
-            store: store.clone(),
-            keys: Arc::clone(&keys),
-            hasher: hasher.clone(),
-            clock: clock.clone(),
-            random,
-        };
+        let parts =
+            Parts { store: store.clone(), keys: chain.clone(), hasher: hasher.clone(), clock: clock.clone(), random };
         let web = Web::new(settings, parts).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -164,7 +160,7 @@ impl House {
             serve(web, None, vec![listener], asked).await;
             closing.close().await;
         });
-        Self { store, keys, clock, hasher: Some(hasher), at, folder, stop: Some(stop), tasks }
+        Self { store, keys: chain.now(), chain, clock, hasher: Some(hasher), at, folder, stop: Some(stop), tasks }
     }
 
     /// Opens the same pages in a whole daemon: the mails that they order are captured, and lie on `/outbox`.
@@ -177,14 +173,14 @@ impl House {
         std::fs::write(&file, whole_settings(folder.path(), at)).unwrap();
         let world = World { clock: clock.clone(), ..World::real() };
         let daemon = Daemon::start(Config::load(&file).unwrap(), doors, world).await.unwrap();
-        let (store, keys) = (daemon.store.clone(), Keys::open(folder.path(), &Random::system()).unwrap());
+        let (store, chain) = (daemon.store.clone(), Keychain::open(folder.path(), &Random::system()).unwrap());
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             assert!(stopped.await.is_ok(), "the house was dropped, not closed");
             daemon.stop().await;
         });
-        let house = Self { store, keys: Arc::new(keys), clock, hasher: None, at, folder, stop: Some(stop), tasks };
+        let house = Self { store, keys: chain.now(), chain, clock, hasher: None, at, folder, stop: Some(stop), tasks };
         house.furnish().await;
         house
     }
@@ -295,12 +291,6 @@ impl House {
         }
         assert!(lines.len() > 5, "{lines:?}");
         lines
-    }
-
-    /// What writes its mails: the keys of its links and of what is sealed.
-    pub fn rings(&self) -> Rings {
-        let keys = &self.keys;
-        Rings { links: keys.link().clone(), return_paths: keys.verp().clone(), seals: keys.seal().clone() }
     }
 
     pub fn browser(&self) -> Browser {

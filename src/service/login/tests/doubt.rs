@@ -52,7 +52,7 @@ impl Door {
 
     /// Orders the code that confirms a login; gives it.
     async fn mailed(&self, visitor: &Visitor, at: Timestamp) -> String {
-        let otp = Otp::new(self.world.store.clone(), self.world.keys.seal().clone(), Random::system());
+        let otp = Otp::new(self.world.store.clone(), self.world.keys.clone(), Random::system());
         let to: EmailAddress = MINE.parse().unwrap();
         let ordered = otp.order(visitor, Purpose::Doubt, &to, Language::Ja, at).await.unwrap();
         assert!(matches!(ordered, Ordered::Sent { .. }), "{ordered:?}");
@@ -62,7 +62,7 @@ impl Door {
             Ok((job, tx.secret(OTP_CODE, job.number())?.unwrap()))
         };
         let (job, sealed) = self.world.store.read::<_, StoreError, _>(find).await.unwrap();
-        otp::open(self.world.keys.seal(), job, &sealed).unwrap().reveal().clone()
+        otp::open(self.world.keys.now().seal(), job, &sealed).unwrap().reveal().clone()
     }
 
     async fn confirm(&self, visitor: &Visitor, code: &str, at: Timestamp) -> second_factor::Verdict<Stage> {
@@ -111,7 +111,7 @@ async fn a_code_of_another_purpose_or_session_confirms_no_login() {
     let code = door.mailed(&visitor, NOON).await;
     let elsewhere = Visitor { session: [51; 32], ..visitor.clone() };
     assert_eq!(door.confirm(&elsewhere, &code, NOON).await, second_factor::Verdict::Gone);
-    let (keys, session, id) = (door.world.keys.seal().clone(), visitor.session, visitor.member.id);
+    let (keys, session, id) = (door.world.keys.now().seal().clone(), visitor.session, visitor.member.id);
     for purpose in [Purpose::Login, Purpose::Enrol, Purpose::Confirm] {
         let (keys, code) = (keys.clone(), code.clone());
         let judge = move |tx: &mut Tx<'_>| otp::try_code(tx, &keys, &session, id, purpose, &code, NOON);
@@ -195,7 +195,7 @@ async fn where_a_second_factor_is_asked_for_its_code_is_enough() {
 async fn a_new_start_password_opens_at_once_however_many_were_wrong_before() {
     let door = Door::with_addresses(&[MINE]).await;
     let visitor = door.doubted().await;
-    let keys = door.world.keys.seal().clone();
+    let keys = door.world.keys.now().seal().clone();
     let start = Secret::new(OWN.to_owned());
     let give = move |tx: &mut Tx<'_>| {
         crate::service::reset::password(tx, NOTICES, &keys, &visitor.member, &start, [3; 24], NOON)

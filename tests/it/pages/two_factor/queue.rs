@@ -49,7 +49,7 @@ async fn r042_a_code_ordered_on_a_page_overtakes_two_thousand_alerts_for_the_sam
     jiros.get("/login").await;
     send(&mut jiros, "/login", &[("org", "DEMO"), ("id", "0003"), ("password", START)]).await.has("メール送信");
 
-    world.run(Plan { rings: house.rings(), ..plan.in_order() });
+    world.run(Plan { keychain: house.chain.clone(), ..plan.in_order() });
     world.enqueue_many(Class::Alert, 2_000).await;
     world.ring();
     // One alert is on its way, and the next ones are in memory. Nobody rings for the codes but the presses on the pages.
