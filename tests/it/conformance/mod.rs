@@ -46,7 +46,7 @@ impl Place {
     }
 
     fn postgres() -> Self {
-        Self { location: Location::Postgres(server::schema()), _folder: None }
+        Self { location: Location::Postgres(schema()), _folder: None }
     }
 
     /// Another empty one of the same kind.
@@ -76,7 +76,7 @@ impl Place {
         match &self.location {
             Location::Sqlite(path) => rusqlite::Connection::open(path).unwrap().execute_batch(text).unwrap(),
             Location::Postgres(url) => {
-                drop(server::sql(&format!("SET search_path = {}; {text}", server::schema_of(url))));
+                drop(sql(&format!("SET search_path = {}; {text}", schema_of(url))));
             }
         }
     }
