@@ -119,12 +119,14 @@ fn alignment(sender: &Sender, draft: &Draft, book: &Book<'_>) {
 const REGISTRIES: [&str; 13] = ["ac", "ad", "co", "com", "ed", "edu", "go", "gov", "gr", "lg", "ne", "or", "org"];
 
 /// Says whether two domains are one organisation's: one lies within the other, or they share what was registered.
-fn same_organisation(one: &Domain, other: &Domain) -> bool {
+#[must_use]
+pub fn same_organisation(one: &Domain, other: &Domain) -> bool {
     one.is_within(other) || other.is_within(one) || registered(one).is_some_and(|part| Some(part) == registered(other))
 }
 
 /// Gives the registered part of a name: `example.jp` of `mail.example.jp`, `example.co.jp` of `mail.example.co.jp`.
-fn registered(domain: &Domain) -> Option<&str> {
+#[must_use]
+pub fn registered(domain: &Domain) -> Option<&str> {
     let name = domain.as_str();
     let labels: Vec<&str> = name.rsplit('.').collect();
     let depth = match labels.as_slice() {

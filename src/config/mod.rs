@@ -25,6 +25,7 @@ mod web;
 mod written;
 
 pub use api::Api;
+pub use contradiction::{registered, same_organisation};
 pub use delivery::{Delivery, Login, Resolver, Route, Smarthost, TlsPolicy};
 pub use destination::Destinations;
 pub use intake::{Registration, Smtp};

@@ -45,6 +45,13 @@ impl Domain {
     pub fn is_within(&self, other: &Self) -> bool {
         self.0 == other.0 || self.0.strip_suffix(other.as_str()).is_some_and(|above| above.ends_with('.'))
     }
+
+    /// Gives the domain that this one lies in; nothing for one of two labels, as a registry's domain is nobody's.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, above) = self.0.split_once('.')?;
+        above.contains('.').then(|| Self(above.to_owned()))
+    }
 }
 
 impl FromStr for Domain {
@@ -413,5 +420,7 @@ mod tests {
         assert!(domain("a.example.jp").is_within(&domain("example.jp")));
         assert!(domain("example.jp").is_within(&domain("example.jp")));
         assert!(!domain("badexample.jp").is_within(&domain("example.jp")));
+        assert_eq!(domain("a.b.example.jp").parent(), Some(domain("b.example.jp")));
+        assert_eq!(domain("example.jp").parent(), None);
     }
 }
