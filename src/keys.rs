@@ -170,6 +170,28 @@ impl Keys {
         Ok(DkimSigner { domain: entry.domain.clone(), key })
     }
 
+    /// Lists the keys that will sign after the first start, with the domains they sign for: those that the settings bring along
+    /// are there already, of those that it makes only the names and algorithms are known.
+    ///
+    /// # Errors
+    /// A key that is brought along cannot be read or believed.
+    pub fn to_come(entries: &[DkimEntry], from: &Domain) -> Result<Vec<ToCome>, KeyError> {
+        let [ed25519, rsa] = FIRST_SELECTORS;
+        let made = |selector: &str, domain: &Domain| {
+            let algorithm = if selector == ed25519 { DkimAlgorithm::Ed25519 } else { DkimAlgorithm::Rsa };
+            ToCome { domain: domain.clone(), selector: selector.to_owned(), algorithm, key: None }
+        };
+        if entries.is_empty() {
+            return Ok([rsa, ed25519].map(|selector| made(selector, from)).into());
+        }
+        let one = |entry: &DkimEntry| {
+            let Some(file) = &entry.key_file else { return Ok(made(&entry.selector, &entry.domain)) };
+            let key = dkim::read(file, &entry.selector)?;
+            Ok(ToCome { algorithm: key.algorithm, key: Some(key), ..made(&entry.selector, &entry.domain) })
+        };
+        entries.iter().map(one).collect()
+    }
+
     /// Lists what will be wrong with `entries` after the first start has made its keys below `data_dir`.
     #[must_use]
     pub fn before_the_first_start(data_dir: &Path, entries: &[DkimEntry]) -> Vec<KeyError> {
@@ -185,6 +207,19 @@ impl Keys {
         let known: Vec<&str> = self.dkim.iter().map(|key| key.selector.as_str()).collect();
         no_selector(&self.folder, selector, &known)
     }
+}
+
+/// A key that will sign after the first start.
+#[derive(Debug, Clone)]
+pub struct ToCome {
+    /// The domain it will sign for.
+    pub domain: Domain,
+    /// The selector its public half is published under.
+    pub selector: String,
+    /// How it signs.
+    pub algorithm: DkimAlgorithm,
+    /// The key itself, where the settings bring it along.
+    pub key: Option<DkimKey>,
 }
 
 fn no_selector(folder: &Path, selector: &str, known: &[&str]) -> KeyError {

@@ -275,3 +275,27 @@ fn a_key_that_waits_is_read_when_asked_for_and_signs_nothing() {
     assert!(keys.waiting().unwrap_err().to_string().contains("dkim-k2.new: holds no private key in PEM"));
     Keys::open(data.path(), &Random::repeating(1)).unwrap();
 }
+
+#[test]
+fn before_the_first_start_only_keys_that_are_brought_along_are_known_whole() {
+    let (data, keys) = first_start();
+    let from: Domain = "example.jp".parse().unwrap();
+    let shown = |entries: &[DkimEntry]| {
+        let known = |key: ToCome| format!("{} {} {} {}", key.selector, key.algorithm, key.domain, key.key.is_some());
+        Keys::to_come(entries, &from).map(|keys| keys.into_iter().map(known).collect::<Vec<_>>())
+    };
+    assert_eq!(shown(&[]).unwrap(), ["k1 rsa example.jp false", "e1 ed25519 example.jp false"]);
+    let entry = |selector: &str, key_file| DkimEntry {
+        domain: "mail.example.jp".parse().unwrap(),
+        selector: selector.to_owned(),
+        key_file,
+    };
+    let brought = entry("own", Some(data.path().join("keys/dkim-e1")));
+    assert_eq!(
+        shown(&[brought.clone(), entry("k1", None)]).unwrap(),
+        ["own ed25519 mail.example.jp true", "k1 rsa mail.example.jp false"]
+    );
+    let read = Keys::to_come(&[brought], &from).unwrap().remove(0).key.unwrap();
+    assert_eq!(read.record(), keys.dkim().iter().find(|key| key.selector == "e1").unwrap().record());
+    assert!(shown(&[entry("own", Some(data.path().join("none")))]).is_err());
+}
