@@ -15,7 +15,7 @@
 mod asking;
 mod reach;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, TooLate};
 use crate::config::Resolver as NameServer;
 use crate::model::{Domain, Span, Timestamp};
 use crate::random::Random;
@@ -23,6 +23,8 @@ use asking::{Answer, Asker, Trust};
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::rr::rdata::TLSA;
 use hickory_resolver::proto::rr::{RData, RecordType};
+use mail_auth::SpfResult;
+use mail_auth::spf::verify::SpfParameters;
 use reach::is_public;
 use std::net::IpAddr;
 use std::path::Path;
@@ -49,6 +51,12 @@ impl Reach {
     #[must_use]
     pub const fn of(private_addresses: bool) -> Self {
         if private_addresses { Self::Any } else { Self::Public }
+    }
+
+    /// Says whether an address is of use.
+    #[must_use]
+    pub fn allows(self, address: IpAddr) -> bool {
+        self == Self::Any || is_public(address)
     }
 }
 
@@ -235,6 +243,17 @@ impl Resolver {
         Ok(if answer.is_signed() { data.collect() } else { Vec::new() })
     }
 
+    /// Gives what is at a name of one kind, and the name that has it: another one where the name asked for is an alias.
+    pub(super) async fn at(&self, name: &Domain, kind: RecordType) -> Result<(Vec<RData>, Option<Domain>), Unresolved> {
+        let answer = self.plain.ask(name, kind).await?;
+        Ok((answer.records().cloned().collect(), answer.owner()))
+    }
+
+    /// Tries an SPF record as a receiver does.
+    pub(super) async fn spf(&self, question: SpfParameters<'_>) -> Result<SpfResult, TooLate> {
+        self.plain.spf(question).await
+    }
+
     /// Gives the texts at a name, each joined from its strings; nothing where there are none.
     ///
     /// # Errors
@@ -316,8 +335,7 @@ async fn addresses_of(asker: &Asker, server: &Domain, reach: Reach) -> Result<Fo
         v4.and(v6)?;
         return Err(Unresolved::NoAddress(server.to_string()));
     }
-    let mut list: Vec<IpAddr> =
-        found.into_iter().filter(|address| reach == Reach::Any || is_public(*address)).collect();
+    let mut list: Vec<IpAddr> = found.into_iter().filter(|address| reach.allows(*address)).collect();
     // IPv4 first, each family in the order of the answer: receivers ask more of who comes by IPv6.
     list.sort_by_key(IpAddr::is_ipv6);
     list.truncate(ADDRESSES_MAX);

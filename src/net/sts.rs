@@ -17,6 +17,7 @@ use crate::model::{Domain, Span, Timestamp};
 use crate::store::{Store, StoreError, StsMode, StsPolicy};
 use fetch::Fetcher;
 pub use policy::allows;
+pub(super) use policy::id_of;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
@@ -95,7 +96,7 @@ impl Desk {
     /// Asks for the id of the policy that the domain says it has.
     async fn published(&self, domain: &Domain) -> Option<String> {
         let name: Domain = format!("_mta-sts.{domain}").parse().ok()?;
-        policy::id_of(&self.resolver.texts(&name).await.ok()?)
+        id_of(&self.resolver.texts(&name).await.ok()?)
     }
 
     /// Fetches the policy, or waits for who does so already.

@@ -4,7 +4,7 @@
 //! never an answer.
 
 use super::{ResolverError, Unresolved};
-use crate::clock::Clock;
+use crate::clock::{Clock, TooLate};
 use crate::config::Resolver as NameServer;
 use crate::model::{Domain, Span, Timestamp};
 use hickory_resolver::TokioResolver;
@@ -15,6 +15,8 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{DnssecSummary, Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use mail_auth::spf::verify::SpfParameters;
+use mail_auth::{MessageAuthenticator, SpfResult};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -132,6 +134,13 @@ impl Asker {
             Ok(Err(error)) => none_of(&error).ok_or_else(|| trouble(why(&error))),
             Err(late) => Err(trouble(late.to_string())),
         }
+    }
+
+    /// Tries an SPF record as a receiver does; what cannot be looked up is a result too.
+    pub(super) async fn spf(&self, question: SpfParameters<'_>) -> Result<SpfResult, TooLate> {
+        let receiver = MessageAuthenticator(self.dns.clone());
+        let trying = Box::pin(receiver.verify_spf(question));
+        Ok(self.clock.within(self.clock.now().plus(DEADLINE), trying).await?.result())
     }
 
     /// Says whether the keys of the root come, signed by those that are trusted.

@@ -23,7 +23,7 @@ pub(super) enum PolicyError {
 }
 
 /// Gives the id of the policy that a domain's TXT records announce; nothing where there is not exactly one announcement.
-pub(super) fn id_of(texts: &[String]) -> Option<String> {
+pub(in crate::net) fn id_of(texts: &[String]) -> Option<String> {
     let mut announcements = texts.iter().filter_map(|text| {
         let (version, fields) = text.split_once(';')?;
         (version.trim_end_matches([' ', '\t']) == "v=STSv1").then_some(fields)
