@@ -9,6 +9,7 @@ mod address;
 mod ask;
 mod check;
 mod demo;
+mod dns;
 mod failure;
 mod key;
 mod log;
@@ -35,6 +36,7 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   karamail check                                    is everything set up rightly?
+  karamail dns --verify                             and everything published?
   karamail org add ACME --title '株式会社アクメ'    a new organisation
   karamail member import ACME members.csv           and its members
   karamail trace hanako@docomo.ne.jp                what became of her empty mail?
@@ -59,6 +61,7 @@ enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Check(check::Check),
+    Dns(dns::Dns),
     #[command(subcommand)]
     Org(org::Org),
     #[command(subcommand)]
@@ -83,6 +86,7 @@ impl Command {
             Self::Serve(serve) => serve.run(config),
             Self::Demo(demo) => demo.run(out),
             Self::Check(check) => check.run(config, out),
+            Self::Dns(dns) => dns.run(config, out),
             Self::Org(org) => org.run(config, out),
             Self::Member(member) => member.run(config, out),
             Self::Store(store) => store.run(config, out),

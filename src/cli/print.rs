@@ -70,6 +70,25 @@ fn bare() -> Table {
     table
 }
 
+/// Breaks a text into lines of at most so many characters, between words; a longer word is cut.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let letters: Vec<char> = word.chars().collect();
+        for piece in letters.chunks(columns) {
+            let piece = piece.iter();
+            match lines.last_mut() {
+                Some(line) if line.chars().count() + 1 + piece.len() <= columns => {
+                    line.push(' ');
+                    line.extend(piece);
+                }
+                _ => lines.push(piece.collect()),
+            }
+        }
+    }
+    lines
+}
+
 /// Shortens a moment for a column of a table: `2026-11-22 07:00:00`, in Japan's time.
 pub(super) fn moment(rfc3339: &str) -> String {
     rfc3339.get(..19).unwrap_or(rfc3339).replace('T', " ")
@@ -83,6 +102,15 @@ mod tests {
     fn a_moment_in_a_table_is_short() {
         assert_eq!(moment("2026-11-22T07:00:00+09:00"), "2026-11-22 07:00:00");
         assert_eq!(moment("never"), "never");
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words_and_only_a_longer_word_is_cut() {
+        let lines = |text: &str| wrapped(text, 5);
+        assert_eq!(lines("a bc def ghijk lm"), ["a bc", "def", "ghijk", "lm"]);
+        assert_eq!(lines("abcdefg hi jkl"), ["abcde", "fg hi", "jkl"]);
+        assert_eq!(lines(" ああ  いい "), ["ああ いい"]);
+        assert!(lines("").is_empty());
     }
 
     #[test]

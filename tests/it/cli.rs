@@ -69,6 +69,7 @@ fn a_wrong_command_line_leaves_two_and_help_leaves_nothing_wrong() {
         &["trace", "x"],
         &["address", "show", "x"],
         &["log", "-n", "0"],
+        &["dns", "--address", "mx.example.jp"],
     ] {
         machine.fail(2, arguments);
     }
@@ -94,6 +95,7 @@ fn a_wrong_command_line_leaves_two_and_help_leaves_nothing_wrong() {
         &["check", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
+        &["dns", "--help"],
     ] {
         let said = machine.say(arguments);
         assert!(arguments == ["--version"] || said.contains("Example"), "{arguments:?}: {said}");
@@ -273,6 +275,42 @@ fn check_looks_at_keys_templates_and_the_database_too() {
     machine.write("mail-templates/ja/registration.body.tera", b"{{ link }}");
     let said = text(&machine.run(&["check"]));
     assert!(said.contains("templates_dir: ") && said.contains("mail-templates/ja/registration.body.tera"), "{said}");
+}
+
+#[test]
+fn records_to_publish_are_printed_before_there_are_keys_and_after() {
+    let machine = Machine::new();
+    let before = machine.say(&["dns"]);
+    assert!(before.contains("\n; k1._domainkey.example.jp. 3600 IN TXT …\n"), "{before}");
+    assert!(before.contains("The first start of karamail serve makes the key"), "{before}");
+    assert!(before.contains("\n; mx.example.jp. 3600 IN A …\n"), "{before}");
+    assert!(!machine.data_dir().exists());
+    machine.say(&["org", "list"]);
+    let after = machine.say(&["dns", "--address", "203.0.113.9"]);
+    assert!(after.contains("\nexample.jp. 3600 IN MX 10 mx.example.jp.\n"), "{after}");
+    assert!(after.contains("\nk1._domainkey.example.jp. 3600 IN TXT (\n    \"v=DKIM1; k=rsa; p="), "{after}");
+    assert!(after.contains("\nmx.example.jp. 3600 IN A 203.0.113.9\n"), "{after}");
+    let lines = machine.json(&["dns", "--address", "203.0.113.9"]);
+    for line in lines.as_array().unwrap() {
+        assert_eq!(keys(line), ["name", "type", "value", "needed", "why", "hint"]);
+        assert!(line["value"].is_string(), "{line}");
+    }
+
+    let more =
+        format!("{SETTINGS}[smtp]\nlisten = [\"8.8.8.8:25\", \"10.1.2.3:25\"]\n[delivery]\nbind = [\"8.8.4.4\"]\n");
+    std::fs::write(machine.settings(), more).unwrap();
+    let lines = machine.json(&["dns"]);
+    let values = |kind: &str| {
+        let of =
+            lines.as_array().unwrap().iter().filter(|line| line["type"] == kind && line["name"] != "www.example.jp");
+        of.map(|line| format!("{} {}", line["name"].as_str().unwrap(), line["value"].as_str().unwrap()))
+            .filter(|line| !line.starts_with("mta-sts."))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values("A"), ["mx.example.jp 8.8.4.4", "mx.example.jp 8.8.8.8"]);
+    assert_eq!(values("PTR"), ["4.4.8.8.in-addr.arpa mx.example.jp"]);
+    std::fs::write(machine.data_dir().join("keys/dkim-k1"), "half").unwrap();
+    assert!(machine.fail(1, &["dns"]).contains("dkim-k1: "));
 }
 
 #[test]

@@ -47,6 +47,48 @@ pub fn start(place: &Place, zones: &Zones) -> (Program, PathBuf) {
     (serve(&conf, place), key)
 }
 
+/// Starts it on host 2 of the place with these lines in a root zone, unsigned, and waits until it answers.
+pub fn start_plain(place: &Place, lines: &str) -> Program {
+    let folder = place.path("knot");
+    fs::create_dir_all(folder.join("run")).unwrap();
+    let conf = folder.join("knot.conf");
+    let (path, address) = (folder.display(), place.host(2));
+    let settings = format!(
+        "server:
+    rundir: \"{path}/run\"
+    listen: {address}@{DNS_PORT}
+database:
+    storage: \"{path}/run\"
+zone:
+  - domain: .
+    storage: \"{path}\"
+    file: root.zone
+    zonefile-sync: -1
+    zonefile-load: whole
+    journal-content: none
+"
+    );
+    fs::write(&conf, settings).unwrap();
+    write_plain(&folder, lines, 1);
+    serve(&conf, place)
+}
+
+/// Puts other lines in place of the ones before, and waits until they are served.
+pub fn change_plain(place: &Place, lines: &str) {
+    let folder = place.path("knot");
+    let before = fs::read_to_string(folder.join("root.zone")).unwrap();
+    let serial: u32 = before.split_whitespace().nth(6).unwrap().parse().unwrap();
+    write_plain(&folder, lines, serial + 1);
+    let conf = folder.join("knot.conf");
+    let done = Command::new("knotc").arg("-c").arg(&conf).args(["-b", "zone-reload", "."]).output().unwrap();
+    assert!(done.status.success(), "{}\n{lines}", String::from_utf8_lossy(&done.stdout));
+}
+
+fn write_plain(folder: &Path, lines: &str, serial: u32) {
+    let head = format!(". 60 IN SOA ns. host. {serial} 3600 600 86400 60\n. 60 IN NS ns.\nns. 60 IN A 127.0.0.1\n");
+    fs::write(folder.join("root.zone"), head + lines).unwrap();
+}
+
 fn configuration(place: &Place, signs: bool) -> String {
     let folder = place.path("knot");
     let folder = folder.display();

@@ -15,6 +15,7 @@ mod limits;
 mod package;
 mod plain;
 mod postfix;
+mod publication;
 mod reloads;
 mod secured;
 mod stop;
