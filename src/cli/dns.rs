@@ -26,9 +26,10 @@ Examples:
   karamail dns --address 203.0.113.9 --verify        is it there?
   karamail dns --verify --json | jq '.[] | select(.state != \"right\")'
 
-Addresses that delivery.bind or smtp.listen name need no --address. --verify asks delivery.resolver, which may remember
-for a while what was there before. Each record is then right, wrong, missing, unanswered (the name servers could not be
-asked), or unclear (only others can say). Exit code 1: something needed is wrong, missing or unanswered.";
+Addresses that delivery.bind or smtp.listen name need no --address. --verify asks
+delivery.resolver, which may remember for a while what was there before. Each record is
+then right, wrong, missing, unanswered (the name servers could not be asked), or unclear
+(only others can say). Exit code 1: something needed is wrong, missing or unanswered.";
 
 /// Prints the DNS records to publish, and looks whether they are there
 #[derive(Debug, Args)]

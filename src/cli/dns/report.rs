@@ -38,8 +38,9 @@ fn one(record: &Record, verdict: &Verdict, out: &mut Out) -> io::Result<()> {
         for found in &verdict.found {
             labelled("is", found, out)?;
         }
-        if verdict.state != State::Unanswered {
-            labelled("should be", record.value.as_deref().unwrap_or("…"), out)?;
+        let wanted = record.value.as_deref().unwrap_or("…");
+        if verdict.state != State::Unanswered && !verdict.found.iter().any(|found| found == wanted) {
+            labelled("should be", wanted, out)?;
         }
         paragraph(&record.why, out)?;
     }

@@ -165,7 +165,7 @@ impl Asker {
         for address in addresses {
             results.push((address, self.try_spf(address, &wanted).await?));
         }
-        Ok(judge::spf(&texts, Senders { hostname: wanted.hostname, relay, results: &results }))
+        Ok(judge::spf(&texts, Senders { name, hostname: wanted.hostname, relay, results: &results }))
     }
 
     async fn try_spf(&self, address: IpAddr, wanted: &Spf<'_>) -> Result<SpfResult, Unresolved> {

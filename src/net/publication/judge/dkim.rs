@@ -1,7 +1,7 @@
 //! DKIM records (RFC 6376 3.6.1, RFC 8463).
 
 use super::super::plan::{DkimHalf, Standing};
-use super::{Verdict, tag};
+use super::{Verdict, tag, tags};
 use crate::keys::DkimAlgorithm;
 
 /// What an RSA key in the usual form has before the bare one (RFC 5280 4.1), which a record may hold just as well.
@@ -35,7 +35,9 @@ fn fault(text: &str, key: &DkimHalf) -> Option<String> {
     };
     let ours = key.text.as_deref().and_then(|text| tag(text, "p")).unwrap_or_default();
     let (said, kind) = (tag(text, "k").unwrap_or("rsa"), key.algorithm.as_str());
-    if !matches!(tag(text, "v"), None | Some("DKIM1")) {
+    // RFC 6376 3.6.1: where the version is said, it comes first.
+    let first = tags(text).next().filter(|(name, _)| *name == "v");
+    if first.is_some_and(|(_, version)| version != "DKIM1") || first.is_none() && tag(text, "v").is_some() {
         return Some("it does not begin with v=DKIM1".to_owned());
     }
     if published.is_empty() {

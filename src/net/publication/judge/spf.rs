@@ -14,6 +14,8 @@ const LOOKUPS_MAX: usize = 10;
 /// Who sends, and what a receiver would make of each address.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Senders<'a> {
+    /// The name that has the record.
+    pub(in super::super) name: &'a Domain,
     /// The name in EHLO.
     pub(in super::super) hostname: &'a Domain,
     /// The server that takes all our mail, where there is one: the addresses are its own.
@@ -64,11 +66,7 @@ fn judge(record: &str, senders: Senders<'_>) -> Verdict {
         }
         (None, None) => Verdict::right(found, None),
         (None, Some((address, result))) => {
-            let hint = format!(
-                "mail from {address} does not pass ({}): put a:{} before its “all”",
-                word(*result),
-                senders.hostname
-            );
+            let hint = format!("mail from {address} does not pass ({}): {}", word(*result), remedy(record, senders));
             Verdict::wrong(found, hint)
         }
         (Some(relay), None) if !senders.results.is_empty() => {
@@ -80,6 +78,17 @@ fn judge(record: &str, senders: Senders<'_>) -> Verdict {
             let hint = format!("ask whoever runs {relay} whether it names the addresses that it delivers from");
             Verdict { state: super::State::Unclear, found, hint: Some(hint) }
         }
+    }
+}
+
+/// Says how to let our address pass.
+fn remedy(record: &str, senders: Senders<'_>) -> String {
+    let host = senders.hostname;
+    let own = |term: &str| term == format!("a:{host}") || term == "a" && senders.name == host;
+    if record.split_ascii_whitespace().any(|term| own(&term.to_ascii_lowercase())) {
+        format!("give {host} that address, which is all it lacks")
+    } else {
+        format!("put a:{host} before its “all”")
     }
 }
 

@@ -113,6 +113,8 @@ fn an_spf_record_is_judged_by_whom_it_lets_pass() {
             "2001:db8::9 does not pass (fail): put a:mx.a.example",
         ),
         (&["v=spf1 ~all"], &with(SpfResult::SoftFail), Wrong, "(softfail)"),
+        (&["v=spf1 a:MX.a.example ~all"], &with(SpfResult::SoftFail), Wrong, "give mx.a.example that address"),
+        (&["v=spf1 a ~all"], &with(SpfResult::SoftFail), Wrong, "put a:mx.a.example"),
         (&["v=spf1"], &with(SpfResult::Neutral), Wrong, "(neutral)"),
         (&["v=spf1 include:b.example -all"], &with(SpfResult::PermError), Wrong, "more than 10 names"),
         (&["v=spf1 include:b.example -all"], &with(SpfResult::TempError), Unanswered, "cannot be looked up"),
@@ -132,7 +134,7 @@ fn an_spf_record_is_judged_by_whom_it_lets_pass() {
         (&["v=spf10 -all", "google-site-verification=x"], &one, Missing, ""),
         (&[], &[], Missing, ""),
     ] {
-        let senders = Senders { hostname: &host, relay: None, results };
+        let senders = Senders { name: &domain("a.example"), hostname: &host, relay: None, results };
         is(&spf(&texts(found), senders), state, hint, &found);
     }
 }
@@ -147,7 +149,7 @@ fn what_another_server_sends_only_its_operator_can_judge() {
         (&[], Unclear, "ask whoever runs relay.example"),
         (&[(address, SpfResult::PermError)], Wrong, "give up"),
     ] {
-        let senders = Senders { hostname: &host, relay: Some(&relay), results };
+        let senders = Senders { name: &domain("a.example"), hostname: &host, relay: Some(&relay), results };
         is(&spf(&texts(&["v=spf1 include:relay.example ~all"]), senders), state, hint, &results);
     }
 }
@@ -183,6 +185,7 @@ fn a_dkim_record_shows_just_our_key() {
         (format!("v=DKIM2; {P}"), Wrong, "v=DKIM1"),
         (with("h=sha1"), Wrong, "h="),
         (with("s=tlsrpt"), Wrong, "s="),
+        (format!("k=rsa; v=DKIM1; {P}"), Wrong, "does not begin with v=DKIM1"),
         (with("t=s:y"), Wrong, "t=y"),
     ] {
         is(&dkim(std::slice::from_ref(&text), &rsa), state, hint, &text);
