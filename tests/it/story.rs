@@ -129,7 +129,6 @@ fn each_event_of_a_registration_is_followed_live_and_told_as_one_story() {
     for words in ["wrote to", "put into the queue", "was opened", "logged in", "is registered for DEMO 0001"] {
         assert!(shown.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{words}: {shown}");
     }
-    eprintln!("{shown}");
     // By the id of the mail the same is told.
     let by_id = daemon.tells(&["trace", received["id"].as_str().unwrap()]);
     assert_eq!(by_id["events"][0]["event"], "received");
@@ -193,5 +192,4 @@ fn a_mail_that_was_put_off_and_taken_later_is_told_with_every_reply() {
     for words in ["450 4.7.1 come back later (at rcpt); next try 20", "250 2.0.0 taken (at data)"] {
         assert!(flat.contains(words), "{words}: {shown}");
     }
-    eprintln!("{shown}");
 }
