@@ -163,10 +163,8 @@ impl Member {
 fn hand_out(out: &mut Out, facts: &StartPasswordFacts) -> io::Result<()> {
     let StartPasswordFacts { org, id, password, expires } = facts;
     out.line(&format!("{org} {id}: start password {password}"))?;
-    out.line(&format!(
-        "It is shown this once, works until {}, and is to be changed at the first login.",
-        moment(expires)
-    ))
+    out.line(&format!("It is shown this once, and works until {}.", moment(expires)))?;
+    out.line("It is to be changed at the first login.")
 }
 
 fn history(config: Option<PathBuf>, org: OrgCode, id: LoginId, form: Form, out: &mut Out) -> Result<(), Failure> {

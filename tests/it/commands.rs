@@ -409,7 +409,7 @@ fn stop(mut daemon: Daemon) {
 fn a_second_daemon_on_one_folder_is_refused_and_the_first_goes_on() {
     let mut station = Station::new();
     let daemon = station.up();
-    let other = settings(&station.place, "route = \"capture\"", "").replace(":8080", ":0").replace(":8081", ":0");
+    let other = settings(&station.place, "route = \"capture\"", "").replace(":8080\"]", ":0\"]").replace(":8081", ":0");
     fs::write(station.config(), other.replace(":2525\"]", ":0\"]")).unwrap();
     let done = station.run("serve", 0);
     assert!(!done.status.success());
