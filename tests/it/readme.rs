@@ -81,3 +81,39 @@ fn every_command_that_readme_names_exists() {
         options.for_each(|option| assert!(help.contains(*option), "karamail {words:?} has no {option}"));
     }
 }
+
+/// What is printed by a command that gets the settings README shows, in a folder of its own.
+fn told(place: &Place, program: &str, arguments: &[&str]) -> String {
+    let settings = blocks("toml").into_iter().find(|block| block.contains("public_url")).unwrap();
+    let file = place.path("karamail.toml");
+    let data_dir = place.path("data");
+    std::fs::create_dir_all(&data_dir).unwrap();
+    std::fs::write(&file, format!("data_dir = {data_dir:?}\n{settings}")).unwrap();
+    let found = std::path::Path::new(PROGRAM).parent().unwrap().display().to_string();
+    let done = Command::new(program)
+        .args(arguments)
+        .current_dir(place.path("."))
+        .env("PATH", format!("{found}:{}", std::env::var("PATH").unwrap()))
+        .env("KARAMAIL_CONFIG", file)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn the_members_of_readme_are_imported_under_the_settings_of_readme() {
+    let steps = blocks("sh").into_iter().find(|block| block.contains("karamail member import")).unwrap();
+    let place = Place::take();
+    assert!(told(&place, "sh", &["-ec", steps]).contains("added 1"));
+    assert!(told(&place, PROGRAM, &["member", "show", "ACME", "0001"]).contains("山田 花子"));
+}
+
+#[test]
+fn the_records_that_readme_shows_are_among_those_that_are_printed() {
+    let shown = blocks("text").into_iter().find(|block| block.contains("karamail dns")).unwrap();
+    let printed = told(&Place::take(), PROGRAM, &["dns", "--address", "203.0.113.9"]);
+    let lines: Vec<&str> = shown.lines().map(str::trim).filter(|line| !line.is_empty()).skip(2).collect();
+    assert!(lines.iter().any(|line| line.contains(" IN MX ")), "{lines:?}");
+    lines.iter().for_each(|line| assert!(printed.lines().any(|printed| printed == *line), "{line}: {printed}"));
+}
