@@ -37,8 +37,8 @@ pub(super) fn look(draft: &Draft, book: &Book<'_>) {
 
 fn pages(web: &Web, book: &Book<'_>) {
     for (key, url) in [("web.public_url", &web.public_url), ("web.system_url", &web.system_url)] {
-        if !url.is_secure() && !is_here(url.as_str()) && !(key == "web.system_url" && web.system_url == web.public_url)
-        {
+        let said_already = key == "web.system_url" && web.system_url == web.public_url;
+        if !(url.is_secure() || is_here(url.as_str()) || said_already) {
             let what = "is http: links, passwords and cookies can be read and changed on the way";
             book.advise(key, what, "put HTTPS before the pages, and write https://");
         }
