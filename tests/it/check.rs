@@ -24,21 +24,21 @@ struct Plant {
     /// Whether keys and a database are there already.
     started: bool,
     /// Whether both are run as nobody; left out where the tests are not run by root.
-    as_nobody: bool,
+    without_rights: bool,
     plant: fn(&Machine) -> Kept,
 }
 
 impl Plant {
     const fn new(name: &'static str, says: &'static str, plant: fn(&Machine) -> Kept) -> Self {
-        Self { name, says, started: false, as_nobody: false, plant }
+        Self { name, says, started: false, without_rights: false, plant }
     }
 
     const fn started(self) -> Self {
         Self { started: true, ..self }
     }
 
-    const fn as_nobody(self) -> Self {
-        Self { as_nobody: true, ..self }
+    const fn without_rights(self) -> Self {
+        Self { without_rights: true, ..self }
     }
 }
 
@@ -134,7 +134,7 @@ fn plants() -> Vec<Plant> {
         Plant::new("a port that only root may open", "Permission denied", |m| {
             set(m, "[smtp]\nlisten = [\"127.0.0.1:0\"]", "[smtp]\nlisten = [\"127.0.0.1:25\"]")
         })
-        .as_nobody(),
+        .without_rights(),
         Plant::new("a data folder that is none", "File exists", |m| {
             fs::write(m.data_dir(), "").unwrap();
             nothing()
@@ -147,13 +147,13 @@ fn plants() -> Vec<Plant> {
             fs::set_permissions(m.folder.path(), Permissions::from_mode(0o755)).unwrap();
             nothing()
         })
-        .as_nobody(),
+        .without_rights(),
         Plant::new("a data folder of somebody else", "karamail.lock: cannot be opened: Permission denied", |m| {
             fs::create_dir(m.data_dir()).unwrap();
             fs::set_permissions(m.data_dir(), Permissions::from_mode(0o755)).unwrap();
             nothing()
         })
-        .as_nobody(),
+        .without_rights(),
         Plant::new("a path that is too long for a socket", "control.sock", |m| {
             let long = "d".repeat(90);
             set(m, "data_dir = \"data\"", &format!("data_dir = \"{long}\""))
@@ -227,7 +227,7 @@ fn plants() -> Vec<Plant> {
             nothing()
         })
         .started()
-        .as_nobody(),
+        .without_rights(),
         Plant::new("a database of a later version", "has schema 99", |m| {
             sql(m, "INSERT INTO migrations (number, checksum) VALUES (99, 'x')")
         })
@@ -260,11 +260,11 @@ fn plants_of_root() -> Vec<Plant> {
 }
 
 /// Runs a command that should end by itself.
-fn run(machine: &Machine, arguments: &[&str], as_nobody: bool) -> Output {
+fn run(machine: &Machine, arguments: &[&str], without_rights: bool) -> Output {
     let mut command = Command::new("timeout");
     command.arg("60").arg(PROGRAM).arg("-c").arg(machine.settings()).args(arguments).current_dir(machine.folder.path());
     command.env_remove("KARAMAIL_CONFIG").env_remove("KARAMAIL_LOG").stdin(Stdio::null());
-    if as_nobody {
+    if without_rights {
         fs::set_permissions(machine.folder.path(), Permissions::from_mode(0o755)).unwrap();
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -279,8 +279,8 @@ fn differ(plant: &Plant) -> Option<String> {
     }
     let _kept = (plant.plant)(&machine);
     let (checked, shown) =
-        (run(&machine, &["check", "--json"], plant.as_nobody), run(&machine, &["check"], plant.as_nobody));
-    let served = run(&machine, &["serve"], plant.as_nobody);
+        (run(&machine, &["check", "--json"], plant.without_rights), run(&machine, &["check"], plant.without_rights));
+    let served = run(&machine, &["serve"], plant.without_rights);
     let all = format!("{}:\ncheck {checked:?}\nserve {served:?}", plant.name);
     // The settings' own faults end a start with a code of their own, so that nobody starts it again and again.
     let codes = [&checked, &shown, &served].map(|output| output.status.code());
@@ -300,7 +300,7 @@ fn differ(plant: &Plant) -> Option<String> {
 fn what_keeps_serve_from_starting_is_said_by_check_in_the_same_words() {
     let is_root = nix::unistd::geteuid().is_root();
     let mut plants = plants();
-    plants.retain(|plant| is_root || !plant.as_nobody);
+    plants.retain(|plant| is_root || !plant.without_rights);
     if is_root {
         plants.extend(plants_of_root());
     }
