@@ -289,7 +289,8 @@ impl Planted<'_> {
     /// Gives a member a second factor; nobody has the secret of the app.
     async fn factor(&self, member: MemberId, kind: FactorKind) {
         let now = self.house.clock.now();
-        let address: EmailAddress = "hanako.second.step@example.jp".parse().unwrap();
+        // Codes go to one address a minute, so each language has its own.
+        let address: EmailAddress = format!("hanako.second.step@{}.example.jp", self.lang()).parse().unwrap();
         let address = (kind == FactorKind::Mail).then_some(address);
         self.write(move |tx| tx.put_factor(member, kind, address.as_ref(), None, now)).await;
     }
