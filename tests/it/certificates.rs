@@ -18,7 +18,9 @@ impl Shop {
         let [mx, www] = ["mx", "www"].map(|service| shop.folder(service));
         let pair =
             |folder: &PathBuf| format!("tls_cert = \"{0}/cert.pem\"\ntls_key = \"{0}/key.pem\"\n", folder.display());
-        let settings = format!("{SETTINGS}{}[smtp]\n{}", pair(&www), pair(&mx));
+        let settings = SETTINGS
+            .replace("[smtp]\n", &format!("[smtp]\n{}", pair(&mx)))
+            .replace("[web]\n", &format!("[web]\n{}", pair(&www)));
         std::fs::write(shop.machine.settings(), settings).unwrap();
         shop.show("mx", &shop.of("mx.example.jp"));
         shop.show("www", &shop.of("www.example.jp"));
