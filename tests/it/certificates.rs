@@ -93,7 +93,7 @@ fn one_that_has_expired_is_wrong_and_one_that_ends_soon_is_a_warning() {
     shop.show("mx", &shop.authority.identity_for_days(&["mx.example.jp".to_owned()], 23));
     assert_eq!((shop.check().0, shop.check().2.len()), (Some(0), 1));
     let said = text(&shop.machine.run(&["check"]));
-    assert!(said.contains("warning: certificates: web.tls_cert: ") && said.contains("are in order"), "{said}");
+    assert!(said.contains("certificates: warning: web.tls_cert: ") && said.contains("are in order"), "{said}");
 }
 
 #[test]
