@@ -2,7 +2,7 @@
 //!
 //! Of a file of SQLite every page is copied within one reading transaction, which no writer waits for and none can make begin
 //! again; the copy is flushed bit by bit, so that no commit waits behind a great flush. Of PostgreSQL the rows are copied, as by
-//! [`super::copy`]. Then the backup is read: all of it, without the database it came from.
+//! [`mod@super::copy`]. Then the backup is read: all of it, without the database it came from.
 //!
 //! Knows no table by name, and nothing of keys: they are elsewhere. What always holds: a file that has its name is whole, was
 //! found sound, and is on the disk; its only file is itself, without a log beside it.
