@@ -5,7 +5,9 @@
 //! [`mod@super::copy`]. Then the backup is read: all of it, without the database it came from.
 //!
 //! Knows no table by name, and nothing of keys: they are elsewhere. What always holds: a file that has its name is whole, was
-//! found sound, and is on the disk; its only file is itself, without a log beside it.
+//! found sound, and is on the disk; its only file is itself, without a log beside it; and a store that is put back from it gives
+//! out no number that was given out after the backup, so that a link or return address of what was lost with the database never
+//! means somebody else.
 
 use super::copy::{self, End, Named, Progress, Watch};
 use super::migrate::Schema;
@@ -19,6 +21,8 @@ use std::path::{Path, PathBuf};
 const STEP: i32 = 256;
 /// So often a flush: each 4 MiB.
 const FLUSHED: u32 = 4;
+/// How much further a store that is put back goes on: more rows than a table gets between a backup and the loss of the database.
+const LEAP: i64 = 1 << 32;
 
 /// A backup that is being made.
 pub struct Backup {
@@ -169,7 +173,7 @@ fn counts(end: &mut End) -> Result<Vec<(String, u64)>, StoreError> {
     tables.into_iter().map(|table| Ok((table.name.clone(), end.count(&table)?))).collect()
 }
 
-/// Reads all of a backup; leaves it as one file that needs none beside it.
+/// Reads all of a backup; leaves it as one file that needs none beside it, and that goes on far behind.
 fn read_back(path: &Path) -> Result<(Schema, Vec<(String, u64)>), StoreError> {
     let connection = sqlite::open_new(path)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = DELETE", (), |row| row.get(0))?;
@@ -182,5 +186,16 @@ fn read_back(path: &Path) -> Result<(Schema, Vec<(String, u64)>), StoreError> {
     }
     sqlite::check_references(&connection)?;
     let mut end = End::Sqlite(connection);
+    leap(&mut end)?;
     Ok((end.schema()?, counts(&mut end)?))
+}
+
+/// Has each table go on far behind the last number that it has given out.
+fn leap(end: &mut End) -> Result<(), StoreError> {
+    for table in end.tables()? {
+        if let Some(last) = end.last_number(&table)? {
+            end.go_on_behind(&table, last.saturating_add(LEAP))?;
+        }
+    }
+    Ok(())
 }

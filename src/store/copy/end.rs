@@ -136,7 +136,7 @@ impl End {
     }
 
     /// Gives the last number that a table has given out, 0 for none yet; nothing where it gives out none.
-    pub(super) fn last_number(&mut self, table: &Table) -> Result<Option<i64>, StoreError> {
+    pub(in crate::store) fn last_number(&mut self, table: &Table) -> Result<Option<i64>, StoreError> {
         let Some(column) = &table.numbered else { return Ok(None) };
         let last = match self {
             Self::Sqlite(_) => {
@@ -153,7 +153,7 @@ impl End {
     }
 
     /// Has a table go on behind a number.
-    pub(super) fn go_on_behind(&mut self, table: &Table, last: i64) -> Result<(), StoreError> {
+    pub(in crate::store) fn go_on_behind(&mut self, table: &Table, last: i64) -> Result<(), StoreError> {
         let Some(column) = &table.numbered else { return Ok(()) };
         match self {
             Self::Sqlite(_) => {
