@@ -79,13 +79,13 @@ fn every_requirement_stands_in_the_list_once() {
 
 #[test]
 fn every_test_the_list_names_is_there_and_every_numbered_test_is_named() {
-    let tree = tests_of_the_tree();
-    let listed: BTreeMap<u16, BTreeSet<String>> = rows()
-        .into_iter()
-        .map(|(number, row)| (number, named(row).map(str::to_owned).collect::<BTreeSet<_>>()))
-        .filter(|(_, names)| !names.is_empty())
-        .collect();
-    assert_eq!(listed, tree);
+    let pairs = |(number, names): (u16, BTreeSet<String>)| names.into_iter().map(move |name| (number, name));
+    let tree: BTreeSet<(u16, String)> = tests_of_the_tree().into_iter().flat_map(pairs).collect();
+    let named = |(number, row)| named(row).map(move |name| (number, name.to_owned())).collect::<Vec<_>>();
+    let listed: BTreeSet<(u16, String)> = rows().into_iter().flat_map(named).collect();
+    let (without, unlisted) = (listed.difference(&tree), tree.difference(&listed));
+    let (without, unlisted): (Vec<_>, Vec<_>) = (without.collect(), unlisted.collect());
+    assert!(without.is_empty() && unlisted.is_empty(), "listed, but no test: {without:?}; not listed: {unlisted:?}");
 }
 
 #[test]
