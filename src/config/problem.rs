@@ -51,6 +51,15 @@ impl Problems {
         Self(problems)
     }
 
+    /// Keeps the first problem of each line, and no more than `lines` lines; `rest` stands for those that are left out then.
+    pub(super) fn keep_first(&mut self, lines: usize, rest: &str) {
+        self.0.dedup_by_key(|problem| problem.line);
+        if let Some(line) = self.0.get(lines).map(|problem| problem.line) {
+            self.0.truncate(lines);
+            self.0.push(Problem { line, ..Problem::of_file(rest.to_owned()) });
+        }
+    }
+
     /// Lends the problems one by one.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()

@@ -15,6 +15,8 @@ use toml::de::{DeTable, DeValue};
 
 /// A word shorter than this is not looked for in other tables unless it is there letter by letter.
 const SHORT: usize = 5;
+/// Of a file that is not TOML so many lines are named: one forgotten quote can spoil all that follow.
+const TOLD: usize = 5;
 
 /// What is learned while the file is read.
 pub(super) struct Book<'a> {
@@ -52,11 +54,21 @@ impl<'a> Book<'a> {
         if errors.is_empty() {
             return Ok(Section::new(self, String::new(), table.into_inner()));
         }
-        let problem = |error: &toml::de::Error| Problem {
-            line: error.span().map(|span| self.line_at(span.start)),
-            ..Problem::of_file(format!("this is not TOML: {}", error.message().replace('\n', ", ")))
+        let mut problems = Problems::new(errors.iter().map(|error| self.no_toml(error)).collect());
+        problems.keep_first(TOLD, "what follows is not TOML either, which may all come of the lines above");
+        Err(problems)
+    }
+
+    fn no_toml(&self, error: &toml::de::Error) -> Problem {
+        let span = error.span();
+        let place = span.clone().and_then(|span| self.text.get(span)).filter(|text| !text.contains('\n'));
+        let message = match (error.message(), place) {
+            // The parser leaves out which, and points there.
+            ("duplicate key", Some(key)) => format!("“{key}” is there twice"),
+            (message, _) => message.replace('\n', ", "),
         };
-        Err(Problems::new(errors.iter().map(problem).collect()))
+        let what = format!("this is not TOML: {message}");
+        Problem { line: span.map(|span| self.line_at(span.start)), ..Problem::of_file(what) }
     }
 
     /// Notes a problem with a key, at its line if it was in the file, else at that of its table.
