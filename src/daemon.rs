@@ -16,7 +16,7 @@ mod survey;
 pub use doors::{Doors, Unwanted};
 pub use parts::notices;
 pub use pulse::Pulse;
-pub use survey::{Fault, Presence, advice, closed_doors, presence, survey};
+pub use survey::{Fault, Presence, advice, closed_doors, is_new, presence, survey};
 
 use journal::News;
 use parts::Certificates;

@@ -49,6 +49,8 @@ struct Verdict {
     ok: bool,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    #[serde(skip)]
+    is_new: bool,
 }
 
 /// What was found.
@@ -57,19 +59,21 @@ struct Findings {
     problems: Vec<Problem>,
     /// What does not keep it from working, or not yet.
     warnings: Vec<Problem>,
+    /// Keys and database are still to be made.
+    is_new: bool,
 }
 
 impl Check {
     pub(super) fn run(self, config: Option<PathBuf>, out: &mut Out) -> Result<(), Failure> {
         let file = place::find(config)?;
-        let Findings { problems, warnings } = match Config::load(&file) {
+        let Findings { problems, warnings, is_new } = match Config::load(&file) {
             Err(problems) => {
                 let problems = problems.iter().map(|problem| of_settings(&file, problem)).collect();
                 Findings { problems, ..Findings::default() }
             }
             Ok(config) => look(&file, &config)?,
         };
-        let verdict = Verdict { config: file, ok: problems.is_empty(), problems, warnings };
+        let verdict = Verdict { config: file, ok: problems.is_empty(), problems, warnings, is_new };
         if self.form.json {
             out.json(&verdict)?;
         } else {
@@ -90,10 +94,13 @@ impl Verdict {
             more => format!("; {more} warnings"),
         };
         let problems = match self.problems.len() {
-            0 => format!(
-                "{}: settings, templates, keys, certificates, database and ports are in order",
-                self.config.display()
-            ),
+            0 => {
+                let (keys, made) = match self.is_new {
+                    false => ("keys, certificates, database", ""),
+                    true => ("certificates", "; the first start makes keys and database"),
+                };
+                format!("{}: settings, templates, {keys} and ports are in order{made}", self.config.display())
+            }
             1 => "1 problem".to_owned(),
             more => format!("{more} problems"),
         };
@@ -146,7 +153,7 @@ fn look(file: &Path, config: &Config) -> Result<Findings, Failure> {
     }
     unwise.extend(daemon::advice(config, file).into_iter().map(|fault| of_start(file, fault)));
     let problems = faults.into_iter().map(|fault| of_start(file, fault)).collect();
-    let mut findings = Findings { problems, warnings: unwise };
+    let mut findings = Findings { problems, warnings: unwise, is_new: daemon::is_new(config) };
     certificates::look(config, Clock::system().now(), &mut findings);
     Ok(findings)
 }

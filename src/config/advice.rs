@@ -13,6 +13,10 @@ const SHORT_LIFE: Span = Span::from_secs(1_800);
 
 /// Notes what an operator may not have meant.
 pub(super) fn look(draft: &Draft, book: &Book<'_>) {
+    if let Some(hostname) = draft.hostname.as_ref().filter(|name| !name.as_str().contains('.')) {
+        let what = format!("“{hostname}” is no full name: many servers refuse whoever greets them with one");
+        book.advise("hostname", what, "give the name that DNS has for this machine, such as mx.example.jp");
+    }
     if let Some(web) = &draft.web {
         pages(web, book);
     }

@@ -119,6 +119,12 @@ pub fn closed_doors(config: &Config, presence: &Presence) -> Vec<Fault> {
     doors.into_iter().flat_map(closed).collect()
 }
 
+/// Says whether the first start is still to come, which makes keys and database.
+#[must_use]
+pub fn is_new(config: &Config) -> bool {
+    matches!(Keys::load(&config.data_dir), Ok(None))
+}
+
 /// Lists everything else that would keep the daemon from starting.
 pub async fn survey(config: &Config, presence: &Presence) -> Vec<Fault> {
     let inside: Vec<Fault> = match take_folder(config, presence) {

@@ -354,10 +354,32 @@ fn what_works_and_is_unwise_is_warned_of_and_keeps_nobody_from_starting() {
     };
     assert_eq!(keys(&machine), ["delivery.private_addresses", "delivery.tls", "web.public_url", "api.listen"]);
     let said = text(&run(&machine, &["check"], false));
-    assert!(said.contains("warning: line ") && said.ends_with("are in order; 4 warnings\n"), "{said}");
+    assert!(
+        said.contains("warning: line ")
+            && said.ends_with("are in order; the first start makes keys and database; 4 warnings\n"),
+        "{said}"
+    );
     set(&machine, "private_addresses = true\ntls = \"off\"", "route = \"capture\"");
     set(&machine, "[registration]", "[registration]\nlink_lifetime = \"10m\"");
     assert_eq!(keys(&machine), ["registration.link_lifetime", "delivery.route", "web.public_url", "api.listen"]);
+}
+
+#[test]
+fn keys_and_database_are_in_order_only_once_they_are_there() {
+    let machine = Machine::new();
+    let said = text(&run(&machine, &["check"], false));
+    assert!(said.contains("certificates and ports are in order; the first start makes keys and database"), "{said}");
+    machine.say(&["org", "list"]);
+    let said = text(&run(&machine, &["check"], false));
+    assert!(said.contains("keys, certificates, database and ports are in order;") && !said.contains("first"), "{said}");
+}
+
+#[test]
+fn a_name_without_a_domain_is_warned_of_before_carriers_refuse_it() {
+    let machine = Machine::new();
+    set(&machine, "[web]", "[web]\ntrusted_proxies = [\"127.0.0.1\"]");
+    set(&machine, "hostname = \"mx.example.jp\"", "hostname = \"mx\"");
+    assert_eq!(warned(&machine, false), ["hostname:2"]);
 }
 
 #[test]
