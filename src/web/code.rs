@@ -8,7 +8,7 @@ use super::cookie::Crumb;
 use super::fault::Fault;
 use super::note::{Note, remarks};
 use super::reply::{Answer, Entry, Reply, Trouble};
-use super::texts::{Texts, texts};
+use super::texts::{Texts, moment, texts};
 use super::turn;
 use super::two_factor;
 use super::visit::{self, Visit, device_cookie};
@@ -92,7 +92,7 @@ impl Sent {
         let address = &waiting.address;
         let address = if in_part { address.masked() } else { address.to_string() };
         let minutes = (policy.otp_lifetime / 60).to_string();
-        Self { address, until: waiting.expires.minute_jst(), minutes }
+        Self { address, until: moment(waiting.expires), minutes }
     }
 }
 
@@ -165,7 +165,7 @@ impl Pause {
 
     fn say(self, t: &Texts) -> String {
         // Said to the minute: the one in which it is over counts whole.
-        let until = self.until.plus(Span::from_millis(59_999)).minute_jst();
+        let until = moment(self.until.plus(Span::from_millis(59_999)));
         let more = match (self.waiting, self.purpose) {
             (true, _) => t.code.too_soon_waiting,
             (false, Purpose::Login | Purpose::Confirm) => t.code.too_soon_else,

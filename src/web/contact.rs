@@ -5,6 +5,7 @@
 use super::Web;
 use super::notice::{Notice, TestLink};
 use super::reply::{Answer, Entry, Reply, Trouble};
+use super::texts::moment;
 use super::visit::Visit;
 use crate::link;
 use crate::service::contact_test::Sight;
@@ -66,11 +67,7 @@ async fn look(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(t
     }
     Ok(Reply::page(
         "contact.html",
-        &ContactPage {
-            address: test.address.to_string(),
-            until: test.expires.minute_jst(),
-            action: format!("/c/{token}"),
-        },
+        &ContactPage { address: test.address.to_string(), until: moment(test.expires), action: format!("/c/{token}") },
     ))
 }
 

@@ -5,7 +5,7 @@
 //! who is logged in can log out; a page that the login has not got to yet is not linked.
 
 use super::code::along;
-use super::texts::{Texts, texts};
+use super::texts::{Texts, moment, texts};
 use super::turn;
 use super::two_factor;
 use super::visit::{self, Visit};
@@ -142,7 +142,7 @@ impl<'a> Member<'a> {
             },
             id: visitor.member.login.as_str(),
             name: &visitor.member.name,
-            last_login: visitor.last_login.map(|at| t.last_login.replace("{time}", &at.minute_jst())),
+            last_login: visitor.last_login.map(|at| t.last_login.replace("{time}", &moment(at))),
             beside: open(BESIDE),
             tabs: open(TABS),
             leave: visit::beside("/logout", visit),

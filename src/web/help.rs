@@ -135,7 +135,7 @@ fn services(t: &Texts) -> Vec<Service> {
                 sentence(t.arrival.docomo_1, &["「dメニュー」→「お客様サポート」→「メール設定」"]),
                 sentence(t.arrival.docomo_2, &["「指定受信/拒否設定」", "「設定を利用する」"]),
                 sentence(t.arrival.docomo_3, &["「受信するメールの登録」"]),
-                sentence(t.arrival.docomo_4, &["「かんたん設定」の「受信拒否 強」", "「受信拒否 弱」"]),
+                sentence(t.arrival.docomo_4, &["「かんたん設定」", "「受信拒否 強」", "「受信拒否 弱」"]),
                 sentence(t.arrival.docomo_5, &["「迷惑メールおまかせブロック」"]),
             ],
         ),

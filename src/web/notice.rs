@@ -3,7 +3,7 @@
 //! Knows nothing of what led here. What always holds: each notice has a way on, and says whether anything changed.
 
 use super::page::SendTo;
-use super::texts::Texts;
+use super::texts::{Texts, moment};
 use crate::model::{OrgCode, Timestamp};
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -88,11 +88,9 @@ impl TestLink {
         match self {
             Self::Cut => (t.notice.cut_title, lines(t.notice.cut_1)),
             Self::Expired { until } => {
-                (t.notice.expired_title, lines(&t.contact.expired_1.replace("{time}", &until.minute_jst())))
+                (t.notice.expired_title, lines(&t.contact.expired_1.replace("{time}", &moment(until))))
             }
-            Self::Arrived { at } => {
-                (t.contact.arrived_title, vec![t.contact.arrived_1.replace("{time}", &at.minute_jst())])
-            }
+            Self::Arrived { at } => (t.contact.arrived_title, vec![t.contact.arrived_1.replace("{time}", &moment(at))]),
             Self::Forged => (t.notice.forged_title, lines(t.notice.forged_1)),
         }
     }
@@ -151,11 +149,11 @@ impl Notice {
         match self {
             Self::Cut => (t.notice.cut_title, plain(&[t.notice.cut_1, t.notice.cut_2])),
             Self::Expired { until, .. } => {
-                let first = t.notice.expired_1.replace("{time}", &until.minute_jst());
+                let first = t.notice.expired_1.replace("{time}", &moment(*until));
                 (t.notice.expired_title, vec![first, t.notice.expired_2.to_owned()])
             }
             Self::Used { address, at, .. } => {
-                let first = t.notice.used_1.replace("{address}", address).replace("{time}", &at.minute_jst());
+                let first = t.notice.used_1.replace("{address}", address).replace("{time}", &moment(*at));
                 (t.notice.used_title, vec![first, t.notice.used_2.to_owned()])
             }
             Self::Test(link) => link.words(t),

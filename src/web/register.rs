@@ -10,7 +10,7 @@ use super::note::{Note, remarks};
 use super::notice::Notice;
 use super::password;
 use super::reply::{Answer, Entry, Reply, Trouble};
-use super::texts::texts;
+use super::texts::{moment, texts};
 use super::turn;
 use super::visit::Visit;
 use super::{Web, draft};
@@ -186,7 +186,7 @@ async fn landing(State(web): State<Web>, Extension(visit): Extension<Visit>, Pat
         "landing.html",
         &LandingPage {
             address: place.registration.address.to_string(),
-            until: until.minute_jst(),
+            until: moment(until),
             action: format!("{}{}", place.page(""), typing.query()),
             org,
             id,

@@ -4,8 +4,7 @@
 //! a way out; the words of a server are shown as such, below our own.
 
 use super::Web;
-use super::texts::Texts;
-use crate::model::Timestamp;
+use super::texts::{Texts, moment};
 use crate::service::reach::{Reading, Said, Standing};
 use serde::Serialize;
 
@@ -37,15 +36,15 @@ impl StandingView {
             way.replace("{domain}", domain).replace("{registration}", &settings.registration.to_string())
         };
         let quote = |said: &Said| Quote {
-            at: said.at.minute_jst(),
+            at: moment(said.at),
             words: said.quote.clone().unwrap_or_else(|| t.reach.no_quote.to_owned()),
         };
         Self {
             mood,
             text,
             way: way.map(filled),
-            read_at: standing.read_at.map(Timestamp::minute_jst),
-            taken_at: standing.taken_at.map(Timestamp::minute_jst),
+            read_at: standing.read_at.map(moment),
+            taken_at: standing.taken_at.map(moment),
             quotes: standing.said.iter().map(quote).collect(),
         }
     }

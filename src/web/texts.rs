@@ -4,7 +4,7 @@
 //! itself. An area is a file of its own below `texts/`, and a line in the list of areas. What always holds: no text exists in
 //! one language only (the compiler sees to it), none is unused, and both have the same places to fill (the tests see to it).
 
-use crate::model::Language;
+use crate::model::{Language, Timestamp};
 
 /// A text as the tests see it: its name behind `t.`, the Japanese, the English.
 #[cfg(test)]
@@ -57,6 +57,11 @@ pub(super) const fn texts(language: Language) -> &'static Texts {
         Language::Ja => &JA,
         Language::En => &EN,
     }
+}
+
+/// Writes a moment to the minute, in Japan's time; no line ends within it.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.minute_jst().replace(' ', "\u{a0}")
 }
 
 texts! {

@@ -15,7 +15,7 @@ use super::code::along;
 use super::cookie::Crumb;
 use super::note::{Note, remarks};
 use super::reply::{Answer, Entry, Reply, Trouble};
-use super::texts::{Texts, texts};
+use super::texts::{Texts, moment, texts};
 use super::visit::Visit;
 use super::{Web, backup, turn};
 use crate::model::Timestamp;
@@ -144,7 +144,7 @@ async fn overview(State(web): State<Web>, Extension(visit): Extension<Visit>) ->
     let page = OverviewPage {
         needed,
         methods: FactorKind::ALL.into_iter().map(|kind| method(&visit, kind, has.factor(kind))).collect(),
-        ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(Timestamp::minute_jst),
+        ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(moment),
         backup: backup_text(&has, texts(visit.language())),
         make: (!needed && has.handover != Some(Handover::Kept) && !has.factors.is_empty())
             .then(|| along(&visit, "/account/two-factor/backup")),
@@ -159,7 +159,7 @@ fn method(visit: &Visit, kind: FactorKind, factor: Option<&Factor>) -> Method {
     Method {
         kind: kind.as_str(),
         address: factor.and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
-        since: factor.map(|factor| factor.enrolled_at.minute_jst()),
+        since: factor.map(|factor| moment(factor.enrolled_at)),
         set_up: along(visit, &format!("{PAGE}/{}", kind.as_str())),
         remove: along(visit, &format!("{PAGE}/remove/{}", kind.as_str())),
     }

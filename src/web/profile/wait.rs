@@ -6,7 +6,7 @@
 use super::super::Web;
 use super::super::reply::{Answer, Reply};
 use super::super::standing::StandingView;
-use super::super::texts::texts;
+use super::super::texts::{moment, texts};
 use super::super::turn;
 use super::super::visit::Visit;
 use super::{PAGE, WAIT};
@@ -48,7 +48,7 @@ pub(super) async fn show(State(web): State<Web>, Extension(visit): Extension<Vis
         "profile_test.html",
         &WaitPage {
             address: test.address.to_string(),
-            at: test.ordered_at.minute_jst(),
+            at: moment(test.ordered_at),
             standing: StandingView::of(&web, texts(visit.language()), &standing),
             arrived: test.arrived_at.is_some(),
             renew,

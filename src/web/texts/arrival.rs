@@ -24,7 +24,7 @@ texts! {
     docomo_1: "{0}を開きます。", "Open {0}.";
     docomo_2: "{0}で{1}を選びます。", "Under {0} choose {1}.";
     docomo_3: "{0}に、上のドメインを加えます。", "Add the domain above to {0}.";
-    docomo_4: "{0}は、携帯電話からのメールしか受け取りません。使っているときは、{1}に変えます。", "{0} takes mail from phones only. If you use it, change to {1}.";
+    docomo_4: "{0}の{1}は、携帯電話からのメールしか受け取りません。使っているときは、{2}に変えます。", "Under {0}, {1} takes mail from phones only. If you use it, change to {2}.";
     docomo_5: "{0}を使っているときは、専用の迷惑メールフォルダも確かめます。", "With {0}, look into its own spam folder, too.";
     au: "エーユー（ezweb.ne.jp、au.com）、UQ mobile（uqmobile.jp）", "au (ezweb.ne.jp, au.com), UQ mobile (uqmobile.jp)";
     au_1: "メールの設定から、{0}を開きます。", "Open {0} from the settings of your mail.";

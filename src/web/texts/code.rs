@@ -16,9 +16,9 @@ texts! {
     send: "メール送信", "Send the mail";
     send_again: "もう一度送る", "Send another one";
     send_rules: "新しく送ると、前のワンタイムパスワードは使えなくなります。送れるのは1分に1回、1時間に5回、1日に10回までです。", "A new one replaces the one before. You can have one sent every minute, five an hour and ten a day.";
-    under_way: "{address} に送りました。有効期限はメール送信後{minutes}分です。{until} まで入力できます。", "We sent it to {address}. It is valid for {minutes} minutes after sending: enter it before {until}.";
+    under_way: "{address} に送りました。有効期限はメール送信後{minutes}分です。{until}\u{a0}まで入力できます。", "We sent it to {address}. It is valid for {minutes} minutes after sending: enter it before {until}.";
     sent: "ワンタイムパスワードをメールで送りました。", "The one-time password is on its way by mail.";
-    too_soon: "続けて送れる回数を超えました。次は {time} から送れます。", "Too many were sent in a row. The next one can be sent from {time}.";
+    too_soon: "続けて送れる回数を超えました。次は {time}\u{a0}から送れます。", "Too many were sent in a row. The next one can be sent from {time}.";
     too_soon_waiting: "届いているメールのワンタイムパスワードは、期限まで使えます。", " The one that has arrived can be used as long as it is valid.";
     too_soon_else: "お急ぎのときは、バックアップコードを使うか、管理者におたずねください。", " If it is urgent, use your backup code or ask your administrator.";
     stopped: "あて先がないという返事が続いたため、登録されているアドレスへは送っていません。バックアップコードを使うか、管理者におたずねください。", "Nothing is sent to the address you have set up, as the answer was several times that it does not exist. Use your backup code, or ask your administrator.";

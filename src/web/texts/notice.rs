@@ -11,10 +11,10 @@ texts! {
     cut_1: "リンクの一部だけが開かれたようです。届いたメールに戻り、リンクの行をはじめから終わりまで選んで開いてください。", "Only a part of the link was opened. Go back to the mail and open the whole line, from beginning to end.";
     cut_2: "うまくいかないときは、空メールをもう一度送ると、新しいリンクが届きます。", "If that does not help, send another empty mail and you will get a new link.";
     expired_title: "リンクの期限が過ぎました", "The link has expired";
-    expired_1: "このリンクの期限は {time} まででした。アドレスは登録されていません。", "This link was valid until {time}. The address has not been registered.";
+    expired_1: "このリンクの期限は {time}\u{a0}まででした。アドレスは登録されていません。", "This link was valid until {time}. The address has not been registered.";
     expired_2: "空メールをもう一度送ると、すぐに新しいリンクが届きます。", "Send another empty mail and you will get a new link at once.";
     used_title: "この登録はもう済んでいます", "This registration is already done";
-    used_1: "{address} は {time} に登録されました。これ以上、することはありません。", "{address} was registered on {time}. There is nothing more to do.";
+    used_1: "{address} は {time}\u{a0}に登録されました。これ以上、することはありません。", "{address} was registered on {time}. There is nothing more to do.";
     used_2: "ほかのアドレスも登録するときは、そのアドレスから空メールを送ってください。", "To register another address, send an empty mail from that address.";
     forged_title: "このリンクは使えません", "This link cannot be used";
     forged_1: "リンクの文字が変わっているか、このサービスが送ったリンクではありません。", "The link was altered, or it was not sent by this service.";

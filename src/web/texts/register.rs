@@ -14,7 +14,7 @@ texts! {
     address_check: "このアドレスでよいか、お確かめください。ちがうときは、空メールを、登録したいアドレスから送り直してください。", "Please check that this is right. If it is not, send an empty mail again from the address you want to register.";
     login_title: "ログイン", "Log in";
     login_lead: "団体の管理者から受け取ったものを入力してください。", "Enter what you received from your organisation’s administrator.";
-    valid_until: "このページは {time} まで使えます。登録が終わるまで、何も変わりません。", "This page works until {time}. Nothing changes before you finish.";
+    valid_until: "このページは {time}\u{a0}まで使えます。登録が終わるまで、何も変わりません。", "This page works until {time}. Nothing changes before you finish.";
 
     // Priority.
     priority_title: "優先順位を選ぶ", "Choose the priority";

@@ -13,7 +13,7 @@ texts! {
     mail: "メール", "Mail";
     mail_about: "メールで届く数字を使います。二段階目の確認にはなりますが、メールが届かないと使えず、アプリほど安全ではありません。", "Uses digits that come by mail. This is a second step, but it needs the mail to arrive and is less safe than the app.";
     not_set: "設定していません", "Not set up";
-    since: "{time} に設定しました", "Set up on {time}";
+    since: "{time}\u{a0}に設定しました", "Set up on {time}";
     set_up: "設定する", "Set up";
     set_up_again: "設定し直す", "Set up again";
     remove: "解除する", "Remove";
@@ -21,7 +21,7 @@ texts! {
     mail_removed: "メールでの二要素認証を解除しました。", "The mail address was removed.";
     replace: "解除を受け付けました。続けて、二要素認証を設定し直してください。", "It will be removed. Now set up a new way.";
     backup_used: "バックアップコードを確認しました。二要素認証を設定し直してください。", "Your backup code was right. Now set up two-factor login again.";
-    ending: "今までの方法は、新しい方法を設定したとき、または {time} に使えなくなります。", "The present way ends when a new one is set up, or at {time}.";
+    ending: "今までの方法は、新しい方法を設定したとき、または {time}\u{a0}に使えなくなります。", "The present way ends when a new one is set up, or at {time}.";
     backup: "バックアップコード", "Backup code";
     backup_there: "お渡ししています。もう一度表示することはできません。", "You have one. It cannot be shown again.";
     backup_left: "10個お渡ししたうち、残りは{left}個です。もう一度表示することはできません。", "You have {left} of ten codes left. They cannot be shown again.";

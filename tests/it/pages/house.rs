@@ -338,9 +338,10 @@ impl Page {
         from.split_once(after).unwrap().0
     }
 
+    /// Looks for a text, whether a line may end at its blanks or not.
     #[track_caller]
     pub fn has(&self, text: &str) -> &Self {
-        assert!(self.body.contains(text), "no “{text}” on the page:\n{}", self.body);
+        assert!(self.body.replace('\u{a0}', " ").contains(text), "no “{text}” on the page:\n{}", self.body);
         self
     }
 
