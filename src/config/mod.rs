@@ -13,6 +13,7 @@ mod delivery;
 mod destination;
 mod intake;
 mod log;
+mod manual;
 mod problem;
 mod reader;
 mod secret;
@@ -39,7 +40,7 @@ pub use web::Web;
 pub use written::Written;
 
 use crate::mail::template::Templates;
-use crate::model::{DkimEntry, Domain};
+use crate::model::{DkimEntry, Domain, Manual};
 use reader::{Book, Section};
 use std::path::{Path, PathBuf};
 use value::Name;
@@ -69,6 +70,8 @@ pub struct Config {
     pub destinations: Destinations,
     /// `[web]`.
     pub web: Web,
+    /// `[[manual]]`, in the order of the file.
+    pub manuals: Vec<Manual>,
     /// `[api]`.
     pub api: Api,
     /// `[log]`.
@@ -119,7 +122,7 @@ impl Config {
     #[must_use]
     pub fn settings() -> Vec<String> {
         // Of a list of tables one has to be there to be asked for its keys.
-        let book = Book::new("[[dkim]]\n[[destination]]");
+        let book = Book::new("[[dkim]]\n[[destination]]\n[[manual]]");
         if let Ok(root) = book.root() {
             drop(Draft::read(root, Path::new(".")));
         }
@@ -140,6 +143,7 @@ struct Draft {
     delivery: Option<Delivery>,
     destinations: Destinations,
     web: Option<Web>,
+    manuals: Vec<Manual>,
     api: Api,
     log: Log,
 }
@@ -171,6 +175,7 @@ impl Draft {
             delivery: Delivery::read(root.section("delivery"), &data_dir, link_lifetime),
             destinations: Destinations::read(root.sections("destination")),
             web: Web::read(root.section("web"), &data_dir),
+            manuals: manual::read(root.sections("manual")),
             api: Api::read(root.section("api")),
             log: Log::read(root.section("log")),
             data_dir,
@@ -193,6 +198,7 @@ impl Draft {
             delivery: self.delivery?,
             destinations: self.destinations,
             web: self.web?,
+            manuals: self.manuals,
             api: self.api,
             log: self.log,
             written: Written::default(),

@@ -22,6 +22,9 @@ pub enum ValueError {
     /// Longer than links may become.
     #[error("is longer than {0} characters: links carry it, and phones break or cut longer ones")]
     UrlTooLong(usize),
+    /// Something that no address has.
+    #[error("has blanks in it: copy the address from the browser, which writes %20 for them")]
+    UrlWithBlanks,
     /// No host with a port.
     #[error(
         "“{0}” is no server: write its name or address and a port, such as \"relay.example.jp:587\" or \"[2001:db8::1]:25\""
@@ -135,6 +138,20 @@ impl FromStr for BaseUrl {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (url, behind) = Self::split(text)?;
+        if !behind.is_empty() {
+            return Err(ValueError::UrlTooMuch(url.text));
+        }
+        if url.text.len() > Self::LONGEST {
+            return Err(ValueError::UrlTooLong(Self::LONGEST));
+        }
+        Ok(url)
+    }
+}
+
+impl BaseUrl {
+    /// Splits an address of pages before its path.
+    fn split(text: &str) -> Result<(Self, &str), ValueError> {
         let wrong = || ValueError::Url(text.to_owned());
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let (scheme, usual) = match scheme.to_ascii_lowercase().as_str() {
@@ -148,13 +165,29 @@ impl FromStr for BaseUrl {
         let server: Server = place.parse().or_else(|_| format!("{place}:{usual}").parse()).ok().ok_or_else(wrong)?;
         let port = if server.port == usual { String::new() } else { format!(":{}", server.port) };
         let text = format!("{scheme}://{}{port}", server.host);
-        if !behind.is_empty() {
-            return Err(ValueError::UrlTooMuch(text));
+        Ok((Self { text, secure: scheme == "https" }, behind))
+    }
+}
+
+/// The address of one page, anybody's: with a path, a query, a fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PageUrl(String);
+
+impl FromStr for PageUrl {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (place, behind) = BaseUrl::split(text)?;
+        if behind.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(ValueError::UrlWithBlanks);
         }
-        if text.len() > Self::LONGEST {
-            return Err(ValueError::UrlTooLong(Self::LONGEST));
-        }
-        Ok(Self { text, secure: scheme == "https" })
+        Ok(Self(format!("{place}{behind}")))
+    }
+}
+
+impl From<PageUrl> for String {
+    fn from(PageUrl(text): PageUrl) -> Self {
+        text
     }
 }
 

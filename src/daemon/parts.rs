@@ -135,6 +135,7 @@ pub(super) fn pages(
         sender: config.sender.address.clone(),
         registration: registration.clone(),
         official_at: config.sender.official_at.clone(),
+        manuals: config.manuals.clone(),
         contact_test: contact_test::Settings {
             link_lifetime: config.registration.link_lifetime,
             give_up: config.delivery.schedule(Class::ContactTest).give_up,

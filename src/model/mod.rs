@@ -12,6 +12,7 @@ mod id;
 mod key_ring;
 mod language;
 mod mac;
+mod manual;
 mod network;
 mod org;
 mod policy;
@@ -29,6 +30,7 @@ pub use id::{AlertId, ChallengeId, ContactTestId, IdError, JobId, MailId, Member
 pub use key_ring::{KeyRing, NoActiveKey};
 pub use language::Language;
 pub use mac::mac;
+pub use manual::Manual;
 pub use network::{Network, NetworkError};
 pub use org::{LoginId, OrgCode, OrgError, Priority};
 pub use policy::{BackupKind, Blocklist, Plan, Policy, PolicyError, Profile, Strength};

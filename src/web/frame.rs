@@ -9,7 +9,7 @@ use super::texts::{Texts, moment, texts};
 use super::turn;
 use super::two_factor;
 use super::visit::{self, Visit};
-use crate::model::{Language, Span};
+use crate::model::{Language, Manual, Span};
 use crate::service::session::{self, Stage, Visitor};
 use serde::Serialize;
 
@@ -60,6 +60,14 @@ pub(super) struct Frame<'a> {
     member: Option<Member<'a>>,
     back: Option<Anchor>,
     help: Vec<Anchor>,
+    manuals: Vec<Elsewhere<'a>>,
+}
+
+/// A link that leads to somebody else.
+#[derive(Serialize)]
+struct Elsewhere<'a> {
+    href: &'a str,
+    label: &'a str,
 }
 
 #[derive(Serialize)]
@@ -92,8 +100,14 @@ struct Member<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Makes the frame of a visit's page; `form` is the token that its forms carry.
-    pub(super) fn new(visit: &'a Visit, product: &'a str, sender: &'a str, form: String) -> Self {
+    /// Makes the frame of a visit's page: of the product's name and the address it writes from, of what is to be read
+    /// elsewhere, and of the token that its forms carry.
+    pub(super) fn new(
+        visit: &'a Visit,
+        (product, sender): (&'a str, &'a str),
+        manuals: &'a [Manual],
+        form: String,
+    ) -> Self {
         let language = visit.language();
         let choice = |(other, label): (Language, &'static str)| Choice {
             code: other.as_str(),
@@ -112,6 +126,7 @@ impl<'a> Frame<'a> {
             member: visit.visitor().map(|visitor| Member::new(visitor, visit, t)),
             back: Anchor::back(visit, t),
             help: HELP.iter().map(|place| Anchor::new(place, visit.path(), t)).collect(),
+            manuals: manuals.iter().map(|at| Elsewhere { href: &at.url, label: at.title(language) }).collect(),
         }
     }
 }

@@ -40,7 +40,7 @@ use self::page::{Pages, SendTo};
 use self::reply::{Reply, Trouble};
 use crate::clock::Clock;
 use crate::keys::Keychain;
-use crate::model::{Domain, EmailAddress, Network, OrgCode, Secret, Timestamp, mac};
+use crate::model::{Domain, EmailAddress, Manual, Network, OrgCode, Secret, Timestamp, mac};
 use crate::net::http::{self, Site};
 use crate::net::tls::identity::Identity;
 use crate::random::{NoChance, Random};
@@ -80,6 +80,8 @@ pub struct Settings {
     pub registration: EmailAddress,
     /// The receiving domains where our mail carries the mark of an official account.
     pub official_at: Vec<Domain>,
+    /// Documents elsewhere that each page leads to.
+    pub manuals: Vec<Manual>,
     /// How tests of addresses are sent.
     pub contact_test: contact_test::Settings,
     /// What tells members of what was done to their account.

@@ -11,7 +11,7 @@ use super::texts::texts;
 use super::visit::Visit;
 use super::{Settings, Trouble};
 use crate::keys::Keychain;
-use crate::model::{EmailAddress, Language, OrgCode};
+use crate::model::{EmailAddress, Language, Manual, OrgCode};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
@@ -95,6 +95,7 @@ pub(super) struct Pages {
     texts: [(Language, Value); 2],
     product: [(Language, String); 2],
     sender: String,
+    manuals: Vec<Manual>,
     keys: Keychain,
 }
 
@@ -108,6 +109,7 @@ impl Pages {
             texts: Language::ALL.map(|language| (language, Value::from_serializable(texts(language)))),
             product: [(Language::Ja, settings.title.clone()), (Language::En, settings.title_en.clone())],
             sender: settings.sender.to_string(),
+            manuals: settings.manuals.clone(),
             keys,
         })
     }
@@ -126,7 +128,7 @@ impl Pages {
         let key = super::key_of(self.keys.now().seal().active().1);
         let form = form::token(key.reveal(), visit.tie(), visit.visitor().map(|visitor| &visitor.session));
         let product = pick(&self.product, language);
-        let frame = Frame::new(visit, product, &self.sender, form);
+        let frame = Frame::new(visit, (product, &self.sender), &self.manuals, form);
         context.insert_value("t", pick(&self.texts, language).clone());
         context.insert("frame", &frame);
         context.insert_value("page", page);

@@ -106,6 +106,7 @@ texts! {
     help_login: "ログインできない", "I cannot log in";
     help_login_1: "団体コード、ID、最初のパスワードは、お勤め先など団体の管理者がお渡ししたものです。わからないときは、管理者におたずねください。", "The organisation code, the ID and the first password come from your organisation’s administrator. If you do not know them, please ask there.";
     help_login_2: "まちがいが続くと、しばらく（長くても1分）受け付けません。少し待ってから、もう一度お試しください。", "After several wrong tries the page waits a little (one minute at most). Please try again after that.";
+    manuals: "利用規約・マニュアル等", "Terms and manuals";
 
     // How to send an empty mail: the way on from most troubles.
     send_title: "空メールの送り方", "How to send an empty mail";

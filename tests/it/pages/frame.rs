@@ -2,7 +2,7 @@
 
 use super::house::{ADDRESS, Browser, House, OWN, Page, START, read};
 use data_encoding::BASE64;
-use karamail::model::{Language, Span};
+use karamail::model::{Language, Manual, Span};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -142,6 +142,37 @@ async fn r058_r059_r060_every_page_has_both_languages_safe_headers_and_fits_the_
         .await;
     }
     assert_eq!(pages, 2 * 23);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r005_r143_every_page_leads_to_the_manuals_of_the_settings_in_its_language() {
+    let manual = Manual {
+        title: "スマホアプリのインストール".to_owned(),
+        title_en: "Install the phone app".to_owned(),
+        url: "https://www.example.jp/app?os=\"1\"&to=<2>#here".to_owned(),
+    };
+    let house = House::open_with(|settings| settings.manuals = vec![manual]).await;
+    let href = "href=\"https://www.example.jp/app?os=&quot;1&quot;&amp;to=&lt;2&gt;#here\"";
+    for (language, called, title) in [
+        ("ja", "<summary>利用規約・マニュアル等</summary>", ">スマホアプリのインストール</a>"),
+        ("en", "<summary>Terms and manuals</summary>", ">Install the phone app</a>"),
+    ] {
+        let mut pages = 0;
+        every_page(&house, language, |phone| {
+            let footer = phone.page.between("<footer>", "</footer>").replace("&#x2F;", "/");
+            for part in [called, href, title] {
+                assert!(footer.contains(part), "no {part} at {}: {footer}", phone.path);
+            }
+            pages += 1;
+        })
+        .await;
+        assert!(pages >= 20, "{pages}");
+    }
+    house.close().await;
+    // Where there is none, nothing is announced.
+    let house = House::open().await;
+    house.browser().get("/login").await.has_not("マニュアル");
     house.close().await;
 }
 

@@ -52,6 +52,7 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         title: "安否確認サービス".to_owned(),
         title_en: "Emergency Service".to_owned(),
         sender: "anpi@mob-connect.com".parse().unwrap(),
+        manuals: Vec::new(),
         registration: "bizanpi@mc-anpi.com".parse().unwrap(),
         official_at: Vec::new(),
         contact_test: contact_test::Settings {
