@@ -5,7 +5,8 @@ use karamail::link::{Link, Purpose};
 use karamail::maillog;
 use karamail::model::Stage as Phase;
 use karamail::model::{
-    BackupKind, Blocklist, EmailAddress, Language, MemberId, OrgCode, Plan, Policy, Priority, Reply, Span, Strength,
+    BackupKind, Blocklist, EmailAddress, Language, Manual, MemberId, OrgCode, Plan, Policy, Priority, Reply, Span,
+    Strength,
 };
 use karamail::queue::{Cause, Class, Content, Job, NewJob, Verdict};
 use karamail::random::Random;
@@ -20,6 +21,20 @@ const LONG_TITLE: &str = "一般財団法人首都圏広域災害時従業員安
 const LONG_TITLE_EN: &str = "Metropolitan Area Joint Organisation for Employee Safety Confirmation (Kanto-Koshinetsu)";
 const LONG_ADDRESS: &str =
     "a-long-local-part.of-a-mailbox_that-somebody-has.12@a-long-name-of-a-department.of-a-company.example.co.jp";
+
+/// What the foot of each page leads to.
+pub fn manuals() -> Vec<Manual> {
+    let manual = |title: &str, title_en: &str, path: &str| Manual {
+        title: title.to_owned(),
+        title_en: title_en.to_owned(),
+        url: format!("https://www.example.jp{path}"),
+    };
+    vec![
+        manual("利用規約", "Terms of use", "/terms"),
+        manual("一般ユーザ版マニュアル", "Manual for users", "/manuals/user.pdf"),
+        manual("スマホアプリのインストール", "Install the phone app", "/app"),
+    ]
+}
 
 type Told = fn(&mut Tx<'_>, &Job) -> Result<(), StoreError>;
 
@@ -73,6 +88,7 @@ pub async fn looks(house: &House, language: Language) -> Vec<Value> {
     planted.strangers().await;
     planted.first_passwords().await;
     planted.steps().await;
+    planted.doubts().await;
     planted.factors().await;
     planted.addresses().await;
     planted.long_ones().await;
@@ -141,6 +157,24 @@ impl Planted<'_> {
         for says in ["wait", "paused"] {
             self.noted(&format!("backup-{says}"), "/login/backup", &session, &format!("area=backup&say={says}"));
         }
+    }
+
+    /// The confirmation of a login after very many wrong ones: where the code goes, on its way, paused, and nowhere to go.
+    async fn doubts(&mut self) {
+        let (page, send) = ("/login/confirm", "form[action^='/login/confirm/send'] button");
+        let member = self.member("DEMO", "d1", "見本 花子").await;
+        let own = format!("confirm.{}@example.jp", self.lang());
+        self.house.put(member, Priority::First, &own).await;
+        self.house.put(member, Priority::Third, &format!("hanako.{}.of-a-long-name@ezweb.ne.jp", self.lang())).await;
+        let session = self.session(member, Stage::Doubt, |_| ()).await;
+        self.look("doubt", page, send, json!({ "session": session }));
+        self.look("doubt-sent", page, "#otp", json!({ "session": session, "press": send, "lands": page }));
+        for (area, says) in [("code", "wrong-mail"), ("code", "burnt"), ("code", "too-soon"), ("doubt", "paused")] {
+            self.noted(&format!("doubt-{says}"), page, &session, &format!("area={area}&say={says}"));
+        }
+        let none = self.member("DEMO", "d2", "見本 花子").await;
+        let session = self.session(none, Stage::Doubt, |_| ()).await;
+        self.look("doubt-nowhere", page, "main > p", json!({ "session": session }));
     }
 
     async fn factors(&mut self) {
@@ -305,7 +339,7 @@ impl Planted<'_> {
             created: now,
             seen: now,
             password_at: now,
-            code_at: (stage != Stage::Code).then_some(now),
+            code_at: (!matches!(stage, Stage::Code | Stage::Doubt)).then_some(now),
             last_login: None,
             stage: stage.as_str().to_owned(),
             language: self.language,
