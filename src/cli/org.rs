@@ -22,20 +22,24 @@ Example:
 
 Keys:
   title, title_en          its title, in Japanese and in English
-  plan                     standard, academic or smartphone (no test mails to its members)
+  plan                     standard, academic or smartphone (no test mails to its
+                           members)
   two_factor               on or off: whether logins need a second factor
-  profile                  manual, asvs2 or nist: sets all keys below at once; what stands beside it, or is set
-                           later, differs from it, and org show says so
+  profile                  manual, asvs2 or nist: sets all keys below at once;
+                           org show says what differs from it
   otp_digits               6 to 8: the digits of one-time passwords sent by mail
   otp_lifetime             5m to 60m: how long they live
-  backup_code              digits8 (one of eight digits), alnum16 (one of sixteen letters and digits)
-                           or ten_codes (ten, each good for one time); those handed out stay as they are
+  backup_code              digits8 (one of eight digits), alnum16 (one of sixteen
+                           letters and digits) or ten_codes (ten, each good for one
+                           time); those handed out stay as they are
   password_min_length      1 to 32
   password_max_length      32 to 128
   password_min_strength    weak, medium or strong
-  blocklist                reject or warn: what becomes of a password that everybody tries first; the organisation's
-                           code, the ID and the start password are always refused
-  reauthenticate_after     2m to 12h: how long after the password was typed it is not asked for again
+  blocklist                reject or warn: what becomes of a password that everybody
+                           tries first; the organisation's code, the ID and the start
+                           password are always refused
+  reauthenticate_after     2m to 12h: how long after the password was typed it is not
+                           asked for again
 
 Profiles:                  manual    asvs2     nist
   otp_digits               6         6         6
