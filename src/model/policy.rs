@@ -259,13 +259,13 @@ impl Policy {
             self.plan.to_string(),
             on_off(self.two_factor).to_owned(),
             self.otp_digits.to_string(),
-            format!("{}s", self.otp_lifetime),
+            minutes(self.otp_lifetime),
             self.backup_code.to_string(),
             self.password_min_length.to_string(),
             self.password_max_length.to_string(),
             self.password_min_strength.to_string(),
             self.blocklist.to_string(),
-            format!("{}s", self.reauthenticate_after),
+            minutes(self.reauthenticate_after),
         ];
         let mut values = values.into_iter();
         Self::KEYS.map(|key| (key, values.next().unwrap_or_default()))
@@ -274,6 +274,11 @@ impl Policy {
 
 const fn on_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
+}
+
+/// `60m`, or `90s` where it is not whole minutes.
+fn minutes(seconds: i64) -> String {
+    if seconds % 60 == 0 { format!("{}m", seconds / 60) } else { format!("{seconds}s") }
 }
 
 fn wrong(key: &str, value: &str, fits: String) -> PolicyError {
@@ -333,6 +338,8 @@ mod tests {
         }
         assert_eq!(again, changed);
         assert_eq!(Policy::default().shown().map(|(key, _)| key), Policy::KEYS);
+        assert_eq!(Policy::default().shown()[4], ("otp_lifetime", "60m".to_owned()));
+        assert_eq!(minutes(301), "301s");
     }
 
     #[test]

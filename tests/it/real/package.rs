@@ -49,6 +49,36 @@ fn lintian_finds_nothing_but_what_the_overrides_explain() {
     }
 }
 
+#[test]
+fn the_package_names_what_others_wrote_and_under_which_licence() {
+    let place = Place::take();
+    let package = package(&place);
+    let unpack = "dpkg --fsys-tarfile \"$0\" | tar -xO ./usr/share/doc/karamail/third-party.gz | gunzip";
+    let notices = run(Command::new("sh").args(["-c", unpack]).arg(&package));
+    // The packages the customer asked for, and C code that comes with one.
+    for name in [
+        "mail-parser",
+        "mail-send",
+        "samotop-core",
+        "tokio",
+        "rusqlite",
+        "hmac",
+        "sha2",
+        "totp-rs",
+        "tera",
+        "aws-lc-sys",
+    ] {
+        assert!(notices.lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is not named");
+    }
+    for text in ["Copyright (c) Tokio Contributors", "Permission is hereby granted, free of charge", "Apache License"] {
+        assert!(notices.contains(text), "no “{text}”");
+    }
+    // Nothing else is without the text of its licence than what came without one.
+    let (_, without) = notices.split_once("These came without a text of their own:").unwrap();
+    assert!(without.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with("samotop-")), "{without}");
+    assert!(!notices.lines().any(|line| line.starts_with("karamail 0")), "our own is not among those of others");
+}
+
 /// A Debian of the release that this machine has, with nothing on it. It is fetched once, from where this machine's own
 /// packages come from.
 struct Fresh(PathBuf);
