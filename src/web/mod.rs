@@ -35,6 +35,7 @@ mod texts;
 mod turn;
 mod two_factor;
 mod visit;
+mod wire;
 
 use self::page::{Pages, SendTo};
 use self::reply::{Reply, Trouble};

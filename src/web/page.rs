@@ -9,6 +9,7 @@ use super::form;
 use super::frame::Frame;
 use super::texts::texts;
 use super::visit::Visit;
+use super::wire::{self, Fixed};
 use super::{Settings, Trouble};
 use crate::keys::Keychain;
 use crate::model::{EmailAddress, Language, Manual, OrgCode};
@@ -96,6 +97,7 @@ pub(super) struct Pages {
     product: [(Language, String); 2],
     sender: String,
     manuals: Vec<Manual>,
+    fixed: [Fixed; 2],
     keys: Keychain,
 }
 
@@ -110,6 +112,7 @@ impl Pages {
             product: [(Language::Ja, settings.title.clone()), (Language::En, settings.title_en.clone())],
             sender: settings.sender.to_string(),
             manuals: settings.manuals.clone(),
+            fixed: [Fixed::new(STYLE), Fixed::new(SCRIPT)],
             keys,
         })
     }
@@ -135,9 +138,13 @@ impl Pages {
         context.insert("style", STYLE);
         context.insert("script", &scripted.then_some(SCRIPT));
         let html = self.tera.render(template, &context).map_err(|cause| Trouble::page(template, &cause))?;
-        let mut response = (status, html).into_response();
+        let mut response = match visit.takes_gzip() {
+            true => (status, [(header::CONTENT_ENCODING, "gzip")], wire::pack(&html, &self.fixed)).into_response(),
+            false => (status, html).into_response(),
+        };
         let headers = response.headers_mut();
         headers.extend(if scripted { self.scripted.clone() } else { self.plain.clone() });
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.as_str()));
         Ok(response)

@@ -7,6 +7,7 @@ use super::cookie::{Crumb, Jar};
 use super::form::Fields;
 use super::note::{Late, Note};
 use super::turn;
+use super::wire;
 use super::{Trouble, Web};
 use crate::link;
 use crate::model::{Language, MemberId, Network, mac};
@@ -43,6 +44,7 @@ struct Facts {
     visit: (String, bool),
     peer: IpAddr,
     language: Language,
+    gzip: bool,
     asked: Option<Language>,
     chosen: Option<Language>,
     standing: Standing,
@@ -87,6 +89,7 @@ impl Visit {
             visit,
             peer: peer(web, parts),
             language: language.unwrap_or_else(|| accepted(&parts.headers)),
+            gzip: wire::is_taken(&parts.headers),
             asked,
             chosen,
             standing,
@@ -130,6 +133,11 @@ impl Visit {
     /// Gives the language to answer in.
     pub(super) fn language(&self) -> Language {
         self.0.language
+    }
+
+    /// Says whether the browser takes gzip.
+    pub(super) fn takes_gzip(&self) -> bool {
+        self.0.gzip
     }
 
     /// Gives the language that was chosen at the top of a page, if one was and it has not become a member's yet.

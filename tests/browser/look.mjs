@@ -242,9 +242,12 @@ export async function weigh(browser, walk, path) {
   const answers = [];
   page.on("response", (response) => answers.push(response));
   await page.goto(plan.base + path, { waitUntil: "networkidle" });
-  const sizes = await Promise.all(answers.map(async (answer) => (await answer.body()).length));
-  const all = sizes.reduce((sum, size) => sum + size, 0);
-  if (sizes.length > 2 || all > 30 * 1024) wrong.push(`${path} takes ${sizes.length} requests and ${all} bytes`);
+  const sum = (sizes) => sizes.reduce((all, size) => all + size, 0);
+  const all = sum(await Promise.all(answers.map(async (answer) => (await answer.body()).length)));
+  const wire = sum(await Promise.all(answers.map(async (answer) => sum(Object.values(await answer.request().sizes())))));
+  if (answers.length > 2 || all > 30 * 1024 || wire > 14 * 1024) {
+    wrong.push(`${path} takes ${answers.length} requests and ${all} bytes, ${wire} on the wire`);
+  }
   await page.context().close();
 }
 

@@ -299,7 +299,7 @@ impl House {
             at: self.at,
             host: None,
             cookies: BTreeMap::new(),
-            headers: Vec::new(),
+            headers: vec![("accept-encoding".to_owned(), "gzip, deflate, br".to_owned())],
             page: Page::default(),
             path: String::new(),
         }
@@ -326,6 +326,8 @@ pub struct Page {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
+    /// How many bytes it took to get here, headers and all.
+    pub wire: usize,
 }
 
 impl Page {
@@ -367,6 +369,7 @@ pub struct Browser {
 
 impl Browser {
     pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -478,11 +481,17 @@ pub async fn exchange(at: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn read(bytes: &[u8]) -> Page {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
+    let gap = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let gap = gap.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(bytes)));
+    let (head, body) = (std::str::from_utf8(&bytes[..gap]).unwrap(), &bytes[gap + 4..]);
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers = lines.map(|line| line.split_once(": ").unwrap());
-    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-    Page { status, headers, body: body.to_owned() }
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    let is_packed = headers.contains(&("content-encoding".to_owned(), "gzip".to_owned()));
+    let body = match is_packed && !body.is_empty() {
+        true => std::io::read_to_string(flate2::read::GzDecoder::new(body)).unwrap(),
+        false => String::from_utf8_lossy(body).into_owned(),
+    };
+    Page { status, headers, body, wire: bytes.len() }
 }
