@@ -14,7 +14,7 @@ const QUIET: usize = 4;
 pub(super) struct Qr {
     /// How many modules it is wide and high, quiet zone included.
     size: usize,
-    /// The dark modules, as the path's commands.
+    /// The dark modules, as the commands of a path whose stroke is as wide as a module.
     path: String,
 }
 
@@ -30,15 +30,15 @@ impl Qr {
     }
 }
 
-/// Draws the runs of dark modules of one row.
+/// Draws the runs of dark modules of one row, along the middle of it.
 fn draw(path: &mut String, row: &[Color], y: usize) {
-    let mut x = 0;
+    path.push_str(&format!("M{QUIET} {y}.5"));
     for run in row.chunk_by(|one, next| one == next) {
-        if run.first() == Some(&Color::Dark) {
-            let (from, wide) = (x + QUIET, run.len());
-            path.push_str(&format!("M{from} {y}h{wide}v1h-{wide}z"));
+        let wide = run.len();
+        match run.first() {
+            Some(Color::Dark) => path.push_str(&format!("h{wide}")),
+            _ => path.push_str(&format!("m{wide} 0")),
         }
-        x += run.len();
     }
 }
 
@@ -49,12 +49,20 @@ mod tests {
     /// Reads a path of ours back: whether each module is dark.
     fn modules(qr: &Qr) -> Vec<Vec<bool>> {
         let mut dark = vec![vec![false; qr.size]; qr.size];
-        for run in qr.path.split('M').skip(1) {
-            let (at, rest) = run.split_once('h').unwrap();
-            let (x, y) = at.split_once(' ').unwrap();
-            let wide: usize = rest.split_once('v').unwrap().0.parse().unwrap();
-            let (x, y): (usize, usize) = (x.parse().unwrap(), y.parse().unwrap());
-            dark[y][x..x + wide].fill(true);
+        for row in qr.path.split('M').skip(1) {
+            let start = row.find(['h', 'm']).unwrap();
+            let (x, y) = row[..start].split_once(' ').unwrap();
+            let (mut x, y): (usize, usize) = (x.parse().unwrap(), y.strip_suffix(".5").unwrap().parse().unwrap());
+            let mut rest = &row[start..];
+            while !rest.is_empty() {
+                let end = rest[1..].find(['h', 'm']).map_or(rest.len(), |at| at + 1);
+                let (command, length) = rest[..end].split_at(1);
+                let is_dark = command == "h";
+                let wide: usize = if is_dark { length } else { length.strip_suffix(" 0").unwrap() }.parse().unwrap();
+                dark[y][x..x + wide].fill(is_dark);
+                x += wide;
+                rest = &rest[end..];
+            }
         }
         dark
     }
