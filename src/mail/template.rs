@@ -388,7 +388,7 @@ mod tests {
 
 https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFBWYX3ZUDDf628
 
-このURLは 2026/11/23 07:00 (日本時間) まで使えます。
+このURLは 2026/11/23 07:00（日本時間）まで使えます。
 (The link works until 2026/11/23 07:00, Japan time.)
 
 このメールは、メールアドレスを登録するために空メールを送ってくださった方へ、自動でお送りしています。お心当たりがないときは、何もせずに削除してください。登録は行われません。
@@ -439,9 +439,9 @@ https://www.example.jp/r/AQABAQAAAAAAABJnAABrSdIACQkJCQkJCQkJCQkJCQkJCUDtANnaLFB
 
 123 456
 
-有効期限：2026/11/23 07:00 (日本時間)
+有効期限：2026/11/23 07:00（日本時間）
 
-お心当たりがないときは、どなたかがあなたのパスワードを使った恐れがあります。すぐにパスワードを変更してください。
+お心当たりがないときは、第三者があなたのパスワードを使ったおそれがあります。すぐにパスワードを変更してください。
 
 このメールは、二要素認証の宛先に指定されたアドレスへ自動でお送りしています。
 
@@ -476,7 +476,7 @@ You get this mail because this address was named to receive codes for two-factor
                 Language::Ja,
                 "アカウントに関するお知らせ 安否確認/一斉通報サービス",
                 "安否確認/一斉通報サービスからのお知らせです。\n\n",
-                "\n\n日時：2026/11/23 06:00 (日本時間)\n\nお心当たりがないときは",
+                "\n\n日時：2026/11/23 06:00（日本時間）\n\nお心当たりがないときは",
                 "\n\n-- 安否確認/一斉通報サービス --\n",
             ),
             (

@@ -101,7 +101,7 @@ texts! {
     help: "お困りのとき", "Need help?";
     help_mail: "メールが届かない", "The mail does not arrive";
     help_mail_1: "携帯電話の迷惑メール設定で、次のアドレスからのメールと、URL付きメールを受け取れるようにしてください。", "In the spam settings of your phone, allow mail from this address, and mail that contains links:";
-    help_mail_2: "設定してから、空メールをもう一度お送りください。", "Then send the empty mail once more.";
+    help_mail_2: "設定してから、メールを送る操作をもう一度してください。", "Then repeat the step that sends the mail.";
     help_mail_more: "携帯電話会社ごとの手順を見る", "Step by step, for each mail service";
     help_login: "ログインできない", "I cannot log in";
     help_login_1: "団体コード、ID、最初のパスワードは、お勤め先など団体の管理者がお渡ししたものです。わからないときは、管理者におたずねください。", "The organisation code, the ID and the first password come from your organisation’s administrator. If you do not know them, please ask there.";
@@ -110,15 +110,16 @@ texts! {
 
     // How to send an empty mail: the way on from most troubles.
     send_title: "空メールの送り方", "How to send an empty mail";
-    send_1: "登録したい携帯電話などから、下のアドレスあてにメールを作ります。", "On the phone whose address you want to register, write a mail to the address below.";
+    send_1: "登録したい携帯電話などから、下のアドレス宛てにメールを作ります。", "On the phone whose address you want to register, write a mail to the address below.";
     send_2: "件名も本文も書かずに、そのまま送ります。", "Leave the subject and the text empty, and send it.";
     send_3: "すぐに返信が届きます。返信の中のリンクを押してください。", "An answer arrives within moments. Press the link in it.";
-    send_to: "あて先", "To";
+    send_to: "宛先", "To";
     send_button: "空メールを作る", "Write the empty mail";
 
     // A form that came too late.
     stale: "時間がたったため、送信を受け付けられませんでした。もう一度お願いします。", "The page was open for too long and your entry could not be taken. Please try again.";
     done_before: "その操作は、すでに受け付けています。ログインの画面が出たときは、もう一度ログインしてください。", "That was taken a moment before. If you are asked to log in, please do so once more.";
+    unproven: "今のパスワードを確認してから時間がたったため、まだ変更していません。今のパスワードを確認したあと、新しいパスワードをもう一度入力してください。", "Nothing has been changed yet, as some time has passed since you typed your present password. Please enter it now, and then the new one again.";
     kept: "しばらく操作がなかったため、ログアウトしました。入力の途中だった内容は残してあります。もう一度ログインすると、続きから入力できます。", "You were logged out because nothing happened for a while. What you had entered has been kept: log in again to go on with it.";
     restored: "ログアウトする前に入力していた内容を、元どおりにしました。確かめてから、もう一度送ってください。", "What you had entered before you were logged out is back. Please check it and send it again.";
     moved: "ほかの画面でログインやパスワードの変更などがあったため、まだ受け付けていません。入力した内容は残してあります。確かめて、もう一度送ってください。", "You logged in or changed your password in another window, so this has not been taken yet. What you entered has been kept: please check it and send it again.";

@@ -17,10 +17,10 @@ const words = {
   en: {
     first: "Choose a new password", title: "Two-factor login", menu: "Menu", done: "Two-factor login is set up",
     code: "Your one-time password", backup: "Enter your backup code", removeApp: "Remove the authenticator app", removed: "It will be removed",
-    wrongApp: "It is wrong or was used before", wrongMail: "It is wrong. Please check the digits", noAddress: "Please enter a valid mail address",
+    wrongApp: "The one-time password is wrong or was used before", wrongMail: "The one-time password is wrong. Please check the digits", noAddress: "Please enter a valid email address",
     sent: "The one-time password is on its way", backupWrong: "That is not the backup code", backupUsed: "Your backup code was right",
     empty: "Please enter the one-time password", out: "You are logged out", password: "Your password, please", toBeSent: "We send a one-time password to the address",
-    tooSoon: "Too many were sent in a row", burnt: "After five wrong tries", removeMail: "Remove the mail address", mailRemoved: "The mail address was removed",
+    tooSoon: "Too many were sent in a row", burnt: "After five wrong tries", removeMail: "Remove the email address", mailRemoved: "The email address was removed",
   },
 };
 

@@ -5,7 +5,7 @@ import { expectText, fresh, inspect, keys, plan, walkThrough, wrong } from "./lo
 const words = {
   ja: {
     landing: "メールアドレスの登録", failed: "ログインできませんでした", login: "ログイン", change: "新しいパスワードを決める",
-    mismatch: "2回の入力がちがっています", use: "このパスワードにする", changed: "パスワードを変更しました", priority: "優先順位を選ぶ",
+    mismatch: "2回の入力がちがっています", use: "登録", changed: "パスワードを変更しました", priority: "優先順位を選ぶ",
     register: "登録する", confirm: "登録の確認", replace: "入れ替えて登録する", back: "戻って選び直す", done: "登録が完了しました",
     used: "この登録はもう済んでいます", cut: "リンクが途中で切れています", expired: "リンクの期限が過ぎました", forged: "このリンクは使えません",
     cookies: "Cookie（クッキー）を許可してください", missing: "ページが見つかりません", home: "メールアドレスの登録", outbox: "送信箱（デモ用）",
@@ -14,11 +14,11 @@ const words = {
     ask: "ログアウトします。よろしいですか。", idle: "あと5分ほど", stay: "ログインを続ける",
   },
   en: {
-    landing: "Register your mail address", failed: "You could not be logged in", login: "Log in", change: "Choose a new password",
+    landing: "Register your email address", failed: "You could not be logged in", login: "Log in", change: "Choose a new password",
     mismatch: "The two entries differ", use: "Use this password", changed: "Your password has been changed", priority: "Choose the priority",
     register: "Register", confirm: "Please confirm", replace: "Replace and register", back: "Go back and choose again", done: "Your address is registered",
     used: "This registration is already done", cut: "The link is incomplete", expired: "The link has expired", forged: "This link cannot be used",
-    cookies: "Please allow cookies", missing: "Page not found", home: "Register your mail address", outbox: "Outbox (demonstration)",
+    cookies: "Please allow cookies", missing: "Page not found", home: "Register your email address", outbox: "Outbox (demonstration)",
     logout: "Log out", sure: "Log out?", out: "You are logged out", lapsed: "nothing happened for a while", empty: "Please enter the ID",
     show: "Show the password while typing", unchosen: "Please choose a priority", eye: "Show password", cancel: "Cancel",
     ask: "You are about to log out.", idle: "in about five minutes", stay: "Stay logged in",

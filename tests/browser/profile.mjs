@@ -1,4 +1,4 @@
-// Drives Chromium by keyboard alone through a member's mail addresses: typed, tested by a mail that arrives, confirmed from
+// Drives Chromium by keyboard alone through a member's email addresses: typed, tested by a mail that arrives, confirmed from
 // its link, saved after a question, and kept while the login is over, with scripts and without.
 
 import { expectText, expectTitle, fresh, plan, turn, walkThrough, wrong } from "./look.mjs";
@@ -6,17 +6,17 @@ import { Member, submit } from "./member.mjs";
 
 const words = {
   ja: {
-    first: "新しいパスワードを決める", menu: "メニュー", title: "連絡先のメールアドレス", sure: "登録の確認", login: "ログイン",
+    first: "新しいパスワードを決める", menu: "メニュー", title: "個人情報メンテナンス", sure: "登録の確認", login: "ログイン",
     bad: "メールアドレスの形になっていません", twice: "同じアドレスが", empty: "テストするアドレスを入力してください", often: "1時間に3回まで",
-    waits: "テストメールのようす", arrived: "届くことを確認できています", contact: "テストメールの確認", done: "届くことを確認しました",
+    waits: "テストメールの状況", arrived: "届くことを確認できています", contact: "テストメールの確認", done: "届くことを確認しました",
     unsaved: "まだ登録していない入力があります", saved: "登録しました。", same: "変更はありませんでした", none: "アドレスがひとつもなくなります",
     kept: "入力の途中だった内容は残してあります", help: "メールが届かないとき",
   },
   en: {
-    first: "Choose a new password", menu: "Menu", title: "Your mail addresses", sure: "Please confirm", login: "Log in",
-    bad: "This is not a mail address", twice: "The same address stands", empty: "Please enter the address to be tested", often: "at most three tests an hour",
+    first: "Choose a new password", menu: "Menu", title: "Personal information", sure: "Please confirm", login: "Log in",
+    bad: "This is not an email address", twice: "The same address stands", empty: "Please enter the address to be tested", often: "at most three tests an hour",
     waits: "The test mail", arrived: "Confirmed: mail arrives here", contact: "Confirm the test mail", done: "Mail arrives here",
-    unsaved: "changes that are not registered yet", saved: "Your addresses are registered", same: "Nothing has changed", none: "No address is left",
+    unsaved: "changes that are not registered yet", saved: "Your changes have been saved", same: "Nothing has changed", none: "No address is left",
     kept: "What you had entered has been kept", help: "When mail does not arrive",
   },
 };

@@ -146,7 +146,7 @@ async fn r113_to_r116_the_answer_carries_one_link_that_opens_the_registration() 
         assert!(header.contains(field), "{field} in {header}");
     }
     assert!(text.starts_with("安否確認/一斉通報サービスより"), "{text}");
-    assert!(text.contains("2026/11/23 12:00 (日本時間)"), "{text}");
+    assert!(text.contains("2026/11/23 12:00（日本時間）"), "{text}");
 
     let link = Link::verify(&token(&text), Purpose::Registration, &ring(1, &[1]), NOON).unwrap();
     assert_eq!((link.row, link.expires, link.nonce), (world.registration.number(), EXPIRES, [9; 16]));

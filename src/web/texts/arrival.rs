@@ -4,16 +4,16 @@
 texts! {
     title: "メールが届かないとき", "When mail does not arrive";
     lead: "原因の多くは、受け取る側の迷惑メール対策です。上から順に確かめてください。", "Most often it is the spam filter of the mailbox. Please go through this page from the top.";
-    own: "あなたのアドレスのようす", "Your addresses";
+    own: "登録されているアドレスの状況", "Your addresses";
     own_none: "登録されているアドレスはありません。", "No address is registered.";
     allow: "1. 受信を許可する", "1. Allow our mail";
     allow_lead: "許可するリスト（{0}など）に、次のどちらかを加えてください。", "Add one of these to the senders you allow ({0}).";
     allow_address: "アドレス", "Address";
     allow_domain: "ドメイン", "Domain";
-    allow_note: "空メールのあて先とは別のものです。", "This is not the address for empty mails.";
+    allow_note: "空メールの宛先とは別のものです。", "This is not the address for empty mails.";
     url: "2. URL付きメールを許可する", "2. Allow mail with links";
     url_lead: "このサービスのメールには、リンク（URL）が書かれています。URL付きのメールを拒否する設定は、解除してください。", "Our mails contain a link. If you refuse mail with links, please switch that off.";
-    url_otp: "ワンタイムパスワードだけが届くときは、この設定が原因です。", "If only one-time passwords arrive, this setting is the reason.";
+    url_otp: "ワンタイムパスワードだけが届くときは、この設定が原因と考えられます。", "If only one-time passwords arrive, this setting is probably the reason.";
     url_docomo: "ドコモの例：{0}", "docomo, for example: {0}";
     long: "3. 長いメールを一度に受け取る（ソフトバンク）", "3. Receive long mails at once (SoftBank)";
     long_lead: "長いメールを2回に分けて受け取ると、リンクが途中で切れることがあります。{0}に変えると、一度に受け取れます。", "A phone that fetches a long mail in two parts may cut the link. Set it to {0}, and it fetches all at once.";
@@ -53,10 +53,10 @@ texts! {
     yahoo_3: "{0}で、上のドメインのメールを受信箱に入れるように決めます。", "Set a filter ({0}) that puts mail of the domain above into the inbox.";
     typing: "5. アドレスのつづりを確かめる", "5. Check the spelling";
     typing_1: "「.」と「,」、「0」と「o」、「1」と「l」、「_」と「-」のまちがいが、よくあります。", "Often mixed up: “.” and “,”, “0” and “o”, “1” and “l”, “_” and “-”.";
-    typing_2: "ドコモは docomo.ne.jp です。iPhoneのソフトバンクは i.softbank.jp で、ne は付きません。", "It is docomo.ne.jp, and i.softbank.jp without “ne”.";
+    typing_2: "ドコモは docomo.ne.jp です。i.softbank.jp には、ne は付きません。", "It is docomo.ne.jp, and i.softbank.jp without “ne”.";
     official: "公式アカウントのマーク", "The mark of an official account";
-    official_lead: "次のあて先では、このサービスのメールに、公式アカウントのマーク（{0}）が付きます。", "At these domains our mail carries the mark of an official account ({0}).";
+    official_lead: "次の宛先では、このサービスのメールに、公式アカウントのマーク（{0}）が付きます。", "At these domains our mail carries the mark of an official account ({0}).";
     then: "確かめたあとに", "Then try again";
-    then_test: "連絡先の画面から、テストメールを送ってください。", "Send a test mail from the page of your addresses.";
+    then_test: "「個人情報メンテナンス」の画面から、テストメールを送ってください。", "Send a test mail from the page “Personal information”.";
     then_admin: "それでも届かないときは、団体の管理者にご相談ください。", "If mail still does not arrive, please ask your organisation’s administrator.";
 }

@@ -6,11 +6,13 @@ texts! {
     lead_app: "認証アプリに表示されている6桁のワンタイムパスワードを入力してください。", "Enter the six digits that your authenticator app shows.";
     lead_mail: "登録されているメールアドレスに、ワンタイムパスワードを送ります。", "We send a one-time password to the address you have set up.";
     label: "ワンタイムパスワード", "One-time password";
-    hint: "全角でも半角でも、間に空白があってもかまいません。", "Blanks between the digits make no difference.";
+    hint: "全角でも半角でも、間に空白があってもかまいません。", "Spaces between the digits make no difference.";
     button: "次へ", "Next";
     use_app: "認証アプリのワンタイムパスワードを使う", "Use a code of the authenticator app";
     use_mail: "メールでワンタイムパスワードを受け取る", "Receive a code by mail";
     lost: "ログインできない方はこちら", "If you cannot log in";
+
+    ending: "二要素認証は、設定し直す途中です。今までの方法を使えないときは、{time}\u{a0}を過ぎてから、もう一度ログインしてください。新しく設定できます。", "Two-factor login is about to be set up anew. If you cannot use your current method, log in again after {time}: then you can set up a new one.";
 
     // A code by mail.
     send: "メール送信", "Send the mail";
@@ -21,16 +23,16 @@ texts! {
     too_soon: "続けて送れる回数を超えました。次は {time}\u{a0}から送れます。", "Too many were sent in a row. The next one can be sent from {time}.";
     too_soon_waiting: "届いているメールのワンタイムパスワードは、期限まで使えます。", " The one that has arrived can be used as long as it is valid.";
     too_soon_else: "お急ぎのときは、バックアップコードを使うか、管理者におたずねください。", " If it is urgent, use your backup code or ask your administrator.";
-    stopped: "あて先がないという返事が続いたため、登録されているアドレスへは送っていません。バックアップコードを使うか、管理者におたずねください。", "Nothing is sent to the address you have set up, as the answer was several times that it does not exist. Use your backup code, or ask your administrator.";
-    stopped_there: "あて先がないという返事が続いたため、このアドレスへは送っていません。ほかのアドレスを入力するか、管理者におたずねください。", "Nothing is sent to this address, as the answer was several times that it does not exist. Enter another one, or ask your administrator.";
-    no_address: "メールアドレスを正しく入力してください。", "Please enter a valid mail address.";
+    stopped: "宛先がないという返事が続いたため、登録されているアドレスへは送っていません。認証アプリを設定している方は、アプリのワンタイムパスワードを使ってください。そうでない方は、バックアップコードを使うか、管理者におたずねください。", "Nothing is sent to the address you have set up, because its mail server repeatedly said that it does not exist. Use a code of the app if you have set one up, or else your backup code, or ask your administrator.";
+    stopped_there: "宛先がないという返事が続いたため、このアドレスへは送っていません。ほかのアドレスを入力するか、管理者におたずねください。", "Nothing is sent to this address, because its mail server repeatedly said that it does not exist. Enter another one, or ask your administrator.";
+    no_address: "メールアドレスを正しく入力してください。", "Please enter a valid email address.";
 
     // What may be wrong.
     empty: "ワンタイムパスワードを入力してください。", "Please enter the one-time password.";
-    wrong_app: "ワンタイムパスワードがちがうか、もう使われています。アプリに次の数字が出てから入力してください。スマートフォンの時刻が合っているかもお確かめください。", "It is wrong or was used before. Please enter the next one that the app shows, and check that the clock of your phone is right.";
-    wrong_mail: "ワンタイムパスワードがちがいます。いちばん新しいメールの数字をお確かめください。", "It is wrong. Please check the digits in the latest mail.";
-    burnt: "まちがいが5回続いたため、このワンタイムパスワードは使えなくなりました。新しいものを送ってください。", "After five wrong tries this one cannot be used any more. Please have a new one sent.";
-    over: "このワンタイムパスワードは使えません。期限が過ぎたか、新しいものに替わっています。もう一度お願いします。", "This one cannot be used: its time is over or it was replaced. Please try again with a new one.";
+    wrong_app: "ワンタイムパスワードがちがうか、もう使われています。アプリに次の数字が出てから入力してください。スマートフォンの時刻が合っているかもお確かめください。", "The one-time password is wrong or was used before. Please enter the next one that the app shows, and check that the clock of your phone is right.";
+    wrong_mail: "ワンタイムパスワードがちがいます。いちばん新しいメールの数字をお確かめください。", "The one-time password is wrong. Please check the digits in the latest mail.";
+    burnt: "まちがいが5回続いたため、このワンタイムパスワードは使えなくなりました。新しいワンタイムパスワードをメールで受け取ってください。", "After five wrong tries this one-time password cannot be used any more. Please have a new one sent to you.";
+    over: "このワンタイムパスワードは使えません。期限が過ぎたか、新しいものに替わっています。新しいワンタイムパスワードをメールで受け取ってください。", "This one-time password cannot be used: its time is over, or it was replaced. Please have a new one sent to you.";
     wait: "まちがいが続いたため、しばらく受け付けません。長くても1分待ってから、もう一度お試しください。", "After several wrong tries the page waits: one minute at most. Please try again after that.";
     paused: "まちがいが多いため、この端末からは24時間受け付けません。お急ぎのときは「ログインできない方はこちら」に進むか、管理者におたずねください。", "After many wrong tries nothing is accepted from this device for 24 hours. If it is urgent, follow “If you cannot log in” or ask your administrator.";
 

@@ -27,14 +27,14 @@ texts! {
     try_again: "もう一度試す", "Try again";
     foreign_title: "この操作は受け付けられません", "This could not be accepted";
     foreign_1: "ほかのサイトから送られた操作のため、受け付けませんでした。何も変わっていません。", "It was sent from another site, so it was not accepted. Nothing has changed.";
-    foreign_2: "メールのリンクから開き直してください。", "Please open the link in the mail again.";
+    foreign_2: "はじめの画面から、やり直してください。", "Please start again from the start page.";
     missing_title: "ページが見つかりません", "Page not found";
-    missing_1: "アドレスがまちがっているか、ページがなくなりました。メールのリンクから開き直してください。", "The address is wrong or the page is gone. Please open the link in the mail again.";
+    missing_1: "ページのアドレス（URL）がちがうか、ページがなくなりました。メールから来た方は、リンクを開き直してください。", "The address of the page is wrong, or the page is gone. If you came from a mail, open its link again.";
     too_large_title: "送られた内容が大きすぎます", "Too much was sent";
-    too_large_1: "入力が長すぎるため、受け付けられませんでした。何も変わっていません。前のページに戻り、入力し直してください。", "What was entered is too long and was not accepted. Nothing has changed. Please go back and enter it again.";
+    too_large_1: "入力が長すぎるため、受け付けられませんでした。何も変わっていません。前の画面に戻り、入力し直してください。", "What was entered is too long and was not accepted. Nothing has changed. Please go back and enter it again.";
     busy_title: "ただいま混み合っています", "Very busy at the moment";
     busy_1: "少し待ってから、もう一度お試しください。何も変わっていません。", "Please try again in a little while. Nothing has changed.";
     broken_title: "処理できませんでした", "Something went wrong";
     broken_1: "こちらの不具合で処理できませんでした。少し待ってから、もう一度お試しください。", "This is a fault on our side. Please try again in a little while.";
-    start_page: "はじめのページへ", "To the start page";
+    start_page: "はじめの画面へ", "To the start page";
 }

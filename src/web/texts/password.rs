@@ -5,9 +5,9 @@ texts! {
     eye: "パスワードを表示", "Show password";
     hide: "文字を隠して入力する", "Hide the password while typing";
     title: "新しいパスワードを決める", "Choose a new password";
-    lead: "はじめてのログインです。これから使う、自分だけのパスワードを決めてください。", "This is your first login. Please choose a password of your own.";
-    rule_1: "半角の英字（大文字・小文字）、数字、記号で、{least}文字から{most}文字まで", "Letters, digits and marks, {least} to {most} characters";
-    rule_1_most: "半角の英字（大文字・小文字）、数字、記号で、{most}文字まで", "Letters, digits and marks, {most} characters at most";
+    lead: "管理者から受け取ったパスワードでログインしました。これから使う、自分だけのパスワードを決めてください。", "You logged in with a password from your administrator. Please choose one of your own.";
+    rule_1: "半角の英字（大文字・小文字）、数字、記号で、{least}文字から{most}文字まで", "Letters, digits and symbols, {least} to {most} characters";
+    rule_1_most: "半角の英字（大文字・小文字）、数字、記号で、{most}文字まで", "Letters, digits and symbols, {most} characters at most";
     rule_2: "長いほど安全です。関係のない言葉を3つほどつなげると、覚えやすくなります。", "Longer is safer. A few unrelated words in a row are easy to remember.";
     rule_3: "団体コード、ID、最初のパスワード、「123456」のようによく使われるものは選べません。", "Not the organisation code, the ID, the first password, or one that many people use, such as “123456”.";
     rule_3_warns: "団体コード、ID、最初のパスワードは選べません。「123456」のようによく使われるものは、おすすめしません。", "Not the organisation code, the ID or the first password; better not one that many people use, such as “123456”.";
@@ -19,9 +19,9 @@ texts! {
     advice: "もっと長くすると、より安全です。", "A longer one is safer.";
     new: "新しいパスワード", "New password";
     again: "新しいパスワード（もう一度）", "New password (again)";
-    button: "このパスワードにする", "Use this password";
+    button: "登録", "Use this password";
     empty: "新しいパスワードを入力してください。", "Please enter a new password.";
-    character: "半角の英字、数字、記号だけを使ってください。全角の文字と空白は使えません。", "Please use only half-width letters, digits and marks, without blanks.";
+    character: "半角の英字、数字、記号だけを使ってください。全角の文字と空白は使えません。", "Please use only half-width letters, digits and symbols, without spaces.";
     too_short: "{least}文字以上にしてください。", "Please use {least} characters or more.";
     too_long: "{most}文字までにしてください。", "Please use {most} characters or fewer.";
     org_code: "団体コードと同じパスワードは使えません。ほかの人にすぐわかってしまいます。", "The password must not be the organisation code: others would guess it at once.";

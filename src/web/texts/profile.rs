@@ -1,7 +1,7 @@
 //! The page of a member's addresses.
 
 texts! {
-    title: "連絡先のメールアドレス", "Your mail addresses";
+    title: "個人情報メンテナンス", "Personal information";
     person: "登録されている情報", "What is registered about you";
     id: "ID（ログイン用）", "ID";
     department: "所属", "Department";
@@ -9,10 +9,10 @@ texts! {
     name: "氏名", "Name";
     person_note: "ここは団体の管理者が変更します。", "Your organisation’s administrator changes these.";
     lead: "災害などのときに連絡を受け取るメールアドレスです。3つまで登録できます。", "Where you are reached in an emergency. You can register up to three addresses.";
-    advice: "早く気がつく順に登録してください。メールを順番の1番目にすることをおすすめします。", "Put first what you notice soonest. We recommend mail as number 1.";
-    advice_order: "回線のようすにより、届く順番が入れ替わることがあります。", "The lines decide: messages may arrive in another order.";
-    phone_plan: "スマホプランでは、メールの機能をご利用になれません。メールアドレスは入力しないでください。", "Your plan, the smartphone plan, has no mail. Please do not enter mail addresses.";
-    form: "メールアドレス", "Mail addresses";
+    advice: "早く気がつくアドレスから順に登録してください。電話の連絡先もある方には、メールを1番目にすることをおすすめします。", "Put the address that you notice soonest first. If you have phone contacts, too, we recommend mail as number 1.";
+    advice_order: "通信の状況により、届く順番が前後することがあります。", "Depending on the network, messages may arrive in another order.";
+    phone_plan: "スマホプランでは、メールの機能をご利用になれません。メールアドレスは入力しないでください。", "Your plan, the smartphone plan, has no mail. Please do not enter email addresses.";
+    form: "メールアドレス", "Email addresses";
     field: "連絡先（MAIL）優先順位{number}", "Contact (MAIL), priority {number}";
     hint: "消すときは、欄を空にして登録します。", "To remove an address, empty the field and register.";
     test: "テスト送信", "Send a test";
@@ -21,17 +21,17 @@ texts! {
     save: "登録", "Register";
     reset: "入力を取り消す", "Undo what I typed";
     unsaved: "まだ登録していない入力があります。下の「登録」を押すと、確認の画面に進みます。", "There are changes that are not registered yet. Press “Register” below to go on.";
-    state: "今のようす", "How it stands";
-    saved: "登録しました。", "Your addresses are registered.";
+    state: "今の状況", "How it stands";
+    saved: "登録しました。", "Your changes have been saved.";
     same: "変更はありませんでした。", "Nothing has changed.";
     moved: "別の画面でアドレスが変更されていたため、登録していません。もう一度お確かめください。", "The addresses were changed elsewhere meanwhile, so nothing was registered. Please check them again.";
     at: "優先順位{number}：{fault}", "Priority {number}: {fault}";
-    bad: "メールアドレスの形になっていません。「名前@ドメイン」の形で入力してください。", "This is not a mail address. It has the form name@domain.";
+    bad: "メールアドレスの形になっていません。「名前@ドメイン」の形で入力してください。", "This is not an email address. It has the form name@domain.";
     twice: "同じアドレスが、上の欄にも入力されています。", "The same address stands in a field above.";
     empty: "テストするアドレスを入力してください。", "Please enter the address to be tested.";
     often: "このアドレスへのテストは、1時間に3回までです。しばらく待ってから、もう一度お試しください。", "An address gets at most three tests an hour. Please try again later.";
     many: "テストは1時間に10回、1日に30回までです。しばらく待ってから、もう一度お試しください。", "You can send at most ten tests an hour and thirty a day. Please try again later.";
-    stopped: "あて先がないという返事が続いたため、このアドレスへは送っていません。つづりを確かめるか、そのアドレスから空メールを送ってください。", "Nothing is sent to this address, as the answer was several times that it does not exist. Check the spelling, or send an empty mail from it.";
+    stopped: "宛先がないという返事が続いたため、このアドレスへは送っていません。つづりを確かめるか、そのアドレスから空メールを送ってください。", "Nothing is sent to this address, because its mail server repeatedly said that it does not exist. Check the spelling, or send an empty mail from it.";
     confirm_title: "登録の確認", "Please confirm";
     confirm_lead: "次のように登録します。よろしいですか。", "This will be registered. Is that right?";
     confirm_add: "新しく登録します", "New";
@@ -42,13 +42,13 @@ texts! {
     confirm_lost: "登録から外したアドレスには、連絡が届かなくなります。", "Removed addresses will no longer receive messages.";
     confirm_none: "アドレスがひとつもなくなります。災害のときに、メールで連絡できません。", "No address is left. You cannot be reached by mail in an emergency.";
     confirm_yes: "OK（登録する）", "OK, register";
-    wait_title: "テストメールのようす", "The test mail";
-    wait_to: "あて先", "To";
+    wait_title: "テストメールの状況", "The test mail";
+    wait_to: "宛先", "To";
     wait_at: "送信の受け付け", "Ordered";
     wait_lead: "届いたメールのリンクを開き、ボタンを押すと、確認が終わります。", "Open the link in the mail and press the button there.";
     wait_again: "この画面は、5秒ごとに2分間、自動で新しくなります。", "This page renews itself every five seconds, for two minutes.";
     wait_stop: "自動の更新を止める", "Stop renewing";
-    wait_look: "もう一度ようすを見る", "Look again";
+    wait_look: "最新の状況を見る", "Look again";
     wait_missing: "届かないときは、アドレスを直して、テストをやり直してください。", "If it does not arrive, correct the address and test again.";
     wait_help: "メールが届かないときの手順", "What to do when mail does not arrive";
     wait_back: "アドレスの入力に戻る", "Back to the addresses";

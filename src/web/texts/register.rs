@@ -9,12 +9,12 @@ texts! {
     step_finished: "（済み）", "(done)";
 
     // Landing page: the address, then the login.
-    landing_title: "メールアドレスの登録", "Register your mail address";
+    landing_title: "メールアドレスの登録", "Register your email address";
     address_title: "登録するメールアドレス", "Address to be registered";
     address_check: "このアドレスでよいか、お確かめください。ちがうときは、空メールを、登録したいアドレスから送り直してください。", "Please check that this is right. If it is not, send an empty mail again from the address you want to register.";
     login_title: "ログイン", "Log in";
-    login_lead: "団体の管理者から受け取ったものを入力してください。", "Enter what you received from your organisation’s administrator.";
-    valid_until: "このページは {time}\u{a0}まで使えます。登録が終わるまで、何も変わりません。", "This page works until {time}. Nothing changes before you finish.";
+    login_lead: "団体の管理者から受け取ったものを入力してください。パスワードを変更した方は、変更後のものを入力してください。", "Enter what you received from your organisation’s administrator. If you have changed your password, enter the new one.";
+    valid_until: "この画面は {time}\u{a0}まで使えます。登録が終わるまで、何も変わりません。", "This page works until {time}. Nothing changes before you finish.";
 
     // Priority.
     priority_title: "優先順位を選ぶ", "Choose the priority";

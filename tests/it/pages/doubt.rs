@@ -43,7 +43,7 @@ async fn after_a_hundred_failures_a_new_phone_is_asked_for_a_code_that_comes_by_
     let mut phone = house.browser();
     phone.get("/account/profile").await;
     let typed = [("org", "DEMO"), ("id", "0001"), ("password", OWN)];
-    phone.submit(&typed).await.has("<h1>ログインの確認</h1>").has("まちがったパスワードの入力がたくさん続いています");
+    phone.submit(&typed).await.has("<h1>ログインの確認</h1>").has("まちがったパスワードが何度も入力されています");
     assert_eq!(phone.path, format!("{PAGE}?back=/account/profile"));
     check(&phone.page, "ja", &[]);
     phone.page.has(">h***@docomo.ne.jp に送る</button>").has(">h***@ezweb.ne.jp に送る</button>");
@@ -88,7 +88,7 @@ async fn the_page_of_the_confirmation_speaks_english_and_burns_a_code_after_five
     send(&mut phone, "/login/confirm/send", &[("priority", "1")]).await.has("on its way by mail");
     let (code, _) = mailed(&house).await;
     for _ in 0..4 {
-        send(&mut phone, PAGE, &[("otp", &other_than(&code))]).await.has("It is wrong.");
+        send(&mut phone, PAGE, &[("otp", &other_than(&code))]).await.has("The one-time password is wrong.");
     }
     send(&mut phone, PAGE, &[("otp", &other_than(&code))]).await.has("After five wrong tries");
     send_if_there(&mut phone, &code).await;
@@ -105,7 +105,7 @@ async fn send_if_there(phone: &mut Browser, code: &str) {
     phone.page.has_not("name=\"otp\"");
     let (_, body) = phone.form(&[("otp", code)]);
     phone.send("POST", PAGE, Some(&body)).await;
-    phone.get(PAGE).await.has("This one cannot be used");
+    phone.get(PAGE).await.has("This one-time password cannot be used");
 }
 
 #[tokio::test]

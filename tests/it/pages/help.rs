@@ -141,7 +141,7 @@ async fn a_member_sees_what_servers_said_of_the_own_addresses_and_the_way_out() 
     let page = phone.get("/help/mail").await;
     page.has("受け取る側の設定により、拒否されました").has("mob-connect.com を加えて");
     page.has("<q>550 Unknown user &lt;hanako@docomo.ne.jp&gt;</q>");
-    page.has("相手のメールサーバが、今は受け取れません").has("<q>451 greylisted</q>");
+    page.has("宛先のメールサーバーが、今は受け取れません").has("<q>451 greylisted</q>");
     // The same address, and nothing of the other member's mail.
     let mut other = signed_in(&house, taro).await;
     let page = other.get("/help/mail").await;

@@ -11,7 +11,7 @@ async fn at_page(house: &House) -> (MemberId, Browser) {
     let hanako = house.member("0301", "見本 花子", Language::Ja, None).await;
     house.put(hanako, Priority::First, "hanako@docomo.ne.jp").await;
     let mut phone = signed_in(house, hanako).await;
-    phone.get("/account/profile").await.has("<h1>連絡先のメールアドレス</h1>");
+    phone.get("/account/profile").await.has("<h1>個人情報メンテナンス</h1>");
     (hanako, phone)
 }
 
@@ -38,7 +38,7 @@ async fn r065_r069_r070_the_page_shows_who_it_is_and_advises_on_the_order() {
     let card = phone.page.between("id=\"person\"", "</section>");
     assert!(card.contains("<dd>0301</dd>") && card.contains("<dd>見本 花子</dd>"), "{card}");
     assert!(!card.contains("<input"), "{card}");
-    phone.page.has("早く気がつく順に").has("メールを順番の1番目に").has("届く順番が入れ替わることがあります");
+    phone.page.has("早く気がつくアドレスから順に").has("メールを1番目に").has("届く順番が前後することがあります");
     house.close().await;
 }
 
@@ -51,7 +51,7 @@ async fn r071_r104_each_address_has_its_button_and_a_test_goes_to_what_stands_in
     }
     let unsaved = "ｎｅｗ..one.@docomo.ne.jp";
     test_of(&mut phone, "2", typed("hanako@docomo.ne.jp", unsaved, "")).await;
-    phone.page.has("テストメールのようす").has("new..one.@docomo.ne.jp").has("テストメールを送っています");
+    phone.page.has("テストメールの状況").has("new..one.@docomo.ne.jp").has("テストメールを送っています");
     assert_eq!(phone.path, "/account/profile/test");
     let sent = jobs(&house).await;
     assert_eq!(sent.len(), 1);
@@ -67,7 +67,7 @@ async fn r071_r104_each_address_has_its_button_and_a_test_goes_to_what_stands_in
 async fn r107_a_test_speaks_the_language_of_the_page() {
     let house = House::open().await;
     let (_, mut phone) = at_page(&house).await;
-    phone.get("/account/profile?lang=en").await.has("Your mail addresses");
+    phone.get("/account/profile?lang=en").await.has("Personal information");
     phone.submit(&[("mail1", "a@example.jp"), ("test", "1")]).await.has("The test mail");
     assert_eq!(jobs(&house).await[0].order.language, Some(Language::En));
     house.close().await;
@@ -145,7 +145,7 @@ async fn r104_what_cannot_be_tested_is_said_in_plain_words() {
     assert_eq!(jobs(&house).await.len(), 0);
     for _ in 0..3 {
         test_of(&mut phone, "3", typed("", "", "a@example.jp")).await;
-        phone.page.has("テストメールのようす");
+        phone.page.has("テストメールの状況");
     }
     test_of(&mut phone, "3", typed("", "", "a@example.jp")).await;
     phone.page.has("1時間に3回まで").has("href=\"#mail3\"").has("value=\"a@example.jp\"");
@@ -198,7 +198,7 @@ async fn r108_the_page_of_a_test_renews_itself_for_two_minutes_and_stops_when_as
     house.clock.turn(Span::from_secs(119));
     phone.get("/account/profile/test").await.has(RENEWS);
     house.clock.turn(Span::from_secs(1));
-    phone.get("/account/profile/test").await.has_not("http-equiv=\"refresh\"").has("もう一度ようすを見る");
+    phone.get("/account/profile/test").await.has_not("http-equiv=\"refresh\"").has("最新の状況を見る");
 
     test_of(&mut phone, "1", typed("a@example.jp", "", "")).await;
     phone.page.has(RENEWS);

@@ -55,9 +55,9 @@ async fn r105_r106_a_test_says_what_it_is_and_carries_one_link() {
 
 https://www.mc-anpi.example/c/{token}
 
-このURLは 2026/11/23 12:00 (日本時間) まで使えます。
+このURLは 2026/11/23 12:00（日本時間）まで使えます。
 
-このメールは、個人情報の画面の「連絡先（MAIL）」に入力されたアドレスへお送りしています。お心当たりがないときは、何もせずに削除してください。
+このメールは、「個人情報メンテナンス」の画面で「連絡先（MAIL）」に入力されたアドレスへお送りしています。お心当たりがないときは、何もせずに削除してください。
 
 --
 このメールは送信専用のアドレスからお送りしています。ご返信には対応できません。
@@ -86,7 +86,7 @@ https://www.mc-anpi.example/c/{token}
 
 The link works until 2026/11/23 12:00, Japan time.
 
-This mail was sent to the address that was entered under “Contact (MAIL)” on the page of personal information. If you do not know why, just delete it.
+This mail was sent to the address that was entered under “Contact (MAIL)” on the page “Personal information”. If you do not know why, just delete it.
 
 --
 This address only sends mail; nobody reads replies.
