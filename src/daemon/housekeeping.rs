@@ -132,7 +132,7 @@ mod tests {
     /// How long each is kept, in seconds after `START`, and how to see that it is there.
     const KEPT_FOR: [(i64, Look); 15] = [
         (12 * 3_600, |tx| Ok(tx.draft(MemberId::new(1), &[5; 32])?.is_some())),
-        (12 * 3_600 + 30 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
+        (12 * 3_600 + 60 * 60, |tx| Ok(tx.session(&[1; 32])?.is_some())),
         (DAY, |tx| Ok(tx.budget("address", "a")?.is_some())),
         (DAY, |tx| Ok(tx.trim_login_failures(Timestamp::from_millis(i64::MAX), 9)? == 1)),
         (DAY, |tx| Ok(tx.trim_streaks(Timestamp::from_millis(i64::MAX), 9)? == 1)),

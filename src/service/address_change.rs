@@ -1,14 +1,15 @@
 //! What goes with a change of a member's addresses: entries in the audit log, and word to those that were there.
 //!
 //! Knows nothing of who may change them. What always holds: each place that differs has its entry, in the transaction that
-//! changed it; where an address is the member's no more it hears of that itself, as do all others that were there: whoever
-//! took an account over cannot keep that from its owner.
+//! changed it; where an address is the member's no more, or another one has become it, all those that were there hear of it:
+//! whoever took an account over cannot keep that from its owner.
 
 use super::audit::{self, By, Entry};
 use super::notice::Notices;
 use crate::model::{EmailAddress, Priority, Timestamp};
 use crate::queue::Notice;
 use crate::store::{Member, StoreError, Tx};
+use std::collections::BTreeSet;
 
 /// Addresses by place.
 type Places = [(Priority, EmailAddress)];
@@ -33,7 +34,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Tells those that were there, if one of them is the member's no more.
+/// Tells those that were there, if one of them is the member's no more, or another one is: it could be a stranger's.
 ///
 /// # Errors
 /// The database failed.
@@ -45,8 +46,8 @@ pub(super) fn tell(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let after = tx.addresses_of(member.id)?;
-    let stays = |old: &EmailAddress| after.iter().any(|(_, new)| new.folded() == old.folded());
-    if before.iter().all(|(_, old)| stays(old)) {
+    let folded = |places: &Places| places.iter().map(|(_, address)| address.folded()).collect::<BTreeSet<_>>();
+    if folded(before) == folded(&after) {
         return Ok(());
     }
     let own = before.iter().map(|(_, address)| address.clone()).collect();

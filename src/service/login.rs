@@ -254,9 +254,13 @@ impl Login {
         if !confirmed.await.ok_or(LoginError::Broken)?? {
             return Ok(Again::Refused);
         }
-        let old = visitor.session;
-        let stage =
-            self.store.write::<_, StoreError, _>(move |tx| session::typed_again(tx, &old, &session, now)).await?;
+        let visitor = visitor.clone();
+        let go_on = move |tx: &mut Tx<'_>| match session::holds(tx, &visitor, now)? {
+            true => session::typed_again(tx, &visitor.session, &session, now),
+            // The password was changed meanwhile, or reset: that ended this session.
+            false => Ok(None),
+        };
+        let stage = self.store.write::<_, StoreError, _>(go_on).await?;
         Ok(stage.map_or(Again::Gone, Again::In))
     }
 

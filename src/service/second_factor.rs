@@ -15,6 +15,7 @@ pub(super) mod tests;
 
 use self::app::SECRET_LEN;
 use self::judge::{Asked, Judge, mailed};
+pub use self::offer::OFFERED;
 use self::offer::{Owner, Shown};
 use super::audit::{self, By, Entry};
 use super::notice::Notices;
@@ -137,6 +138,13 @@ impl Backup {
 }
 
 impl Overview {
+    /// Gives when the last of them ends, where all are to be replaced: from then on others can be set up after the password.
+    #[must_use]
+    pub fn ending(&self) -> Option<Timestamp> {
+        let ends: Option<Vec<_>> = self.factors.iter().map(|factor| factor.ends).collect();
+        ends?.into_iter().max()
+    }
+
     /// Finds the factor of that kind.
     #[must_use]
     pub fn factor(&self, kind: FactorKind) -> Option<&Factor> {
@@ -206,22 +214,26 @@ impl SecondFactor {
         Ok(Offer { address, key: app::key(secret), sealed, shown: shown.at })
     }
 
-    /// Sets the app up whose secret was shown, if the code is one of it (R032); the code does not pass a second time.
+    /// Sets the app up of whose secret the code is, if that is one of those that were shown (R032); the code does not pass a
+    /// second time. A phone may have shown the page anew while its app was adding an earlier one.
     ///
     /// # Errors
     /// The database failed, or there are no random bytes.
     pub async fn set_up_app(
         &self,
         visitor: &Visitor,
-        sealed: &str,
+        offers: &[&str],
         typed: &str,
         step: Step,
     ) -> Result<Verdict<Stage>, FactorError> {
-        let Some(Shown { secret, at: begun }) = offer::open(self.keys.now().seal(), owner(visitor), sealed, step.now)
-        else {
+        let (keys, digits) = (self.keys.now(), otp::digits(typed));
+        let open = |sealed: &&str| offer::open(keys.seal(), owner(visitor), sealed, step.now);
+        let mut shown = offers.iter().filter_map(open).peekable();
+        if shown.peek().is_none() {
             return Ok(Verdict::Over);
-        };
-        let Some(used) = app::step(secret.reveal(), &otp::digits(typed), step.now) else {
+        }
+        let fits = |shown: Shown| app::step(shown.secret.reveal(), &digits, step.now).map(|used| (shown, used));
+        let Some((Shown { secret, at: begun }, used)) = shown.find_map(fits) else {
             return Ok(Verdict::Wrong { left: None });
         };
         let nonce = self.random.bytes()?;

@@ -1,7 +1,7 @@
 //! Who is logged in: sessions kept on our side, known by the hash of what the browser holds (R057, chapter 2).
 //!
 //! Knows nothing of cookies or pages: a hash and a moment come in, a [`Visitor`] or nothing comes out. What always holds: a
-//! session ends after 30 minutes without use and after 12 hours in any case; one that stands before a code, the change of the
+//! session ends after 30 minutes without use (60 while it waits for a code) and after 12 hours in any case; one that stands before a code, the change of the
 //! first password or the set-up of a second factor says so, and opens nothing else (R017, R022, R025), and moves on or back with
 //! what the organisation asks for; each step of a login gives the session another name; a login is recorded when it is through.
 
@@ -12,6 +12,9 @@ use crate::store::{Member, Org, Session, Store, StoreError, Tx};
 
 /// How long a session lives without being used (R057).
 pub const IDLE: Span = Span::from_secs(30 * 60);
+/// How long one lives without being used that stands before a code: as long as a code that was mailed for it (R040), however
+/// late the carrier brings it. It opens nothing else.
+pub const AWAITING: Span = Span::from_secs(60 * 60);
 /// How long a session lives at most (ASVS 7.3.2).
 pub const ABSOLUTE: Span = Span::from_secs(12 * 60 * 60);
 
@@ -55,6 +58,15 @@ pub struct Needs {
 }
 
 impl Stage {
+    /// Gives how long a session that has got so far lives without being used.
+    #[must_use]
+    pub const fn idle(self) -> Span {
+        match self {
+            Self::Code | Self::Doubt | Self::Enrol => AWAITING,
+            Self::Password | Self::Full => IDLE,
+        }
+    }
+
     const ALL: [Self; 5] = [Self::Code, Self::Doubt, Self::Password, Self::Enrol, Self::Full];
 
     /// Says whose turn it is: the code before the password, so that whoever found a start password gets no further.
@@ -174,7 +186,8 @@ pub enum Standing {
 /// Says whether a session is still good.
 #[must_use]
 pub fn is_good(session: &Session, now: Timestamp) -> bool {
-    now < session.seen.plus(IDLE) && now < session.created.plus(ABSOLUTE)
+    let idle = Stage::named(&session.stage).map_or(IDLE, Stage::idle);
+    now < session.seen.plus(idle) && now < session.created.plus(ABSOLUTE)
 }
 
 /// Finds out whose session it is, and notes that it was used.
@@ -352,7 +365,7 @@ pub fn holds(tx: &mut Tx<'_>, visitor: &Visitor, now: Timestamp) -> Result<bool,
 /// # Errors
 /// The database failed.
 pub fn trim(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
-    let (idle, absolute) = (IDLE.plus(REMEMBERED), ABSOLUTE.plus(REMEMBERED));
+    let (idle, absolute) = (AWAITING.plus(REMEMBERED), ABSOLUTE.plus(REMEMBERED));
     tx.trim_sessions(now.minus(idle), now.minus(absolute), limit)
 }
 

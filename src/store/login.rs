@@ -11,6 +11,10 @@ use crate::store::{StoreError, Tx};
 /// The longest wait, in milliseconds.
 const LONGEST: i64 = 60_000;
 
+/// Whoever's gate is shut for longer than this is not kept waiting: some clock was set back. Another node's clock may well be
+/// some seconds away.
+const FAR: i64 = 10 * LONGEST;
+
 /// Whether a try may be judged now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
@@ -32,7 +36,7 @@ impl Tx<'_> {
     /// # Errors
     /// The database failed.
     pub fn try_login(&mut self, account: &[u8; 32], device: &[u8; 32], now: Timestamp) -> Result<Gate, StoreError> {
-        // A moment further ahead than the longest wait comes from a clock that was set back; nobody waits for that.
+        // A moment much further ahead than the longest wait comes from a clock that was set back; nobody waits for that.
         // Each failure doubles the second that the next try waits; from the seventh on it is the longest wait.
         let sql = "INSERT INTO login_failures (account, device, failures, open_at) VALUES (?1, ?2, 1, ?3) \
                    ON CONFLICT (account, device) DO UPDATE SET failures = login_failures.failures + 1, \
@@ -41,7 +45,7 @@ impl Tx<'_> {
                    WHERE login_failures.open_at <= excluded.open_at \
                    OR login_failures.open_at > excluded.open_at + ?4 \
                    RETURNING failures";
-        let counted: Option<u32> = self.one(sql, params![account, device, now, LONGEST], |row| row.get(0))?;
+        let counted: Option<u32> = self.one(sql, params![account, device, now, FAR], |row| row.get(0))?;
         if let Some(failures) = counted {
             return Ok(Gate::Open { failures: failures.saturating_sub(1) });
         }
@@ -89,7 +93,7 @@ impl Tx<'_> {
     pub fn login_open(&mut self, account: &[u8; 32], device: &[u8; 32], now: Timestamp) -> Result<bool, StoreError> {
         let sql =
             "SELECT open_at FROM login_failures WHERE account = ?1 AND device = ?2 AND open_at > ?3 AND open_at <= ?4";
-        let furthest = now.plus(Span::from_millis(LONGEST));
+        let furthest = now.plus(Span::from_millis(FAR));
         let shut: Option<Timestamp> = self.one(sql, params![account, device, now, furthest], |row| row.get(0))?;
         Ok(shut.is_none())
     }

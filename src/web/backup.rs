@@ -10,7 +10,7 @@ use super::cookie::Crumb;
 use super::fault::Fault;
 use super::note::{Note, remarks};
 use super::reply::{Answer, Entry, Reply, Trouble};
-use super::texts::{Texts, texts};
+use super::texts::{Texts, moment, texts};
 use super::turn;
 use super::visit::{self, Visit};
 use crate::model::Span;
@@ -49,18 +49,26 @@ remarks! {
 struct BackupPage {
     action: String,
     back: String,
+    ending: Option<String>,
     errors: Vec<Fault>,
 }
 
 /// GET `/login/backup`: asks for the backup code.
-async fn ask(Extension(visit): Extension<Visit>) -> Reply {
-    if let Err(reply) = turn::at(&visit, &[Stage::Code]) {
-        return reply;
-    }
+async fn ask(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answer {
+    let visitor = match turn::at(&visit, &[Stage::Code]) {
+        Ok(visitor) => visitor,
+        Err(reply) => return Ok(reply),
+    };
+    let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
     let t = texts(visit.language());
     let errors = visit.note().map_or_else(Vec::new, |note| faults(&note, t));
-    let page = BackupPage { action: along(&visit, "/login/backup"), back: along(&visit, "/login/code"), errors };
-    Reply::page("backup.html", &page)
+    let page = BackupPage {
+        action: along(&visit, "/login/backup"),
+        back: along(&visit, "/login/code"),
+        ending: has.ending().map(moment),
+        errors,
+    };
+    Ok(Reply::page("backup.html", &page))
 }
 
 fn faults(note: &Note, t: &Texts) -> Vec<Fault> {

@@ -18,7 +18,7 @@ use crate::service::second_factor::{Proof, Step, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::FactorKind;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ const SHORT: Span = Span::from_secs(120);
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/login/code", get(choose))
-        .route("/login/code/send", post(send))
+        .route("/login/code/send", get(turn::to_its_page).post(send))
         .route("/login/code/{kind}", get(ask).post(judge))
 }
 
@@ -72,6 +72,7 @@ struct CodePage {
     send: String,
     other: Option<String>,
     backup: String,
+    ending: Option<String>,
     waiting: Option<Sent>,
     said: Vec<&'static str>,
     errors: Vec<Fault>,
@@ -266,6 +267,7 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
             send: along(visit, "/login/code/send"),
             other: other.map(|other| along(visit, &format!("{PAGE}/{}", other.as_str()))),
             backup: along(visit, "/login/backup"),
+            ending: has.ending().map(moment),
             waiting: waiting
                 .filter(|_| kind == FactorKind::Mail)
                 .map(|waiting| Sent::new(&waiting, true, &visitor.policy)),

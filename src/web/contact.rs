@@ -6,6 +6,7 @@ use super::Web;
 use super::notice::{Notice, TestLink};
 use super::reply::{Answer, Entry, Reply, Trouble};
 use super::texts::moment;
+use super::turn;
 use super::visit::Visit;
 use crate::link;
 use crate::service::contact_test::Sight;
@@ -75,7 +76,7 @@ async fn look(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(t
 async fn press(State(web): State<Web>, Path(token): Path<String>, _: Entry) -> Answer {
     let token = link::tidied(&token);
     let Ok(test) = open(&web, token).await? else {
-        return Ok(Reply::see(format!("/c/{token}")));
+        return Ok(turn::of_token("/c", token));
     };
     // Where another tab was faster, the link says so.
     let is_first = web.contact_tests().arrive(&test, web.now()).await?;
@@ -89,6 +90,6 @@ async fn done(State(web): State<Web>, Path(token): Path<String>) -> Answer {
         Sight::Arrived(test, _) => {
             Ok(Reply::page("contact_done.html", &ArrivedPage { address: test.address.to_string() }))
         }
-        Sight::Open(_) | Sight::Expired { .. } | Sight::Cut | Sight::Forged => Ok(Reply::see(format!("/c/{token}"))),
+        Sight::Open(_) | Sight::Expired { .. } | Sight::Cut | Sight::Forged => Ok(turn::of_token("/c", token)),
     }
 }

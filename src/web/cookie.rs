@@ -5,6 +5,7 @@
 
 use crate::model::Span;
 use crate::service::backup_code::HANDED;
+use crate::service::second_factor::OFFERED;
 use axum::http::{HeaderMap, header};
 
 /// A cookie of ours.
@@ -20,6 +21,8 @@ pub(super) enum Crumb {
     Passed,
     /// The secret of an app that was shown and whose code was mistyped, sealed.
     Offer,
+    /// The secrets of an app that were shown last, sealed: an app may hold one of them.
+    Offers,
     /// A backup code for the page that shows it until its owner has kept it, sealed.
     Once,
     /// What the next page is to say, such as why a login failed.
@@ -36,6 +39,7 @@ impl Crumb {
             Self::Device => "karamail-device",
             Self::Passed => "karamail-passed",
             Self::Offer => "karamail-offer",
+            Self::Offers => "karamail-offers",
             Self::Once => "karamail-once",
             Self::Note => "karamail-note",
             Self::Language => "karamail-lang",
@@ -48,6 +52,7 @@ impl Crumb {
             Self::Session | Self::Visit => None,
             Self::Note | Self::Offer => Some(Span::from_secs(60)),
             Self::Once => Some(HANDED),
+            Self::Offers => Some(OFFERED),
             // Browsers keep none longer (RFC 6265bis 5.5).
             Self::Device | Self::Passed | Self::Language => Some(Span::from_secs(400 * 86_400)),
         }

@@ -20,7 +20,7 @@ use crate::service::second_factor::Verdict;
 use crate::service::session::Stage;
 use crate::store::FactorKind;
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
@@ -29,7 +29,9 @@ const PAGE: &str = "/login/confirm";
 
 /// The pages of this file.
 pub(super) fn routes() -> Router<Web> {
-    Router::new().route("/login/confirm", get(ask).post(judge)).route("/login/confirm/send", post(send))
+    Router::new()
+        .route("/login/confirm", get(ask).post(judge))
+        .route("/login/confirm/send", get(turn::to_its_page).post(send))
 }
 
 remarks! {

@@ -43,6 +43,7 @@ impl Fault {
             Late::Kept => Self::plain(t.kept),
             Late::Moved => Self::plain(t.moved),
             Late::Done => Self::plain(t.done_before),
+            Late::Unproven => Self::plain(t.unproven),
         })
     }
 }

@@ -10,7 +10,7 @@ use super::turn;
 use super::two_factor;
 use super::visit::{self, Visit};
 use crate::model::{Language, Manual, Span};
-use crate::service::session::{self, Stage, Visitor};
+use crate::service::session::{Stage, Visitor};
 use serde::Serialize;
 
 /// A page of ours and what it is called.
@@ -161,7 +161,7 @@ impl<'a> Member<'a> {
             beside: open(BESIDE),
             tabs: open(TABS),
             leave: visit::beside("/logout", visit),
-            idle: (session::IDLE.millis() - NOTICE.millis()) / 1_000,
+            idle: (visitor.stage.idle().millis() - NOTICE.millis()) / 1_000,
         }
     }
 }

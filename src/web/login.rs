@@ -13,7 +13,8 @@ use super::texts::{Texts, texts};
 use super::turn;
 use super::visit::{self, Visit, device_cookie};
 use crate::model::{Secret, mac};
-use crate::service::login::{Device, Entrance, Typed, Verdict};
+use crate::service::hasher::HashError;
+use crate::service::login::{Device, Entrance, LoginError, Typed, Verdict};
 use crate::service::session::Stage;
 use axum::extract::State;
 use axum::routing::get;
@@ -27,6 +28,8 @@ remarks! {
         Wrong = "wrong",
         /// The start password was right once.
         Expired = "expired",
+        /// No turn to hash came in time.
+        Busy = "busy",
         /// No organisation.
         NoOrg = "no-org",
         /// No ID.
@@ -84,7 +87,11 @@ pub(super) async fn judge(web: &Web, visit: &Visit, fields: &Fields, next: impl 
     let device = device(web, visit, fields, &account).await?;
     let (cookie, session) = visit::new_session(web.random()?);
     let entrance = Entrance { device, old: visit.session_hash(), session, language: visit.chosen() };
-    match web.login().attempt(typed(fields), entrance, web.now()).await? {
+    let verdict = match web.login().attempt(typed(fields), entrance, web.now()).await {
+        Err(LoginError::Hash(HashError::Busy)) => return again(&[Remark::Busy]),
+        judged => judged?,
+    };
+    match verdict {
         Verdict::Refused => again(&[Remark::Wrong]),
         Verdict::Expired => again(&[Remark::Expired]),
         // It is still to show that it is the member's.
@@ -150,6 +157,7 @@ pub(super) fn faults(note: &Note, t: &Texts) -> Vec<Fault> {
             vec![Fault::from("org", t.login.wrong), Fault::plain(t.login.wait), Fault::plain(t.login.mailed)]
         }
         Remark::Expired => vec![Fault::plain(t.login.expired)],
+        Remark::Busy => vec![Fault::plain(t.login.busy)],
         Remark::NoOrg => vec![Fault::in_field("org", t.login.org_empty)],
         Remark::NoId => vec![Fault::in_field("id", t.login.id_empty)],
         Remark::NoPassword => vec![Fault::in_field("password", t.login.password_empty)],

@@ -60,6 +60,8 @@ remarks! {
         Moved = "moved",
         /// It had been taken a moment before.
         Done = "done",
+        /// The password had been typed too long ago; it is asked for first.
+        Unproven = "unproven",
     }
 }
 

@@ -8,7 +8,7 @@ use super::Web;
 use super::cookie::Crumb;
 use super::fault::{Fault, Typing};
 use super::form::Fields;
-use super::note::{Note, Remark};
+use super::note::{Late, Note, Remark};
 use super::reply::{Answer, Entry, Reply};
 use super::texts::{Texts, texts};
 use super::turn;
@@ -109,7 +109,8 @@ async fn change(State(web): State<Web>, Extension(visit): Extension<Visit>) -> R
 async fn set_another(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
     match turn::fresh(&visit, web.now()) {
         Ok(visitor) => set(&web, &visit, visitor, &fields, |stage| turn::next(&visit, stage)).await,
-        Err(reply) => Ok(reply),
+        // What was typed is nowhere kept.
+        Err(reply) => Ok(reply.noting(&Note::of(Late::Unproven))),
     }
 }
 

@@ -321,7 +321,7 @@ async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>) -> 
         &ConfirmPage {
             action: CONFIRM,
             back: PAGE,
-            lost: changes.iter().any(|(_, change)| !matches!(change, Change::Add(_))),
+            lost: present.iter().flatten().any(|old| !wanted.iter().flatten().any(|new| new.folded() == old.folded())),
             none: wanted.iter().all(Option::is_none),
             changes: changes.iter().map(|(place, change)| line(*place, change, t)).collect(),
             sent: INPUTS.into_iter().zip(written(&wanted)).chain(SHOWN.into_iter().zip(written(&present))).collect(),

@@ -347,7 +347,7 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>, Path(t
     let done = match web.links().look(token, web.now()).await? {
         Sight::Done(registration) if finished_by(&visit, &registration) => registration,
         Sight::Open(..) | Sight::Done(_) | Sight::Expired { .. } | Sight::Cut | Sight::Forged => {
-            return Ok(Reply::see(format!("/r/{token}")));
+            return Ok(turn::of_token("/r", token));
         }
     };
     let Some(member) = done.member else {

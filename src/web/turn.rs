@@ -6,10 +6,11 @@
 
 use super::note::{Late, Note};
 use super::reply::Reply;
-use super::visit::Visit;
+use super::visit::{Visit, is_token};
 use super::{code, two_factor};
 use crate::model::Timestamp;
 use crate::service::session::{Stage, Visitor};
+use axum::Extension;
 
 /// The page of whoever is logged in and wants nothing in particular.
 pub(super) const MENU: &str = "/account";
@@ -50,6 +51,17 @@ fn asked(back: Option<&str>, stage: Stage) -> String {
         Stage::Full => return back.unwrap_or(MENU).to_owned(),
     };
     back.map_or_else(|| page.to_owned(), |back| format!("{page}?back={back}"))
+}
+
+/// Sends the browser to the page of a token; what is none can hold anything, and there is a page that says so.
+pub(super) fn of_token(page: &str, token: &str) -> Reply {
+    Reply::see(if is_token(token) { format!("{page}/{token}") } else { page.to_owned() })
+}
+
+/// GET of what a button sends to, such as `/login/code/send`, as when its form came too late: leads to the page of the button.
+pub(super) async fn to_its_page(Extension(visit): Extension<Visit>) -> Reply {
+    let page = visit.path().rsplit_once('/').map_or(MENU, |(page, _)| page);
+    Reply::see(visit.here().replacen(visit.path(), page, 1))
 }
 
 /// Gives who is logged in, all through; others are sent to the page whose turn it is.

@@ -24,7 +24,7 @@ use crate::service::second_factor::{Backup, FactorError, Overview};
 use crate::service::session::{Stage, Visitor};
 use crate::store::{Factor, FactorKind, Handover};
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
@@ -32,13 +32,15 @@ use serde::Serialize;
 pub(super) const PAGE: &str = "/account/two-factor";
 /// What follows on a factor that was set up.
 pub(super) const DONE: &str = "/account/two-factor/done";
+/// What that page is to show (`show`), where a backup code was made and nothing else.
+const CODE: &str = "code";
 
 /// The pages of this area.
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/account/two-factor", get(overview))
         .route("/account/two-factor/done", get(done).post(kept))
-        .route("/account/two-factor/backup", post(make_backup_code))
+        .route("/account/two-factor/backup", get(turn::to_its_page).post(make_backup_code))
         .merge(app::routes())
         .merge(confirm::routes())
         .merge(mail::routes())
@@ -86,6 +88,10 @@ struct DonePage {
     next: String,
     /// A registration is waiting.
     goes_on: bool,
+    /// A backup code alone was made.
+    made: bool,
+    /// Where one is made, where there is none.
+    make: Option<String>,
     other: Option<Other>,
 }
 
@@ -187,12 +193,18 @@ fn said(note: &Note, t: &Texts) -> Vec<&'static str> {
 
 /// What follows on a factor that was set up: the page that says so, and shows the backup code where one was made.
 async fn set_up(web: &Web, visit: &Visit, visitor: &Visitor, session: [u8; 32]) -> Reply {
-    done_with(visit, backup::made(web, visitor, session, Handover::Shown).await)
+    done_with(backup::made(web, visitor, session, Handover::Shown).await, along(visit, DONE))
+}
+
+/// Gives the address of that page where it says that a backup code was made, and nothing else.
+fn code_page(visit: &Visit) -> String {
+    let page = along(visit, DONE);
+    format!("{page}{}show={CODE}", if page.contains('?') { '&' } else { '?' })
 }
 
 /// Leads to the page that says so, with the backup code for it where one was made.
-fn done_with(visit: &Visit, code: Option<String>) -> Reply {
-    let done = Reply::see(along(visit, DONE));
+fn done_with(code: Option<String>, page: String) -> Reply {
+    let done = Reply::see(page);
     match code {
         Some(sealed) => done.with(Crumb::Once, Some(sealed)),
         None => done,
@@ -211,7 +223,7 @@ pub(super) async fn logged_in(
     if stage == Stage::Full && web.backup_code().is_unseen(visitor).await? {
         let code = backup::made(web, visitor, session, Handover::Shown).await;
         if code.is_some() {
-            return Ok(done_with(visit, code));
+            return Ok(done_with(code, code_page(visit)));
         }
     }
     Ok(Reply::see(turn::next(visit, stage)))
@@ -232,6 +244,8 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         action: along(&visit, DONE),
         next: turn::next(&visit, Stage::Full),
         goes_on: visit.registration().is_some(),
+        made: visit.query().get("show") == CODE,
+        make: has.handover.is_none().then(|| along(&visit, "/account/two-factor/backup")),
         other: missing
             .map(|kind| Other { kind: kind.as_str(), href: along(&visit, &format!("{PAGE}/{}", kind.as_str())) }),
     };
@@ -260,7 +274,8 @@ async fn make_backup_code(State(web): State<Web>, Extension(visit): Extension<Vi
     if has.factors.is_empty() {
         return Ok(Reply::see(along(&visit, PAGE)));
     }
-    Ok(done_with(&visit, backup::made(&web, visitor, visitor.session, Handover::Kept).await))
+    let made = backup::made(&web, visitor, visitor.session, Handover::Kept).await;
+    Ok(done_with(made, code_page(&visit)))
 }
 
 impl From<FactorError> for Trouble {

@@ -216,7 +216,7 @@ async fn a_code_typed_when_the_session_is_over_is_not_used_up() {
     let world = World::open().await;
     let service = service(&world);
     let (visitor, code) = before_the_step(&world, &service).await;
-    let late = NOON.plus(session::IDLE);
+    let late = NOON.plus(session::AWAITING);
     assert_eq!(service.attempt(&visitor, &code, [4; 32], late).await.unwrap(), Tried::Gone);
     assert_eq!(factors(&world, &visitor).await, [(FactorKind::App, None)]);
     let again = world.log_in(5, late).await;

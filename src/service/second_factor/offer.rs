@@ -9,7 +9,7 @@ use crate::seal;
 use data_encoding::BASE64URL_NOPAD;
 
 /// How long a secret that was shown can be confirmed.
-const LIFE: Span = Span::from_secs(30 * 60);
+pub const OFFERED: Span = Span::from_secs(30 * 60);
 
 /// Whose offer it is.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub(super) fn open(keys: &KeyRing, owner: Owner, sealed: &str, now: Timestamp) -
     let plain = seal::open(keys, &owner.bytes(), &sealed).ok()?;
     let (secret, shown) = plain.reveal().split_first_chunk::<SECRET_LEN>()?;
     let at = Timestamp::from_millis(i64::from_be_bytes(shown.try_into().ok()?));
-    (now < at.plus(LIFE)).then(|| Shown { secret: Secret::new(*secret), at })
+    (now < at.plus(OFFERED)).then(|| Shown { secret: Secret::new(*secret), at })
 }
 
 #[cfg(test)]

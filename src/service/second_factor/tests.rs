@@ -79,7 +79,7 @@ impl World {
     }
 
     async fn set_up(&self, visitor: &Visitor, offer: &Offer, typed: &str, to: u8, at: Timestamp) -> Verdict<Stage> {
-        self.factors.set_up_app(visitor, &offer.sealed, typed, step(to, at)).await.unwrap()
+        self.factors.set_up_app(visitor, &[offer.sealed.as_str()], typed, step(to, at)).await.unwrap()
     }
 
     async fn pass(&self, visitor: &Visitor, typed: &str, to: u8, at: Timestamp) -> Verdict<Stage> {
@@ -157,7 +157,7 @@ async fn a_code_typed_when_the_session_is_over_is_not_used_up() {
     let world = World::open().await;
     let secret = world.with_app().await;
     let visitor = world.log_in(3, NOON).await;
-    let late = NOON.plus(session::IDLE);
+    let late = NOON.plus(session::AWAITING);
     let shown = code(&secret, late);
     assert_eq!(world.pass(&visitor, &shown, 4, late).await, Verdict::Gone);
     let again = world.log_in(5, late).await;

@@ -1,14 +1,14 @@
 //! `/account/two-factor/app`: setting an authenticator app up (R026–R034).
 //!
-//! What always holds: each visit shows another secret, and nothing is kept of one that nobody confirms (R031); after a code
-//! that was mistyped the same one stands there once more, as the app already holds it.
+//! What always holds: each visit shows another secret, and nothing is kept here of one that nobody confirms (R031); after a code
+//! that was mistyped the same one stands there once more, and a code of one of the last three is right, as the app may hold it.
 
 use super::super::code::{self, along, faults};
 use super::super::cookie::Crumb;
 use super::super::fault::Fault;
 use super::super::note::Note;
 use super::super::reply::{Answer, Entry, Reply};
-use super::super::texts::texts;
+use super::super::texts::{Texts, texts};
 use super::super::visit::Visit;
 use super::super::{Web, turn};
 use super::qr::Qr;
@@ -22,6 +22,8 @@ use axum::{Extension, Router};
 use serde::Serialize;
 
 pub(super) const HERE: &str = "/account/two-factor/app";
+/// Of how many secrets that were shown a browser keeps what it takes to confirm one.
+const OFFERS: usize = 3;
 
 pub(super) fn routes() -> Router<Web> {
     Router::new().route("/account/two-factor/app", get(show).post(confirm))
@@ -77,6 +79,7 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         Err(reply) => return Ok(reply),
     };
     let offer = before.map_or_else(|| web.second_factor().offer(visitor, web.now()), Ok)?;
+    let kept = kept_offers(&offer.sealed, &visit);
     let t = texts(visit.language());
     let page = AppPage {
         action: along(&visit, HERE),
@@ -88,9 +91,33 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
         issuer: web.host().to_owned(),
         sealed: offer.sealed,
         replaces: visitor.stage == Stage::Full && has.factor(FactorKind::App).is_some(),
-        errors: visit.note().map_or_else(Vec::new, |note| faults(&note, t)),
+        errors: visit.note().map_or_else(Vec::new, |note| said(&note, t)),
     };
-    Ok(Reply::page("two_factor_app.html", &page).with(Crumb::Offer, None))
+    Ok(Reply::page("two_factor_app.html", &page).with(Crumb::Offer, None).with(Crumb::Offers, Some(kept)))
+}
+
+/// Gives the sealed secrets that this browser was shown last, without those that cannot be any.
+fn offers(visit: &Visit) -> impl Iterator<Item = &str> {
+    let kept = visit.jar().get(Crumb::Offers).unwrap_or_default();
+    kept.split('.').filter(|sealed| !sealed.is_empty() && is_sealed(sealed))
+}
+
+/// Puts the one that is shown now before them: a phone that is short of memory shows the page anew while its app takes over.
+fn kept_offers(shown: &str, visit: &Visit) -> String {
+    let earlier = offers(visit).filter(|sealed| *sealed != shown);
+    std::iter::once(shown).chain(earlier).take(OFFERS).collect::<Vec<_>>().join(".")
+}
+
+fn is_sealed(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// Says what is wrong; where the secret's time was over, that another one is shown now.
+fn said(note: &Note, t: &Texts) -> Vec<Fault> {
+    match note.remarks().any(|remark: code::Remark| remark == code::Remark::Over) {
+        true => vec![Fault::plain(t.two_factor.app_over)],
+        false => faults(note, t),
+    }
 }
 
 /// After a mistyped code the secret that was shown.
@@ -110,7 +137,7 @@ async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Ent
     let again = |remark: code::Remark| {
         Ok(Reply::see(visit.here()).noting(&Note::of(remark)).with(Crumb::Offer, Some(sealed.to_owned())))
     };
-    if !sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+    if !is_sealed(sealed) {
         return Ok(Reply::see(visit.here()).noting(&Note::of(code::Remark::Over)));
     }
     if fields.get("otp").trim().is_empty() {
@@ -118,9 +145,11 @@ async fn confirm(State(web): State<Web>, Extension(visit): Extension<Visit>, Ent
     }
     let member = visitor.member.id;
     let (cookie, step) = code::step(&web, &visit, member)?;
-    match web.second_factor().set_up_app(visitor, sealed, fields.get("otp"), step).await? {
+    let offered: Vec<&str> = std::iter::once(sealed).chain(offers(&visit)).take(OFFERS + 1).collect();
+    match web.second_factor().set_up_app(visitor, &offered, fields.get("otp"), step).await? {
         Verdict::Right(_) => {
-            code::passed(&web, &visit, member, cookie, set_up(&web, &visit, visitor, step.session).await)
+            let done = set_up(&web, &visit, visitor, step.session).await.with(Crumb::Offers, None);
+            code::passed(&web, &visit, member, cookie, done)
         }
         Verdict::Gone => Ok(turn::over(&visit)),
         // The page asks for what is missing.

@@ -16,7 +16,7 @@ use crate::service::second_factor::{Overview, Proof, Verdict};
 use crate::service::session::Visitor;
 use crate::store::FactorKind;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/account/two-factor/confirm", get(ask))
         .route("/account/two-factor/confirm/{kind}", get(ask_by).post(judge))
-        .route("/account/two-factor/confirm/mail/send", post(send))
+        .route("/account/two-factor/confirm/mail/send", get(turn::to_its_page).post(send))
 }
 
 /// Asks for a code, to go on at `page`.

@@ -16,7 +16,7 @@ use crate::service::otp::Purpose;
 use crate::service::second_factor::Verdict;
 use crate::store::FactorKind;
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub(super) const HERE: &str = "/account/two-factor/mail";
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/account/two-factor/mail", get(show).post(confirm))
-        .route("/account/two-factor/mail/send", post(send))
+        .route("/account/two-factor/mail/send", get(turn::to_its_page).post(send))
 }
 
 #[derive(Serialize)]

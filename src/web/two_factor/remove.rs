@@ -17,7 +17,7 @@ use crate::service::second_factor::{Overview, Proof, Verdict};
 use crate::service::session::{Stage, Visitor};
 use crate::store::FactorKind;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/account/two-factor/remove/{kind}", get(ask))
         .route("/account/two-factor/remove/{kind}/{proof}", get(ask_by).post(remove))
-        .route("/account/two-factor/remove/{kind}/mail/send", post(send))
+        .route("/account/two-factor/remove/{kind}/mail/send", get(turn::to_its_page).post(send))
 }
 
 #[derive(Serialize)]

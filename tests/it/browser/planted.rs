@@ -114,6 +114,8 @@ impl Planted<'_> {
             let note = data_encoding::BASE64URL_NOPAD.encode(format!("area=late&say={late}").as_bytes());
             self.look(&format!("login-{late}"), "/login", ".banner.error", json!({ "note": note }));
         }
+        let busy = data_encoding::BASE64URL_NOPAD.encode(b"area=login&say=busy&org=DEMO&id=0001");
+        self.look("login-busy", "/login", ".banner.error", json!({ "note": busy }));
         let over = self.house.clock.now().minus(Span::from_secs(60));
         let expired = Link { purpose: Purpose::ContactTest, row: 9_999, expires: over.seconds(), nonce: [7; 16] };
         let expired = expired.mint(self.house.keys.link());
@@ -124,7 +126,7 @@ impl Planted<'_> {
         self.look("bookmark-stranger", "/account/bookmark", "main .card", json!({}));
         self.look("help-official", "/help/mail", "main details[open]", json!({ "open": true }));
         self.look("outbox-empty", "/outbox", "main > p", json!({}));
-        self.look("method", "/account/two-factor/backup", "main .send", json!({}));
+        self.look("method", "/login/strength", "main .send", json!({}));
     }
 
     async fn first_passwords(&mut self) {
@@ -213,6 +215,9 @@ impl Planted<'_> {
         self.factor(ending, FactorKind::App).await;
         let at = self.house.clock.now().plus(Span::from_secs(1_800));
         self.write(move |tx| tx.end_factors(ending, at)).await;
+        let before = self.session(ending, Stage::Code, |_| ()).await;
+        self.look("code-ending", "/login/code", ".banner.warning", json!({ "session": before }));
+        self.look("backup-ending", "/login/backup", ".banner.warning", json!({ "session": before }));
         let session = self.session(ending, Stage::Enrol, |_| ()).await;
         self.look("factors-ending", "/account/two-factor", ".banner.warning", json!({ "session": session }));
     }

@@ -6,9 +6,9 @@ use karamail::keys::Keychain;
 use karamail::model::{MemberId, Priority, Secret, Span};
 use karamail::random::Random;
 use karamail::service::hasher::Hasher;
-use karamail::service::login::{Device, Entrance, Login, MANY, Typed, Verdict};
+use karamail::service::login::{Again, Device, Entrance, Login, MANY, Typed, Verdict};
 use karamail::service::notice::Notices;
-use karamail::service::session::Stage;
+use karamail::service::session::{Stage, Standing, standing};
 use karamail::store::{Location, Store};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -40,13 +40,15 @@ fn stranger(number: u8) -> Entrance {
     Entrance { device: Device::Network([number; 32]), old: None, session: [number; 32], language: None }
 }
 
-/// Waits until somebody waits to decide who has written something here already.
+/// Waits until somebody waits for what a transaction of this place has decided.
 fn until_somebody_waits(place: &Place) {
     let Location::Postgres(url) = &place.location else { return };
     let schema = server::schema_of(url);
     let waiting = format!(
-        "SELECT count(*) FROM pg_locks w WHERE w.locktype = 'advisory' AND NOT w.granted AND EXISTS (SELECT 1 FROM \
-         pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = w.pid AND c.relnamespace = '{schema}'::regnamespace)"
+        "SELECT count(*) FROM pg_locks w JOIN pg_locks g ON g.locktype = 'advisory' AND g.granted AND (g.classid, g.objid, \
+         g.objsubid) = (w.classid, w.objid, w.objsubid) WHERE w.locktype = 'advisory' AND NOT w.granted AND EXISTS (SELECT \
+         1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = g.pid AND c.relnamespace = \
+         '{schema}'::regnamespace)"
     );
     while server::sql(&waiting).trim() == "0" {}
 }
@@ -106,4 +108,43 @@ pub async fn a_login_judged_before_the_password_changed_opens_nothing(place: Pla
     assert_eq!(logins.join_next().await.unwrap().unwrap(), Verdict::Refused);
     tasks.join_next().await.unwrap().unwrap();
     assert_eq!(read(&store, |tx| tx.session(&[9; 32])).await, None);
+}
+
+pub async fn a_password_typed_once_more_does_not_bring_back_a_session_that_a_change_ends(place: Place) {
+    let store = place.open().await;
+    let (login, member) = login(&store).await;
+    let verdict = login.attempt(typed(OWN), stranger(9), at(3)).await.unwrap();
+    assert!(matches!(verdict, Verdict::In(..)), "{verdict:?}");
+    let Standing::In(visitor) = standing(&store, [9; 32], at(3)).await.unwrap() else { panic!("not logged in") };
+    let (tell, told) = sync_channel(1);
+    let (release, released) = sync_channel(1);
+    let mut tasks = JoinSet::new();
+    let changing = store.clone();
+    tasks.spawn(async move {
+        let change = move |tx: &mut karamail::store::Tx<'_>| {
+            tx.guard()?;
+            tx.set_password(member, "another", at(3))?;
+            tx.end_sessions_of(member, None)?;
+            assert!(tell.send(()).is_ok());
+            assert!(released.recv_timeout(LONG).is_ok());
+            Ok(())
+        };
+        write(&changing, change).await;
+    });
+    spawn_blocking(move || told.recv_timeout(LONG)).await.unwrap().unwrap();
+    let mut tries = JoinSet::new();
+    let device = Device::Network([9; 32]);
+    tries.spawn(async move { login.again(&visitor, &typed(OWN).password, device, [8; 32], at(4)).await.unwrap() });
+    let place = spawn_blocking(move || {
+        until_somebody_waits(&place);
+        place
+    });
+    let _place = place.await.unwrap();
+    release.send(()).unwrap();
+    let verdict = tries.join_next().await.unwrap().unwrap();
+    assert!(matches!(verdict, Again::Gone | Again::Refused), "{verdict:?}");
+    tasks.join_next().await.unwrap().unwrap();
+    for session in [[8; 32], [9; 32]] {
+        assert_eq!(read(&store, move |tx| tx.session(&session)).await, None);
+    }
 }

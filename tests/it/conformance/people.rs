@@ -373,7 +373,20 @@ pub async fn a_gate_is_looked_at_without_a_try(place: Place) {
     assert!(!is_open(1_000).await && !is_open(1_999).await);
     assert!(is_open(2_000).await);
     // A clock that was set back locks nobody out.
-    assert!(is_open(-60_000).await);
+    assert!(is_open(-600_000).await);
+}
+
+pub async fn a_clock_a_moment_behind_opens_no_gate(place: Place) {
+    let store = place.open().await;
+    for number in 0..9 {
+        let gate = knock(&store, number * 61_000).await;
+        assert!(matches!(gate, Gate::Open { .. }), "{number}: {gate:?}");
+    }
+    let last = 8 * 61_000;
+    for now in [last, last - 1, last - 5_000, last + 59_999] {
+        assert_eq!(knock(&store, now).await, Gate::Wait { until: at(last + 60_000) }, "{now}");
+        assert!(!read(&store, move |tx| tx.login_open(&[1; 32], &[2; 32], at(now))).await, "{now}");
+    }
 }
 
 pub async fn a_clock_set_back_locks_nobody_out(place: Place) {

@@ -444,6 +444,7 @@ async fn r073_the_present_password_is_asked_for_where_it_was_typed_long_ago() {
     house.clock.turn(Span::from_secs(300));
     let mut late = form.clone();
     late.submit(&[("new", "umi-to-yama-10"), ("again", "umi-to-yama-10")]).await.has("パスワードの確認");
+    late.page.has("まだ変更していません");
     phone.get("/account/password").await.has("パスワードの確認").has("autocomplete=\"current-password\"");
     assert_eq!(phone.path, "/login/again?back=/account/password");
     phone.submit(&[("password", "")]).await.has("パスワードを入力してください");

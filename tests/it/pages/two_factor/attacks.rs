@@ -74,6 +74,23 @@ async fn a_code_by_mail_is_burnt_by_five_wrong_tries_and_over_after_an_hour_or_a
 }
 
 #[tokio::test]
+async fn r040_a_mailed_code_is_good_for_its_hour_however_late_the_carrier_brings_it() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    set_up_mail(&house, &mut phone, "hanako@docomo.ne.jp").await;
+    let mut browser = before_the_step(&house).await;
+    send(&mut browser, "/login/code/send", &[]).await.has("送りました").has("メール送信後60分");
+    let (code, _) = mailed(&house).await;
+    // Nothing is pressed until it arrives.
+    house.clock.turn(Span::from_secs(59 * 60));
+    type_code(&mut browser, FactorKind::Mail, &code).await.has("<h1>メニュー</h1>");
+    // Whoever is in is logged out after half an hour, as always.
+    house.clock.turn(Span::from_secs(30 * 60));
+    browser.get("/account").await.has("しばらく操作がなかったため、ログアウトしました");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn of_guesses_of_the_backup_code_side_by_side_five_are_judged() {
     let house = house().await;
     let mut phone = first_login(&house).await;
@@ -124,7 +141,7 @@ async fn what_a_browser_carries_is_no_use_to_another_session() {
     let (action, own) = form(&later, "/account/two-factor/app", &[("otp", &shown(&house, &key))]);
     let forged: String = own.split('&').filter(|pair| !pair.starts_with("offer=")).collect::<Vec<_>>().join("&");
     later.send("POST", &action, Some(&format!("{forged}&{offer}"))).await;
-    later.get("/account/two-factor/app").await.has("このワンタイムパスワードは使えません");
+    later.get("/account/two-factor/app").await.has("ワンタイムパスワードがちがうか、もう使われています");
     house.close().await;
 }
 

@@ -61,6 +61,27 @@ async fn r122_a_registration_asks_for_it_too_and_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn r148_whoever_lost_the_set_up_after_the_backup_code_is_told_when_there_is_another_way() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let (_, backup) = set_up_app(&house, &mut phone).await;
+    let backup = backup.unwrap();
+    let mut other = before_the_step(&house).await;
+    other.page.has_not("設定し直す途中です");
+    other.get("/login/backup").await.has_not("設定し直す途中です");
+    send(&mut other, "/login/backup", &[("code", &backup)]).await.has("設定し直してください");
+    let then = format!("{} を過ぎてから", house.clock.now().plus(Span::from_secs(30 * 60)).minute_jst());
+    // The browser is closed, and nothing but the password is left.
+    let mut later = before_the_step(&house).await;
+    for page in ["/login/code", "/login/backup"] {
+        later.get(page).await.has("二要素認証は、設定し直す途中です").has(&then);
+    }
+    house.clock.turn(Span::from_secs(30 * 60));
+    before_the_step(&house).await.page.has("どちらかを設定してください");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn r147_r148_the_backup_code_clears_the_settings_and_leads_to_the_set_up() {
     let house = house().await;
     let mut phone = first_login(&house).await;

@@ -59,6 +59,47 @@ async fn r026_to_r030_the_page_leads_through_three_steps() {
 }
 
 #[tokio::test]
+async fn r031_an_app_that_added_one_of_the_last_three_secrets_is_set_up_with_its_code() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    let mut added = Vec::new();
+    // The browser showed the page anew each time the app had taken over.
+    for _ in 0..4 {
+        phone.get("/account/two-factor/app").await;
+        added.push(secret(&phone.page));
+    }
+    let form = "/account/two-factor/app";
+    send(&mut phone, form, &[("otp", &shown(&house, &added[0]))]).await.has("もう使われています");
+    // Another session of the same member cannot use what this browser carries.
+    house.clock.turn(Span::from_secs(1));
+    let mut stranger = before_the_step(&house).await;
+    stranger.cookies.insert("karamail-offers".to_owned(), phone.cookies["karamail-offers"].clone());
+    stranger.get(form).await;
+    send(&mut stranger, form, &[("otp", &shown(&house, &added[2]))]).await.has("もう使われています");
+    send(&mut phone, form, &[("otp", &shown(&house, &added[2]))]).await.has("登録が完了しました");
+    assert!(!phone.cookies.contains_key("karamail-offers"));
+    // It is the one that the app holds.
+    house.clock.turn(Span::from_secs(60));
+    let mut later = before_the_step(&house).await;
+    type_code(&mut later, FactorKind::App, &shown(&house, &added[2])).await.has("<h1>メニュー</h1>");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn r031_a_code_of_a_secret_whose_half_hour_is_over_is_met_with_what_to_do_in_the_app() {
+    let house = house().await;
+    let mut phone = first_login(&house).await;
+    phone.get("/account/two-factor/app").await;
+    let old = secret(&phone.page);
+    house.clock.turn(Span::from_secs(31 * 60));
+    let form = "/account/two-factor/app";
+    send(&mut phone, form, &[("otp", &shown(&house, &old))]).await.has("QRコードが新しくなりました");
+    let new = secret(&phone.page);
+    send(&mut phone, form, &[("otp", &shown(&house, &new))]).await.has("登録が完了しました");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn r027_r031_each_visit_shows_another_secret_and_each_is_good_for_its_own_form() {
     let house = house().await;
     let mut one = first_login(&house).await;
