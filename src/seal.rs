@@ -30,6 +30,12 @@ pub enum SealError {
     Broken,
 }
 
+/// Names an owner: what the value is for, and the number of whose it is.
+#[must_use]
+pub fn owner_of_secret(purpose: &str, owner: i64) -> Vec<u8> {
+    [purpose.as_bytes(), &[0], &owner.to_be_bytes()].concat()
+}
+
 /// Seals `plain` for the owner that `associated` names, with the key in use. `nonce` must never have been used before.
 #[must_use]
 #[expect(clippy::expect_used, reason = "the cipher refuses only what is longer than 256 GiB")]

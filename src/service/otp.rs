@@ -13,7 +13,6 @@ use crate::queue::{Class, Content, NewJob};
 use crate::random::{NoChance, Random};
 use crate::seal::{self, SealError};
 use crate::service::password::narrow;
-use crate::service::reseal::owner_of_secret;
 use crate::service::session::Visitor;
 use crate::store::{NewChallenge, OTP_CODE, Store, StoreError, Tx};
 use subtle::{Choice, ConstantTimeEq};
@@ -333,7 +332,7 @@ pub fn open(keys: &KeyRing, job: JobId, sealed: &[u8]) -> Result<Secret<String>,
 }
 
 fn owner(job: JobId) -> Vec<u8> {
-    owner_of_secret(OTP_CODE, job.number())
+    seal::owner_of_secret(OTP_CODE, job.number())
 }
 
 /// Draws a code of so many digits, each as likely as any other.

@@ -8,7 +8,7 @@ use super::{backup_code, draft};
 use crate::keys::Keys;
 use crate::model::KeyRing;
 use crate::random::{NoChance, Random};
-use crate::seal::{self, SealError};
+use crate::seal::{self, SealError, owner_of_secret};
 use crate::store::{Sealed, SealedPlace, Store, StoreError, Tx};
 use std::sync::Arc;
 
@@ -36,11 +36,6 @@ pub struct Resealed {
     pub done: u64,
     /// So many did not open.
     pub closed: u64,
-}
-
-/// Gives what a secret is bound to where it is kept.
-pub(super) fn owner_of_secret(purpose: &str, owner: i64) -> Vec<u8> {
-    [purpose.as_bytes(), &[0], &owner.to_be_bytes()].concat()
 }
 
 /// Goes once through all that is sealed with keys older than the one in use.

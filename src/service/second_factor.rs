@@ -20,7 +20,6 @@ use self::offer::{Owner, Shown};
 use super::audit::{self, By, Entry};
 use super::notice::Notices;
 use super::otp::{self, Purpose};
-use super::reseal::owner_of_secret;
 use super::session::{self, Stage, Visitor};
 use crate::keys::Keychain;
 use crate::model::{MemberId, Secret, Span, Timestamp};
@@ -387,7 +386,7 @@ const fn owner(visitor: &Visitor) -> Owner {
 
 /// What the secret of a member's app is bound to where it is kept.
 fn kept_for(member: MemberId) -> Vec<u8> {
-    owner_of_secret(APP_SECRET, member.number())
+    seal::owner_of_secret(APP_SECRET, member.number())
 }
 
 /// Says what keeps somebody from setting up what was begun at that moment: whoever finds a session open must not put a factor

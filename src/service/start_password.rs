@@ -7,7 +7,6 @@
 use crate::model::{KeyRing, MemberId, Secret, Span, Timestamp};
 use crate::random::{NoChance, Random};
 use crate::seal::{self, SealError};
-use crate::service::reseal::owner_of_secret;
 use crate::store::Member;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -76,7 +75,7 @@ pub fn draw(random: &Random) -> Result<Secret<String>, NoChance> {
 }
 
 fn owner(member: MemberId) -> Vec<u8> {
-    owner_of_secret(PURPOSE, member.number())
+    seal::owner_of_secret(PURPOSE, member.number())
 }
 
 #[cfg(test)]

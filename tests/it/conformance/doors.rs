@@ -10,7 +10,7 @@ use karamail::service::login::{Again, Device, Entrance, Login, MANY, Typed, Verd
 use karamail::service::notice::Notices;
 use karamail::service::session::{Stage, Standing, standing};
 use karamail::store::{Location, Store};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -78,35 +78,53 @@ pub async fn after_a_hundred_failures_side_by_side_a_strangers_right_password_wa
     }
 }
 
+/// A change of a member's password that has ended every session, and is not committed yet.
+struct Change {
+    task: JoinSet<()>,
+    release: SyncSender<()>,
+}
+
+impl Change {
+    async fn begin(store: &Store, member: MemberId) -> Self {
+        let (tell, told) = sync_channel(1);
+        let (release, released) = sync_channel(1);
+        let (mut task, store) = (JoinSet::new(), store.clone());
+        task.spawn(async move {
+            let change = move |tx: &mut karamail::store::Tx<'_>| {
+                tx.guard()?;
+                tx.set_password(member, "another", at(3))?;
+                tx.end_sessions_of(member, None)?;
+                assert!(tell.send(()).is_ok());
+                assert!(released.recv_timeout(LONG).is_ok());
+                Ok(())
+            };
+            write(&store, change).await;
+        });
+        spawn_blocking(move || told.recv_timeout(LONG)).await.unwrap().unwrap();
+        Self { task, release }
+    }
+
+    /// Commits it once somebody waits for it.
+    async fn end(mut self, place: Place) -> Place {
+        let waited = spawn_blocking(move || {
+            until_somebody_waits(&place);
+            place
+        });
+        let place = waited.await.unwrap();
+        self.release.send(()).unwrap();
+        self.task.join_next().await.unwrap().unwrap();
+        place
+    }
+}
+
 pub async fn a_login_judged_before_the_password_changed_opens_nothing(place: Place) {
     let store = place.open().await;
     let (login, member) = login(&store).await;
-    let (tell, told) = sync_channel(1);
-    let (release, released) = sync_channel(1);
-    let mut tasks = JoinSet::new();
-    let changing = store.clone();
-    tasks.spawn(async move {
-        let change = move |tx: &mut karamail::store::Tx<'_>| {
-            tx.guard()?;
-            tx.set_password(member, "another", at(3))?;
-            tx.end_sessions_of(member, None)?;
-            assert!(tell.send(()).is_ok());
-            assert!(released.recv_timeout(LONG).is_ok());
-            Ok(())
-        };
-        write(&changing, change).await;
-    });
-    spawn_blocking(move || told.recv_timeout(LONG)).await.unwrap().unwrap();
+    let change = Change::begin(&store, member).await;
     let mut logins = JoinSet::new();
     logins.spawn(async move { login.attempt(typed(OWN), stranger(9), at(4)).await.unwrap() });
-    let place = spawn_blocking(move || {
-        until_somebody_waits(&place);
-        place
-    });
-    let _place = place.await.unwrap();
-    release.send(()).unwrap();
+    let _place = change.end(place).await;
     assert_eq!(logins.join_next().await.unwrap().unwrap(), Verdict::Refused);
-    tasks.join_next().await.unwrap().unwrap();
     assert_eq!(read(&store, |tx| tx.session(&[9; 32])).await, None);
 }
 
@@ -116,34 +134,13 @@ pub async fn a_password_typed_once_more_does_not_bring_back_a_session_that_a_cha
     let verdict = login.attempt(typed(OWN), stranger(9), at(3)).await.unwrap();
     assert!(matches!(verdict, Verdict::In(..)), "{verdict:?}");
     let Standing::In(visitor) = standing(&store, [9; 32], at(3)).await.unwrap() else { panic!("not logged in") };
-    let (tell, told) = sync_channel(1);
-    let (release, released) = sync_channel(1);
-    let mut tasks = JoinSet::new();
-    let changing = store.clone();
-    tasks.spawn(async move {
-        let change = move |tx: &mut karamail::store::Tx<'_>| {
-            tx.guard()?;
-            tx.set_password(member, "another", at(3))?;
-            tx.end_sessions_of(member, None)?;
-            assert!(tell.send(()).is_ok());
-            assert!(released.recv_timeout(LONG).is_ok());
-            Ok(())
-        };
-        write(&changing, change).await;
-    });
-    spawn_blocking(move || told.recv_timeout(LONG)).await.unwrap().unwrap();
+    let change = Change::begin(&store, member).await;
     let mut tries = JoinSet::new();
     let device = Device::Network([9; 32]);
     tries.spawn(async move { login.again(&visitor, &typed(OWN).password, device, [8; 32], at(4)).await.unwrap() });
-    let place = spawn_blocking(move || {
-        until_somebody_waits(&place);
-        place
-    });
-    let _place = place.await.unwrap();
-    release.send(()).unwrap();
+    let _place = change.end(place).await;
     let verdict = tries.join_next().await.unwrap().unwrap();
     assert!(matches!(verdict, Again::Gone | Again::Refused), "{verdict:?}");
-    tasks.join_next().await.unwrap().unwrap();
     for session in [[8; 32], [9; 32]] {
         assert_eq!(read(&store, move |tx| tx.session(&session)).await, None);
     }
