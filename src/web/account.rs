@@ -10,7 +10,6 @@ use super::password;
 use super::reply::Reply;
 use super::texts::{Texts, texts};
 use super::turn;
-use super::two_factor;
 use super::visit::Visit;
 use crate::service::session::Visitor;
 use axum::extract::State;
@@ -64,7 +63,7 @@ fn entries(web: &Web, visitor: &Visitor, t: &Texts) -> Vec<Entry> {
         Some(_) => format!("{}{BOOKMARK}", web.public_url()),
         None => BOOKMARK.to_owned(),
     };
-    let two_factor = two_factor::is_open_to(visitor).then(|| here(two_factor::PAGE, t.two_factor.link));
+    let two_factor = turn::opens_two_factor(visitor).then(|| here(turn::TWO_FACTOR, t.two_factor.link));
     let password = here("/account/password", t.account.password);
     let bookmark = Entry { href: bookmark, label: t.account.bookmark };
     let profile = here("/account/profile", t.account.profile);

@@ -5,7 +5,6 @@
 //! language and after a reload, too, until its owner says that it is kept or half an hour is over (R002, R045).
 
 use super::Web;
-use super::code::along;
 use super::cookie::Crumb;
 use super::fault::Fault;
 use super::note::{Note, remarks};
@@ -63,8 +62,8 @@ async fn ask(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answ
     let t = texts(visit.language());
     let errors = visit.note().map_or_else(Vec::new, |note| faults(&note, t));
     let page = BackupPage {
-        action: along(&visit, "/login/backup"),
-        back: along(&visit, "/login/code"),
+        action: visit.along("/login/backup"),
+        back: visit.along("/login/code"),
         ending: has.ending().map(moment),
         errors,
     };

@@ -97,15 +97,6 @@ impl Sent {
     }
 }
 
-/// Gives the address of a page, with what travels along through a login.
-pub(super) fn along(visit: &Visit, page: &str) -> String {
-    match (visit.registration(), visit.back()) {
-        (Some(token), _) => format!("{page}?r={token}"),
-        (None, Some(back)) => format!("{page}?back={back}"),
-        (None, None) => page.to_owned(),
-    }
-}
-
 /// Gives the name a device has that this member passed a second factor on.
 fn passed_account(web: &Web, member: MemberId) -> [u8; 32] {
     mac(web.key().reveal(), "karamail passed", &member.number().to_be_bytes())
@@ -263,10 +254,10 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
         "code.html",
         &CodePage {
             kind: kind.as_str(),
-            action: along(visit, &format!("{PAGE}/{}", kind.as_str())),
-            send: along(visit, "/login/code/send"),
-            other: other.map(|other| along(visit, &format!("{PAGE}/{}", other.as_str()))),
-            backup: along(visit, "/login/backup"),
+            action: visit.along(&format!("{PAGE}/{}", kind.as_str())),
+            send: visit.along("/login/code/send"),
+            other: other.map(|other| visit.along(&format!("{PAGE}/{}", other.as_str()))),
+            backup: visit.along("/login/backup"),
             ending: has.ending().map(moment),
             waiting: waiting
                 .filter(|_| kind == FactorKind::Mail)
@@ -285,10 +276,10 @@ async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Ent
     };
     let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
     let Some(address) = has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()) else {
-        return Ok(Reply::see(along(&visit, PAGE)));
+        return Ok(Reply::see(visit.along(PAGE)));
     };
     let remark = order(&web, &visit, visitor, Purpose::Login, address).await?;
-    Ok(Reply::see(along(&visit, "/login/code/mail")).noting(&Note::of(remark)))
+    Ok(Reply::see(visit.along("/login/code/mail")).noting(&Note::of(remark)))
 }
 
 /// POST `/login/code/KIND`: judges a code.
@@ -303,7 +294,7 @@ async fn judge(
         Err(reply) => return Ok(reply),
     };
     let Some(kind) = FactorKind::named(&kind) else {
-        return Ok(Reply::see(along(&visit, PAGE)));
+        return Ok(Reply::see(visit.along(PAGE)));
     };
     let again = |remark: Remark| Ok(Reply::see(visit.here()).noting(&Note::of(remark)));
     let typed = fields.get("otp").to_owned();

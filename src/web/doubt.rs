@@ -5,7 +5,7 @@
 //! password was not right, and shows addresses only in part; a device is known by its cookie only once a code was right on it.
 
 use super::Web;
-use super::code::{self, Pause, Sent, along, faults_of_mail, said};
+use super::code::{self, Pause, Sent, faults_of_mail, said};
 use super::cookie::Crumb;
 use super::fault::Fault;
 use super::login;
@@ -78,8 +78,8 @@ async fn ask(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Answ
     let pause = Pause::find(&web, &visit, (visitor, Purpose::Doubt), to, waiting.is_some()).await?;
     let (note, t) = (visit.note(), texts(visit.language()));
     let page = DoubtPage {
-        action: along(&visit, PAGE),
-        send: along(&visit, "/login/confirm/send"),
+        action: visit.along(PAGE),
+        send: visit.along("/login/confirm/send"),
         waiting: waiting.map(|waiting| Sent::new(&waiting, true, &visitor.policy)),
         places: places.iter().map(Place::new).collect(),
         said: note.as_ref().map_or_else(Vec::new, |note| said(note, t)),
@@ -101,7 +101,7 @@ async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(
         Ok(visitor) => visitor,
         Err(reply) => return Ok(reply),
     };
-    let back = Reply::see(along(&visit, PAGE));
+    let back = Reply::see(visit.along(PAGE));
     let chosen: Option<Priority> = fields.get("priority").parse().ok();
     let places = web.login().confirmed_at(visitor).await?;
     let Some((_, address)) = places.into_iter().find(|(place, _)| Some(*place) == chosen) else { return Ok(back) };

@@ -4,10 +4,8 @@
 //! templates show what is in them. What always holds: the same things stand at the same places of every page (WCAG 3.2.6);
 //! who is logged in can log out; a page that the login has not got to yet is not linked.
 
-use super::code::along;
 use super::texts::{Texts, moment, texts};
 use super::turn;
-use super::two_factor;
 use super::visit::{self, Visit};
 use crate::model::{Language, Manual, Span};
 use crate::service::session::{Stage, Visitor};
@@ -21,13 +19,13 @@ type MemberPlace = (Place, fn(&Visitor) -> bool);
 /// The tabs at the top, before the one that logs out.
 const TABS: &[MemberPlace] = &[((turn::MENU, |t| t.account.tab), |_| true)];
 /// What stands beside the own name.
-const BESIDE: &[MemberPlace] = &[((two_factor::PAGE, |t| t.two_factor.link), |visitor| visitor.policy.two_factor)];
+const BESIDE: &[MemberPlace] = &[((turn::TWO_FACTOR, |t| t.two_factor.link), |visitor| visitor.policy.two_factor)];
 /// The menu, as the arrow of the pages below it names it.
 const MENU: Place = (turn::MENU, |t| t.account.to_menu);
 /// The addresses, as the arrow names them.
 const PROFILE: Place = ("/account/profile", |t| t.profile.title);
 /// What is asked for beside the password, as the arrow names it.
-const TWO_FACTOR: Place = (two_factor::PAGE, |t| t.two_factor.back);
+const TWO_FACTOR: Place = (turn::TWO_FACTOR, |t| t.two_factor.back);
 /// Pages below another (everything behind the address, too), and the one to which the arrow leads back; none leads back from
 /// what is shown only once.
 const BELOW: &[(&str, Option<Place>)] = &[
@@ -36,7 +34,7 @@ const BELOW: &[(&str, Option<Place>)] = &[
     ("/account/profile", Some(MENU)),
     ("/account/profile/test", Some(PROFILE)),
     ("/account/profile/confirm", Some(PROFILE)),
-    (two_factor::PAGE, Some(MENU)),
+    (turn::TWO_FACTOR, Some(MENU)),
     ("/account/two-factor/app", Some(TWO_FACTOR)),
     ("/account/two-factor/mail", Some(TWO_FACTOR)),
     ("/account/two-factor/remove", Some(TWO_FACTOR)),
@@ -140,7 +138,7 @@ impl Anchor {
     fn back(visit: &Visit, t: &Texts) -> Option<Self> {
         let visitor = visit.visitor()?;
         let (href, label) = above(BELOW, visit.path()).filter(|(href, _)| is_open(href, visitor))?;
-        Some(Self { href: along(visit, href), label: label(t), current: false })
+        Some(Self { href: visit.along(href), label: label(t), current: false })
     }
 }
 
@@ -174,7 +172,7 @@ fn above(below: &[(&str, Option<Place>)], path: &str) -> Option<Place> {
 
 /// Says whether the member has the page, and the login has got to it.
 fn is_open(page: &str, visitor: &Visitor) -> bool {
-    if page == two_factor::PAGE { two_factor::is_open_to(visitor) } else { visitor.stage == Stage::Full }
+    if page == turn::TWO_FACTOR { turn::opens_two_factor(visitor) } else { visitor.stage == Stage::Full }
 }
 
 fn is_below(path: &str, page: &str) -> bool {

@@ -7,13 +7,18 @@
 use super::note::{Late, Note};
 use super::reply::Reply;
 use super::visit::{Visit, is_token};
-use super::{code, two_factor};
 use crate::model::Timestamp;
 use crate::service::session::{Stage, Visitor};
 use axum::Extension;
 
 /// The page of whoever is logged in and wants nothing in particular.
 pub(super) const MENU: &str = "/account";
+/// The overview of second factors.
+pub(super) const TWO_FACTOR: &str = "/account/two-factor";
+/// The pages that set one up, and the one that follows on them.
+pub(super) const SET_UP_APP: &str = "/account/two-factor/app";
+pub(super) const SET_UP_MAIL: &str = "/account/two-factor/mail";
+pub(super) const SET_UP_DONE: &str = "/account/two-factor/done";
 
 /// Gives the page whose turn it is for somebody who has got that far.
 pub(super) fn next(visit: &Visit, stage: Stage) -> String {
@@ -26,7 +31,7 @@ pub(super) fn next(visit: &Visit, stage: Stage) -> String {
 /// Gives the page that followed on a form that has come a second time, for somebody who has got that far since.
 pub(super) fn already(visit: &Visit, stage: Stage) -> String {
     match stage {
-        Stage::Full if two_factor::is_set_up(visit.path()) => code::along(visit, two_factor::DONE),
+        Stage::Full if [SET_UP_APP, SET_UP_MAIL].contains(&visit.path()) => visit.along(SET_UP_DONE),
         Stage::Code | Stage::Doubt | Stage::Password | Stage::Enrol | Stage::Full => next(visit, stage),
     }
 }
@@ -56,6 +61,11 @@ fn asked(back: Option<&str>, stage: Stage) -> String {
 /// Sends the browser to the page of a token; what is none can hold anything, and there is a page that says so.
 pub(super) fn of_token(page: &str, token: &str) -> Reply {
     Reply::see(if is_token(token) { format!("{page}/{token}") } else { page.to_owned() })
+}
+
+/// Says whether the pages of second factors open to somebody.
+pub(super) fn opens_two_factor(visitor: &Visitor) -> bool {
+    visitor.policy.two_factor && matches!(visitor.stage, Stage::Enrol | Stage::Full)
 }
 
 /// GET of what a button sends to, such as `/login/code/send`, as when its form came too late: leads to the page of the button.

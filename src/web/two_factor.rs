@@ -11,7 +11,6 @@ mod mail;
 mod qr;
 mod remove;
 
-use super::code::along;
 use super::cookie::Crumb;
 use super::note::{Note, remarks};
 use super::reply::{Answer, Entry, Reply, Trouble};
@@ -29,9 +28,9 @@ use axum::{Extension, Router};
 use serde::Serialize;
 
 /// Where the overview is.
-pub(super) const PAGE: &str = "/account/two-factor";
+const PAGE: &str = turn::TWO_FACTOR;
 /// What follows on a factor that was set up.
-pub(super) const DONE: &str = "/account/two-factor/done";
+const DONE: &str = turn::SET_UP_DONE;
 /// What that page is to show (`show`), where a backup code was made and nothing else.
 const CODE: &str = "code";
 
@@ -102,21 +101,11 @@ struct Other {
     href: String,
 }
 
-/// Says whether the form of that page sets a factor up.
-pub(super) fn is_set_up(path: &str) -> bool {
-    [app::HERE, mail::HERE].contains(&path)
-}
-
-/// Says whether the pages open to somebody.
-pub(super) fn is_open_to(visitor: &Visitor) -> bool {
-    visitor.policy.two_factor && matches!(visitor.stage, Stage::Enrol | Stage::Full)
-}
-
 /// Gives who may set a factor up; others are sent where it is their turn.
 fn setter(visit: &Visit) -> Result<&Visitor, Reply> {
     let visitor = turn::at(visit, &[Stage::Enrol, Stage::Full])?;
     // Where it was switched off a moment ago, a page may still be open.
-    if is_open_to(visitor) { Ok(visitor) } else { Err(Reply::see(turn::next(visit, visitor.stage))) }
+    if turn::opens_two_factor(visitor) { Ok(visitor) } else { Err(Reply::see(turn::next(visit, visitor.stage))) }
 }
 
 /// The same, with what they have, and who they are shown lately: at the end of a login it was, before a change it is asked for.
@@ -153,7 +142,7 @@ async fn overview(State(web): State<Web>, Extension(visit): Extension<Visit>) ->
         ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(moment),
         backup: backup_text(&has, texts(visit.language())),
         make: (!needed && has.handover != Some(Handover::Kept) && !has.factors.is_empty())
-            .then(|| along(&visit, "/account/two-factor/backup")),
+            .then(|| visit.along("/account/two-factor/backup")),
         said: visit.note().map_or_else(Vec::new, |note| said(&note, texts(visit.language()))),
     };
     Ok(Reply::page("two_factor.html", &page))
@@ -166,8 +155,8 @@ fn method(visit: &Visit, kind: FactorKind, factor: Option<&Factor>) -> Method {
         kind: kind.as_str(),
         address: factor.and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
         since: factor.map(|factor| moment(factor.enrolled_at)),
-        set_up: along(visit, &format!("{PAGE}/{}", kind.as_str())),
-        remove: along(visit, &format!("{PAGE}/remove/{}", kind.as_str())),
+        set_up: visit.along(&format!("{PAGE}/{}", kind.as_str())),
+        remove: visit.along(&format!("{PAGE}/remove/{}", kind.as_str())),
     }
 }
 
@@ -193,12 +182,12 @@ fn said(note: &Note, t: &Texts) -> Vec<&'static str> {
 
 /// What follows on a factor that was set up: the page that says so, and shows the backup code where one was made.
 async fn set_up(web: &Web, visit: &Visit, visitor: &Visitor, session: [u8; 32]) -> Reply {
-    done_with(backup::made(web, visitor, session, Handover::Shown).await, along(visit, DONE))
+    done_with(backup::made(web, visitor, session, Handover::Shown).await, visit.along(DONE))
 }
 
 /// Gives the address of that page where it says that a backup code was made, and nothing else.
 fn code_page(visit: &Visit) -> String {
-    let page = along(visit, DONE);
+    let page = visit.along(DONE);
     format!("{page}{}show={CODE}", if page.contains('?') { '&' } else { '?' })
 }
 
@@ -241,13 +230,13 @@ async fn done(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     let missing = FactorKind::ALL.into_iter().find(|kind| has.factor(*kind).is_none());
     let page = DonePage {
         codes: handed.iter().flat_map(|handed| &handed.codes).map(|code| grouped(code.reveal())).collect(),
-        action: along(&visit, DONE),
+        action: visit.along(DONE),
         next: turn::next(&visit, Stage::Full),
         goes_on: visit.registration().is_some(),
         made: visit.query().get("show") == CODE,
-        make: has.handover.is_none().then(|| along(&visit, "/account/two-factor/backup")),
+        make: has.handover.is_none().then(|| visit.along("/account/two-factor/backup")),
         other: missing
-            .map(|kind| Other { kind: kind.as_str(), href: along(&visit, &format!("{PAGE}/{}", kind.as_str())) }),
+            .map(|kind| Other { kind: kind.as_str(), href: visit.along(&format!("{PAGE}/{}", kind.as_str())) }),
     };
     Ok(Reply::page("two_factor_done.html", &page))
 }
@@ -272,7 +261,7 @@ async fn make_backup_code(State(web): State<Web>, Extension(visit): Extension<Vi
         Err(reply) => return Ok(reply),
     };
     if has.factors.is_empty() {
-        return Ok(Reply::see(along(&visit, PAGE)));
+        return Ok(Reply::see(visit.along(PAGE)));
     }
     let made = backup::made(&web, visitor, visitor.session, Handover::Kept).await;
     Ok(done_with(made, code_page(&visit)))

@@ -119,6 +119,15 @@ impl Visit {
         &self.0.query
     }
 
+    /// Gives the address of a page, with what travels along through a login.
+    pub(super) fn along(&self, page: &str) -> String {
+        match (self.registration(), self.back()) {
+            (Some(token), _) => format!("{page}?r={token}"),
+            (None, Some(back)) => format!("{page}?back={back}"),
+            (None, None) => page.to_owned(),
+        }
+    }
+
     /// Gives the query of a link to this page in another language.
     pub(super) fn in_language(&self, language: Language) -> String {
         format!("?{}", self.0.query.write(KEPT, &[("lang", language.as_str())]))

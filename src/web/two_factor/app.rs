@@ -3,7 +3,7 @@
 //! What always holds: each visit shows another secret, and nothing is kept here of one that nobody confirms (R031); after a code
 //! that was mistyped the same one stands there once more, and a code of one of the last three is right, as the app may hold it.
 
-use super::super::code::{self, along, faults};
+use super::super::code::{self, faults};
 use super::super::cookie::Crumb;
 use super::super::fault::Fault;
 use super::super::note::Note;
@@ -21,7 +21,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
-pub(super) const HERE: &str = "/account/two-factor/app";
+const HERE: &str = turn::SET_UP_APP;
 /// Of how many secrets that were shown a browser keeps what it takes to confirm one.
 const OFFERS: usize = 3;
 
@@ -82,8 +82,8 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     let kept = kept_offers(&offer.sealed, &visit);
     let t = texts(visit.language());
     let page = AppPage {
-        action: along(&visit, HERE),
-        mail: along(&visit, "/account/two-factor/mail"),
+        action: visit.along(HERE),
+        mail: visit.along("/account/two-factor/mail"),
         stores: SHOPS,
         qr: Qr::of(offer.address.reveal()),
         address: offer.address.reveal().clone(),

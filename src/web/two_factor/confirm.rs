@@ -3,7 +3,7 @@
 //! What always holds: it comes after a password typed lately, so codes are not guessed or ordered by whoever found a session
 //! open; a right code leads on to the page that asked for it.
 
-use super::super::code::{self, Pause, Sent, along, faults_of_mail, said};
+use super::super::code::{self, Pause, Sent, faults_of_mail, said};
 use super::super::fault::Fault;
 use super::super::note::Note;
 use super::super::reply::{Answer, Entry, Reply, Trouble};
@@ -78,7 +78,7 @@ fn after(visit: &Visit) -> &str {
 }
 
 fn page(visit: &Visit, kind: FactorKind) -> String {
-    along(visit, &format!("{HERE}/{}", kind.as_str()))
+    visit.along(&format!("{HERE}/{}", kind.as_str()))
 }
 
 /// GET: asks for a code of the app, where there is one, else for one by mail.
@@ -106,7 +106,7 @@ async fn show(web: &Web, visit: &Visit, wanted: Option<FactorKind>) -> Answer {
     let page = ConfirmPage {
         kind: kind.as_str(),
         action: page(visit, kind),
-        send: along(visit, &format!("{HERE}/mail/send")),
+        send: visit.along(&format!("{HERE}/mail/send")),
         other: other.map(|other| page(visit, other)),
         back: PAGE,
         waiting: waiting
@@ -126,7 +126,7 @@ async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, _: Ent
         Err(reply) => return Ok(reply),
     };
     let Some(address) = has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()) else {
-        return Ok(Reply::see(along(&visit, HERE)));
+        return Ok(Reply::see(visit.along(HERE)));
     };
     let remark = code::order(&web, &visit, visitor, Purpose::Confirm, address).await?;
     Ok(Reply::see(page(&visit, FactorKind::Mail)).noting(&Note::of(remark)))
@@ -144,7 +144,7 @@ async fn judge(
         Err(reply) => return Ok(reply),
     };
     let Some(kind) = FactorKind::named(&kind) else {
-        return Ok(Reply::see(along(&visit, HERE)));
+        return Ok(Reply::see(visit.along(HERE)));
     };
     let again = |remark: code::Remark| Ok(Reply::see(visit.here()).noting(&Note::of(remark)));
     let typed = fields.get("otp").to_owned();

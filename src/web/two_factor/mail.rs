@@ -3,7 +3,7 @@
 //! What always holds: the address is typed for this purpose alone, and is not one of the member's contact addresses unless it
 //! happens to be the same; it is set up only by a code that was sent to it.
 
-use super::super::code::{self, Pause, Sent, along, faults_of_mail, said};
+use super::super::code::{self, Pause, Sent, faults_of_mail, said};
 use super::super::fault::Fault;
 use super::super::note::Note;
 use super::super::reply::{Answer, Entry, Reply};
@@ -20,7 +20,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use serde::Serialize;
 
-pub(super) const HERE: &str = "/account/two-factor/mail";
+const HERE: &str = turn::SET_UP_MAIL;
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()
@@ -56,9 +56,9 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
     let to = EmailAddress::typed(typed).ok();
     let pause = Pause::find(&web, &visit, (visitor, Purpose::Enrol), to.as_ref(), waiting.is_some()).await?;
     let page = MailPage {
-        action: along(&visit, HERE),
-        send: along(&visit, "/account/two-factor/mail/send"),
-        app: along(&visit, "/account/two-factor/app"),
+        action: visit.along(HERE),
+        send: visit.along("/account/two-factor/mail/send"),
+        app: visit.along("/account/two-factor/app"),
         present: has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()).map(ToString::to_string),
         typed: if typed.is_empty() { waiting.as_ref().map(|waiting| waiting.address.to_string()) } else { None }
             .unwrap_or_else(|| typed.to_owned()),
@@ -71,7 +71,7 @@ async fn show(State(web): State<Web>, Extension(visit): Extension<Visit>) -> Ans
 
 /// POST: sends a code to the address that was typed.
 async fn send(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
-    let back = Reply::see(along(&visit, HERE));
+    let back = Reply::see(visit.along(HERE));
     let (visitor, _) = match fresh_setter(&web, &visit, HERE, None).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),

@@ -3,7 +3,7 @@
 //! What always holds: it takes a confirmation, a password typed lately, and a code of any factor the member has; the last
 //! factor is not taken away but replaced, and the pages of the set-up come next.
 
-use super::super::code::{self, Pause, Sent, along, faults_of_mail, said};
+use super::super::code::{self, Pause, Sent, faults_of_mail, said};
 use super::super::cookie::Crumb;
 use super::super::fault::Fault;
 use super::super::note::Note;
@@ -67,7 +67,7 @@ impl<'a> Wish<'a> {
         let has = web.second_factor().overview(visitor.member.id, web.now()).await?;
         Ok(match FactorKind::named(kind).filter(|kind| has.factor(*kind).is_some()) {
             Some(kind) => Ok(Self { visitor, kind, has, waiting }),
-            None => Err(Reply::see(along(visit, PAGE))),
+            None => Err(Reply::see(visit.along(PAGE))),
         })
     }
 
@@ -105,10 +105,10 @@ async fn show(web: &Web, visit: &Visit, kind: &str, wanted: Option<FactorKind>) 
         kind: wish.kind.as_str(),
         proof: proof.as_str(),
         last: wish.has.factors.len() == 1,
-        action: along(visit, &wish.page(proof)),
-        send: along(visit, &format!("{}/send", wish.page(FactorKind::Mail))),
-        other: other.map(|other| along(visit, &wish.page(other))),
-        back: along(visit, PAGE),
+        action: visit.along(&wish.page(proof)),
+        send: visit.along(&format!("{}/send", wish.page(FactorKind::Mail))),
+        other: other.map(|other| visit.along(&wish.page(other))),
+        back: visit.along(PAGE),
         waiting: wish
             .waiting
             .as_ref()
@@ -133,14 +133,14 @@ async fn send(
         Err(_) => {
             // The page before this form asks for what is missing.
             let page = FactorKind::named(&kind).map(|kind| format!("{PAGE}/remove/{}/mail", kind.as_str()));
-            return Ok(Reply::see(along(&visit, page.as_deref().unwrap_or(PAGE))));
+            return Ok(Reply::see(visit.along(page.as_deref().unwrap_or(PAGE))));
         }
     };
     let Some(address) = wish.has.factor(FactorKind::Mail).and_then(|factor| factor.address.as_ref()) else {
-        return Ok(Reply::see(along(&visit, PAGE)));
+        return Ok(Reply::see(visit.along(PAGE)));
     };
     let remark = code::order(&web, &visit, wish.visitor, Purpose::Confirm, address).await?;
-    Ok(Reply::see(along(&visit, &wish.page(FactorKind::Mail))).noting(&Note::of(remark)))
+    Ok(Reply::see(visit.along(&wish.page(FactorKind::Mail))).noting(&Note::of(remark)))
 }
 
 /// POST: takes it away, if the code is right.
@@ -155,7 +155,7 @@ async fn remove(
         Err(reply) => return Ok(reply),
     };
     let Some(by) = FactorKind::named(&proof) else {
-        return Ok(Reply::see(along(&visit, PAGE)));
+        return Ok(Reply::see(visit.along(PAGE)));
     };
     let again = |remark: code::Remark| Ok(Reply::see(visit.here()).noting(&Note::of(remark)));
     let typed = fields.get("otp").to_owned();
@@ -171,7 +171,7 @@ async fn remove(
                 (_, FactorKind::App) => Remark::AppRemoved,
                 (_, FactorKind::Mail) => Remark::MailRemoved,
             };
-            Reply::see(along(&visit, PAGE)).with(Crumb::Session, Some(cookie)).noting(&Note::of(done))
+            Reply::see(visit.along(PAGE)).with(Crumb::Session, Some(cookie)).noting(&Note::of(done))
         }
         Verdict::Gone => turn::over(&visit),
         refusal => return again(code::remark(&refusal, by, step.now).unwrap_or(code::Remark::Over)),
