@@ -1,9 +1,10 @@
 //! Who is logged in: sessions kept on our side, known by the hash of what the browser holds (R057, chapter 2).
 //!
 //! Knows nothing of cookies or pages: a hash and a moment come in, a [`Visitor`] or nothing comes out. What always holds: a
-//! session ends after 30 minutes without use (60 while it waits for a code) and after 12 hours in any case; one that stands before a code, the change of the
-//! first password or the set-up of a second factor says so, and opens nothing else (R017, R022, R025), and moves on or back with
-//! what the organisation asks for; each step of a login gives the session another name; a login is recorded when it is through.
+//! session ends after 30 minutes without use (60 while it waits for a code) and after 12 hours in any case; one that stands
+//! before a code, the change of the first password or the set-up of a second factor says so, and opens nothing else (R017, R022,
+//! R025), and moves on or back with what the organisation asks for; each step of a login gives the session another name; a
+//! login is recorded when it is through.
 
 use super::audit::{self, By, Entry};
 use super::start_password;

@@ -1,8 +1,8 @@
 //! Pages: the templates, filled in, and the headers that go with them.
 //!
 //! Knows nothing of what leads to a page. What always holds: everything from outside is escaped, as all templates end in
-//! `.html`; a page loads nothing, runs no script but the one that is built in, and is kept by nobody; what a template names must be there, or the page is
-//! not made.
+//! `.html`; a page loads nothing, runs no script but the one that is built in, and is kept by nobody; what a template names
+//! must be there, or the page is not made.
 
 use super::cookie::Crumb;
 use super::form;

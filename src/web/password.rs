@@ -109,8 +109,9 @@ async fn change(State(web): State<Web>, Extension(visit): Extension<Visit>) -> R
 async fn set_another(State(web): State<Web>, Extension(visit): Extension<Visit>, Entry(fields): Entry) -> Answer {
     match turn::fresh(&visit, web.now()) {
         Ok(visitor) => set(&web, &visit, visitor, &fields, |stage| turn::next(&visit, stage)).await,
-        // What was typed is nowhere kept.
-        Err(reply) => Ok(reply.noting(&Note::of(Late::Unproven))),
+        // The present one is asked for first, and what was typed is nowhere kept.
+        Err(reply) if turn::full(&visit).is_ok() => Ok(reply.noting(&Note::of(Late::Unproven))),
+        Err(reply) => Ok(reply),
     }
 }
 

@@ -139,7 +139,7 @@ async fn overview(State(web): State<Web>, Extension(visit): Extension<Visit>) ->
     let page = OverviewPage {
         needed,
         methods: FactorKind::ALL.into_iter().map(|kind| method(&visit, kind, has.factor(kind))).collect(),
-        ending: has.factors.iter().filter_map(|factor| factor.ends).max().map(moment),
+        ending: has.ending().map(moment),
         backup: backup_text(&has, texts(visit.language())),
         make: (!needed && has.handover != Some(Handover::Kept) && !has.factors.is_empty())
             .then(|| visit.along("/account/two-factor/backup")),
